@@ -1,0 +1,103 @@
+"""From a split to batches: shuffle, gather, augment, in one chain that is a pure function of the step.
+
+Because batch s depends on (seed, s) only, training that stopped after k steps continues exactly with
+`start_step=k`.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from kerasae.data.checks import SEED_LIMIT, seed_number, whole
+from kerasae.errors import InputError
+
+PREFETCH = 2
+
+
+def batches(
+    split,
+    batch_size: int,
+    *,
+    seed: int,
+    start_step: int = 0,
+    augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> tf.data.Dataset:
+    """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
+
+    Step s belongs to epoch s // steps_per_epoch; an epoch visits its examples in the order of one
+    permutation, the pseudo-random bijection `tf.random.experimental.index_shuffle` keyed by (seed, epoch),
+    and drops the rest that does not fill a batch. The batch is clipped to the length of the split.
+
+    Args:
+        split: a `Split`.
+        batch_size: examples per step.
+        seed: 0 to 2**31 - 1.
+        start_step: the first step to give, for resuming.
+        augment: `augment(images, seeds) -> images`, with `seeds` int32 [B, 2] = (seed, number of the sample
+            since step 0): it must be stateless.
+
+    Raises:
+        InputError: an argument is out of range.
+
+    Example:
+        >>> data = kerasae.data.batches(source.train, 64, seed=0)
+        >>> images, labels = next(iter(data))
+    """
+    batch = _clip(split, batch_size)
+    seed = seed_number(seed)
+    whole("start_step", start_step, 0, 2**40)
+    if augment is not None and not callable(augment):
+        raise InputError(f"augment: expected a function (images, seeds) -> images, or None; received {augment!r}.")
+
+    def at(step):
+        images, labels = split.gather(_shuffled(step, batch, len(split), seed))
+        if augment is not None:
+            images = augment(images, _sample_seeds(step, batch, seed))
+        return images, labels
+
+    steps = tf.data.Dataset.counter(start_step)
+    return _plain(steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))
+
+
+def in_order(split, batch_size: int) -> tf.data.Dataset:
+    """Every example once, in order, as `(images [B, ...], labels [B])`; the last batch may be smaller."""
+    batch, count = _clip(split, batch_size), len(split)
+
+    def at(start):
+        return split.gather(tf.range(start, tf.minimum(start + batch, count)))
+
+    starts = tf.data.Dataset.range(0, count, batch)
+    return _plain(starts.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))
+
+
+def steps_per_epoch(split, batch_size: int) -> int:
+    """Full batches in one pass over the split, at least 1."""
+    return len(split) // _clip(split, batch_size)
+
+
+def _clip(split, batch_size: int) -> int:
+    if not hasattr(split, "gather"):
+        raise InputError(f"split: expected a Split such as load(…).train; received {type(split).__name__}; choose one.")
+    return min(whole("batch_size", batch_size, 1), len(split))
+
+
+def _shuffled(step: tf.Tensor, batch: int, count: int, seed: int) -> tf.Tensor:
+    """Indices [B] of the examples of a step."""
+    steps = count // batch
+    positions = (step % steps) * batch + tf.range(batch, dtype=tf.int64)
+    return tf.random.experimental.index_shuffle(positions, tf.stack([seed, step // steps]), count - 1)
+
+
+def _sample_seeds(step: tf.Tensor, batch: int, seed: int) -> tf.Tensor:
+    """Seeds int32 [B, 2] of the samples of a step; the counter wraps around after 2**31 samples."""
+    counter = (step * batch + tf.range(batch, dtype=tf.int64)) % SEED_LIMIT
+    return tf.stack([tf.fill([batch], tf.constant(seed, tf.int32)), tf.cast(counter, tf.int32)], axis=1)
+
+
+def _plain(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Fix parallelism and prefetch by hand: tf.data's autotuner can delay an iterator's end by a minute."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(PREFETCH).with_options(options)

@@ -1,0 +1,92 @@
+"""What a data set is (`Info`) and where its splits are (`Source`)."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from kerasae.data.batches import in_order
+from kerasae.data.splits import Split
+from kerasae.data.subsets import holdout
+from kerasae.errors import InputError
+
+TEST_FRACTION = 0.1
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Info:
+    """The facts of a data set that models, reports and run directories need."""
+
+    spec: str
+    """The string that `load` was given."""
+    shape: tuple[int, ...]
+    """Shape of one example: (H, W, C) for images, (D,) for vectors."""
+    dtype: str
+    """"uint8" or "float32"."""
+    max_value: float
+    """The stored value that means 1.0: 255 for photos, 16 for digits, 1 for binarised data and for floats."""
+    counts: dict[str, int]
+    """Examples per split."""
+    class_names: tuple[str, ...] | None = None
+    """A name per class in the order of the labels; None without labels."""
+    skipped: int = 0
+    """Broken files that were left out."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes; 0 without labels."""
+        return len(self.class_names or ())
+
+    def as_dict(self) -> dict:
+        """The fields as plain lists, strings and numbers, ready for JSON."""
+        fields = dataclasses.asdict(self)
+        names = self.class_names
+        return {**fields, "shape": list(self.shape), "class_names": None if names is None else list(names)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A loaded data set: its `info` and its `splits` by name."""
+
+    info: Info
+    splits: dict[str, Split]
+
+    @property
+    def train(self) -> Split:
+        """The split "train"; raises `InputError` when the data set has none."""
+        return self.split("train")
+
+    @property
+    def test(self) -> Split:
+        """The split "test"; raises `InputError` when the data set has none."""
+        return self.split("test")
+
+    def split(self, name: str) -> Split:
+        """The split of that name; raises `InputError` that lists the names when there is none."""
+        if name not in self.splits:
+            names = ", ".join(self.splits)
+            raise InputError(f"split: {self.info.spec} has no split {name!r}; it has {names}; choose one of these.")
+        return self.splits[name]
+
+    def tfdata(self, split: str = "train") -> tf.data.Dataset:
+        """Single examples `(image, label)` in order and as stored; the label is int64, -1 where unknown."""
+        return in_order(self.split(split), 256).unbatch()
+
+
+def make_source(spec: str, splits: dict[str, Split], max_value: float, class_names=None, skipped=0) -> Source:
+    """Put splits of one shape and type together as a `Source`."""
+    first = next(iter(splits.values()))
+    counts = {name: len(split) for name, split in splits.items()}
+    names = None if class_names is None else tuple(class_names)
+    return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, skipped), splits)
+
+
+def with_test(splits: dict[str, Split]) -> dict[str, Split]:
+    """Hold a fixed tenth of every class out of "train" if there is no "test"; a lone example stays."""
+    everything = splits["train"]
+    if "test" in splits or len(everything) < 2:
+        return splits
+    groups = len(everything) if everything.labels is None else everything.labels
+    train, test = holdout(groups, TEST_FRACTION, SPLIT_SEED)
+    return {**splits, "train": everything.subset(train), "test": everything.subset(test)}

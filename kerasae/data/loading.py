@@ -1,0 +1,99 @@
+"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE."""
+
+import difflib
+from pathlib import Path
+
+from kerasae.data.checks import whole
+from kerasae.data.info import Source
+from kerasae.errors import InputError
+
+KINDS = {"digits": "digits", "tfds": "tfds:NAME[/config]", "folder": "folder:DIR", "npz": "npz:FILE"}
+
+
+def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False) -> Source:
+    """Load the data set that `spec` names.
+
+    | spec | data |
+    |---|---|
+    | `digits` | scikit-learn's 1,797 handwritten digits 8x8, embedded: train 1,437, test 360, values 0..16 |
+    | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory |
+    | `folder:DIR` | image files, one folder per class or no classes; read when needed |
+    | `npz:FILE` | arrays x_train, y_train, x_test, y_test; labels and test optional; in memory |
+
+    A folder or file without a test part gets a fixed 10 % of it held out as "test", class by class.
+
+    Args:
+        spec: see the table.
+        data_dir: for tfds, the folder that holds prepared data sets.
+        image_size: for folder and tfds, side or (height, width) to which every image is scaled and
+            centre-cropped; needed where sizes differ.
+        skip_broken: for folder, leave unreadable images out and count them in `info.skipped`.
+
+    Raises:
+        InputError: the spec, an argument or the data cannot be used; the message says what to do.
+
+    Example:
+        >>> source = kerasae.data.load("tfds:mnist", data_dir="data/tfds")
+        >>> source.info.counts
+        {'train': 60000, 'test': 10000}
+    """
+    kind, rest = _parse(spec)
+    size = _image_size(image_size)
+    _refuse_unused(kind, data_dir=data_dir, image_size=image_size, skip_broken=skip_broken)
+    # each kind needs a library of its own (scikit-learn, tensorflow_datasets, Pillow): import what is used
+    if kind == "digits":
+        from kerasae.data.digits import load_digits
+
+        return load_digits()
+    if kind == "tfds":
+        from kerasae.data.tfds import load_tfds
+
+        return load_tfds(rest, data_dir, size)
+    if kind == "folder":
+        from kerasae.data.folder import load_folder
+
+        return load_folder(rest, size, skip_broken)
+    from kerasae.data.npz import load_npz
+
+    return load_npz(rest)
+
+
+def _parse(spec) -> tuple[str, str]:
+    expected = "expected " + " | ".join(KINDS.values())
+    if not isinstance(spec, str) or not spec:
+        raise InputError(f"data: {expected}; received {spec!r}.")
+    kind, _, rest = spec.partition(":")
+    if kind not in KINDS:
+        raise InputError(f"data: {expected}; received {spec!r}; did you mean {_nearest(spec, kind)}?")
+    if (kind == "digits") != (spec == kind) or (kind != "digits" and not rest):
+        raise InputError(f"data: expected {KINDS[kind]}; received {spec!r}.")
+    return kind, rest
+
+
+def _nearest(spec: str, kind: str) -> str:
+    """The likeliest meaning of a spec of no known kind; a bare word may be a path, or a tfds name."""
+    bare = kind == spec
+    if near := difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.6 if bare else 0.0):
+        return KINDS[near[0]]
+    if Path(spec).is_dir():
+        return f"folder:{spec}"
+    return f"npz:{spec}" if spec.endswith(".npz") else f"tfds:{spec}"
+
+
+def _image_size(image_size) -> tuple[int, int] | None:
+    if image_size is None:
+        return None
+    sides = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+    if len(sides) != 2:
+        raise InputError(f"image_size: expected a side or (height, width); received {image_size!r}.")
+    return whole("image_size", sides[0], 1, 8192), whole("image_size", sides[1], 1, 8192)
+
+
+def _refuse_unused(kind: str, **given) -> None:
+    """An argument that a source would ignore is a mistake: say so."""
+    if not isinstance(given["skip_broken"], bool):
+        raise InputError(f"skip_broken: expected True or False; received {given['skip_broken']!r}.")
+    users = {"data_dir": ("tfds",), "image_size": ("tfds", "folder"), "skip_broken": ("folder",)}
+    for name, kinds in users.items():
+        if given[name] not in (None, False) and kind not in kinds:
+            raise InputError(f"{name}: only used with {' and '.join(kinds)}, not with {kind}; leave it out.")

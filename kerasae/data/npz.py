@@ -1,0 +1,145 @@
+"""Arrays from one .npz file: x_train, y_train, x_test, y_test."""
+
+import difflib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from kerasae.data.checks import fits_in_memory
+from kerasae.data.info import Source, make_source, with_test
+from kerasae.data.splits import ArrayStore, Split
+from kerasae.errors import InputError
+
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError, NotImplementedError)
+
+
+def load_npz(file: str) -> Source:
+    """Arrays of `file`; labels and the test part are optional, other arrays are ignored.
+
+    x is images [N, H, W], to which a channel is added, images [N, H, W, C], or vectors [N, D]: floats in 0..1
+    (kept as float32) or integers in 0..255 (kept as uint8, so -1 or 300 is refused; where the largest is 1,
+    `max_value` is 1). y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed 10 % of every class of the
+    train part is held out. Nothing in the file is ever unpickled.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds something else.
+    """
+    arrays = _read(file)
+    x, y = {}, {}
+    for part in ("train", "test"):
+        if f"x_{part}" in arrays:
+            x[part] = _images(arrays[f"x_{part}"], f"x_{part} of {file}")
+            y[part] = _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}")
+    _agree(x, y, file)
+    class_names = _class_names(y["train"], file)
+    max_value = 1 if x["train"].dtype == np.float32 or x["train"].max() == 1 else 255
+    splits = {part: Split(ArrayStore(x[part]), y[part]) for part in x}
+    return make_source(f"npz:{file}", with_test(splits), max_value, class_names)
+
+
+def _read(file: str) -> dict[str, np.ndarray]:
+    """The known arrays of the file, by name."""
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"data: npz:{file} is not a file (looked for {path.absolute()}); check the path.")
+    try:
+        opened = np.load(path, allow_pickle=False)
+        if not isinstance(opened, np.lib.npyio.NpzFile):
+            raise InputError(f"data: npz:{file} is a single array; expected np.savez(FILE, x_train=…, …).")
+        with opened:
+            _check_names(opened.files, file)
+            nbytes = sum(member.file_size for member in opened.zip.infolist())
+            fits_in_memory(nbytes, f"npz:{file}", "write images as uint8, or as files in a folder: source")
+            return {key: opened[key] for key in KEYS if key in opened.files}
+    except InputError:
+        raise
+    except DAMAGE as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"data: npz:{file} cannot be read ({reason[0][:160]}); expected plain numeric arrays written by "
+            "np.savez; write it again."
+        ) from error
+
+
+def _check_names(names: list[str], file: str) -> None:
+    if "x_train" not in names:
+        raise InputError(f"data: npz:{file} has no x_train; it has {', '.join(names) or 'nothing'}; rename the images.")
+    for name in set(names) - set(KEYS):
+        if near := difflib.get_close_matches(name.lower(), KEYS, n=1, cutoff=0.8):
+            raise InputError(f"data: npz:{file} has {name!r}; did you mean {near[0]!r}? Rename or remove it.")
+    if "y_test" in names and "x_test" not in names:
+        raise InputError(f"data: npz:{file} has y_test without x_test; add the images or remove the labels.")
+
+
+def _images(x: np.ndarray, name: str) -> np.ndarray:
+    """uint8 or float32 [N, H, W, C] or [N, D]."""
+    if x.ndim not in (2, 3, 4) or 0 in x.shape:
+        raise InputError(f"data: {name}: expected [N, D], [N, H, W] or [N, H, W, C], none empty; received {x.shape}.")
+    x = _floats(x, name) if x.dtype.kind == "f" else _integers(x, name)
+    return x[..., None] if x.ndim == 3 else x
+
+
+def _floats(x: np.ndarray, name: str) -> np.ndarray:
+    if not np.isfinite(x).all():
+        raise InputError(f"data: {name}: expected finite numbers; received {(~np.isfinite(x)).sum()} NaN or infinite.")
+    low, high = float(x.min()), float(x.max())
+    if low < 0 or high > 1:
+        raise InputError(
+            f"data: {name}: expected floats from 0 to 1; received {low:.4g} to {high:.4g}; "
+            "scale them, or store 0..255 as uint8."
+        )
+    return np.ascontiguousarray(x, np.float32)
+
+
+def _integers(x: np.ndarray, name: str) -> np.ndarray:
+    if x.dtype.kind not in "iub":
+        raise InputError(f"data: {name}: expected floats or integers; received type {x.dtype}.")
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high > 255:
+        raise InputError(
+            f"data: {name}: expected integers from 0 to 255; received {low} to {high}; scale them to floats "
+            f"from 0 to 1."
+        )
+    return np.ascontiguousarray(x, np.uint8)
+
+
+def _labels(y: np.ndarray | None, count: int, name: str) -> np.ndarray | None:
+    if y is None:
+        return None
+    if y.shape not in ((count,), (count, 1)):
+        raise InputError(
+            f"data: {name}: expected one label for each of the {count} examples; received shape {y.shape}."
+        )
+    if y.dtype.kind not in "iu":
+        raise InputError(f"data: {name}: expected integers 0..K-1; received type {y.dtype}; convert the labels.")
+    return y.reshape(count).astype(np.int64)
+
+
+def _agree(x: dict, y: dict, file: str) -> None:
+    """The two parts must be of one kind."""
+    if "test" not in x:
+        return
+    kinds = [(x[part].shape[1:], x[part].dtype.name) for part in ("train", "test")]
+    if kinds[0] != kinds[1]:
+        raise InputError(f"data: npz:{file}: expected x_test like x_train, {kinds[0]}; received {kinds[1]}.")
+    if y["test"] is None:
+        return
+    if y["train"] is None:
+        raise InputError(f"data: npz:{file} has y_test but no y_train; add the labels or remove y_test.")
+    if unknown := sorted(set(y["test"].tolist()) - set(y["train"].tolist())):
+        raise InputError(f"data: npz:{file}: y_test has the label {unknown[0]}, which y_train does not have.")
+
+
+def _class_names(y: np.ndarray | None, file: str) -> list[str] | None:
+    if y is None:
+        return None
+    found = np.unique(y)
+    if not np.array_equal(found, np.arange(len(found))):
+        raise InputError(
+            f"data: y_train of {file}: expected the labels 0..K-1, each at least once; received {len(found)} "
+            f"different ones from {found[0]} to {found[-1]}; renumber: np.unique(y, return_inverse=True)."
+        )
+    return [str(label) for label in found]

@@ -1,0 +1,145 @@
+"""A split: numbered examples, in memory or in files, that can be gathered inside a tf.data graph."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from kerasae.data.batches import in_order
+from kerasae.data.checks import fits_in_memory
+from kerasae.errors import InputError
+
+ARRAYS_BATCH = 1024  # examples read at a time by `arrays`
+
+
+class ArrayStore:
+    """Examples in memory: one tensor that every split, subset and graph shares.
+
+    The tensor is eager and lives on the CPU: a `Dataset.map` captures it by reference, whereas a NumPy array
+    would be copied into every graph, and a tensor on an accelerator would be copied back for every batch.
+    """
+
+    parallel_calls = 2
+
+    def __init__(self, images: np.ndarray):
+        with tf.device("CPU:0"):
+            self.images = tf.constant(images)
+        self.shape = tuple(self.images.shape[1:])
+        self.dtype = self.images.dtype
+
+    def __len__(self) -> int:
+        return int(self.images.shape[0])
+
+    def read(self, rows: tf.Tensor) -> tf.Tensor:
+        """Examples [B, ...] of the given rows."""
+        return tf.gather(self.images, rows)
+
+
+class FileStore:
+    """Image files of one final shape, read and decoded when they are gathered, so that memory stays flat."""
+
+    dtype = tf.uint8
+
+    def __init__(self, paths, shape: tuple[int, int, int], decode):
+        with tf.device("CPU:0"):
+            self.paths = tf.constant([os.fsencode(path) for path in paths])
+        self.shape = shape
+        self.decode = decode
+        self.parallel_calls = max(2, os.cpu_count() or 2)
+
+    def __len__(self) -> int:
+        return int(self.paths.shape[0])
+
+    def read(self, rows: tf.Tensor) -> tf.Tensor:
+        """Images [B, H, W, C] uint8 of the given rows."""
+        signature = tf.TensorSpec(self.shape, self.dtype)
+        return tf.map_fn(self._read_one, tf.gather(self.paths, rows), fn_output_signature=signature)
+
+    def _read_one(self, path: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(self.decode(tf.io.read_file(path)), self.shape)
+
+
+class Split:
+    """Numbered examples of one part of a data set, with or without labels.
+
+    `labels` is an int64 array [N], or None. A split made by `subset` shares the memory of its parent.
+
+    Example:
+        >>> train = kerasae.data.load("digits").train
+        >>> images, labels = train.gather([0, 5])
+        >>> images.shape, labels.dtype
+        (TensorShape([2, 8, 8, 1]), tf.int64)
+    """
+
+    def __init__(self, store, labels: np.ndarray | None = None, rows: np.ndarray | None = None):
+        self._store = store
+        self._rows = np.arange(len(store)) if rows is None else rows
+        self.labels = None if labels is None else np.array(labels, np.int64)
+        if self.labels is not None:
+            self.labels.flags.writeable = False  # the graph has its own copy, which must not differ
+        with tf.device("CPU:0"):
+            self._row_tensor = tf.constant(self._rows, tf.int64)
+            self._label_tensor = None if labels is None else tf.constant(self.labels)
+
+    @classmethod
+    def of(cls, images: np.ndarray, labels: np.ndarray | None = None) -> "Split":
+        """A split of examples that are in memory already, such as codes: images [N, ...], labels [N] or None."""
+        return cls(ArrayStore(images), labels)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        labelled = "unlabelled" if self.labels is None else "labelled"
+        return f"Split({len(self)} {labelled} examples of shape {self.shape}, {self.dtype})"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self._store.shape
+
+    @property
+    def dtype(self) -> str:
+        """Type of the values as stored: "uint8" or "float32"."""
+        return self._store.dtype.name
+
+    @property
+    def parallel_calls(self) -> int:
+        """Batches to prepare at the same time: few from memory, one per core where files are decoded."""
+        return self._store.parallel_calls
+
+    def gather(self, indices) -> tuple[tf.Tensor, tf.Tensor]:
+        """Examples [B, ...] and labels [B] int64 (-1 where there are none) at `indices` [B]; for Dataset.map.
+
+        Raises tf.errors.InvalidArgumentError for an index outside 0..N-1.
+        """
+        with tf.device("CPU:0"):
+            indices = tf.cast(tf.convert_to_tensor(indices), tf.int64)
+            images = self._store.read(tf.gather(self._row_tensor, indices))
+            if self._label_tensor is None:
+                return images, tf.fill(tf.shape(indices), tf.constant(-1, tf.int64))
+            return images, tf.gather(self._label_tensor, indices)
+
+    def subset(self, indices: np.ndarray) -> "Split":
+        """The examples at `indices`, in that order, as a split; raises `InputError` for an index outside."""
+        indices = np.asarray(indices)
+        if indices.ndim != 1 or indices.size == 0 or indices.dtype.kind not in "iu":
+            raise InputError(
+                "indices: expected a vector of at least one integer; "
+                f"received shape {indices.shape}, type {indices.dtype}."
+            )
+        if indices.min() < 0 or indices.max() >= len(self):
+            raise InputError(
+                f"indices: expected numbers from 0 to {len(self) - 1}; received {indices.min()} to {indices.max()}."
+            )
+        labels = None if self.labels is None else self.labels[indices]
+        return Split(self._store, labels, self._rows[indices])
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The whole split as NumPy `(x, y)`, y None without labels; raises `InputError` if far too big."""
+        nbytes = len(self) * int(np.prod(self.shape)) * self._store.dtype.size
+        fits_in_memory(nbytes, f"a split of {len(self)} examples", "take a subset, or use batches or in_order")
+        x = np.empty((len(self), *self.shape), self.dtype)
+        for i, (images, _) in enumerate(in_order(self, ARRAYS_BATCH)):
+            x[i * ARRAYS_BATCH : (i + 1) * ARRAYS_BATCH] = images
+        return x, None if self.labels is None else self.labels.copy()

@@ -1,0 +1,57 @@
+"""How close reconstructions are to their inputs."""
+
+import math
+
+import keras
+import numpy as np
+
+from kerasae.errors import InputError
+from kerasae.evaluate.probe import outputs, public_method
+from kerasae.ops import to_unit
+
+
+def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]:
+    """Squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
+
+    Args:
+        model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
+        data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source.
+        batch_size: examples reconstructed at once.
+
+    Returns:
+        A dict: `mse`, the mean over examples, pixels and channels; `sse`, the sum over one example's values,
+        averaged over examples; `psnr` = −10·log₁₀(mse) in dB for a peak of 1 (infinite without any error);
+        `examples`, their number.
+
+    Raises:
+        InputError: if the model cannot reconstruct or returns another shape than it was given.
+
+    Example:
+        >>> import types
+        >>> grey = types.SimpleNamespace(reconstruct=lambda x: 0 * x + 0.5)
+        >>> reconstruction_error(grey, np.ones((3, 4), "float32"))["mse"]
+        0.25
+    """
+    reconstruct = public_method(model, "reconstruct")
+    total, examples, values = 0.0, 0, 0
+    for x, _, output in outputs(reconstruct, data, batch_size):
+        total += _squared_error(_target(x, model), output)
+        examples += len(x)
+        values += x.size
+    mse = total / values
+    psnr = -10 * math.log10(mse) if mse > 0 else math.inf
+    return {"mse": mse, "sse": total / examples, "psnr": psnr, "examples": examples}
+
+
+def _target(x: np.ndarray, model) -> np.ndarray:
+    """The input as the model sees it: integers scaled, floats as they are."""
+    return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
+
+
+def _squared_error(target: np.ndarray, output: np.ndarray) -> float:
+    if target.shape != output.shape:
+        raise InputError(
+            f"model: expected reconstructions of the input's shape {target.shape}, received {output.shape}; "
+            "use a decoder that returns the shape of the input."
+        )
+    return float(np.sum(np.square(target - output, dtype=np.float64)))

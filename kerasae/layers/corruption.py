@@ -1,0 +1,105 @@
+"""Corruptions: what a denoising autoencoder does to its input before it encodes it."""
+
+import keras
+from keras import ops
+
+from kerasae.errors import InputError
+
+
+class Corruption(keras.layers.Layer):
+    """Parent of the corruptions: x -> x̃ of the same shape, in training and in evaluation alike.
+
+    Unlike dropout, a corruption is part of the objective, so it does not switch itself off; whoever wants clean inputs
+    does not call it.
+    """
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+    def _uniform(self, x):
+        return keras.random.uniform(ops.shape(x), seed=self.seed_generator)
+
+
+def _check_rate(name, rate):
+    if not 0.0 <= rate < 1.0:
+        raise InputError(f"{name}: rate must be in [0, 1), a share of the values. Received: rate={rate}")
+    return float(rate)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class MaskingCorruption(Corruption):
+    """Set a random share of the values to zero: Vincent et al., JMLR 11 (2010), section 3.3.
+
+    The values that survive are *not* scaled up: the input's range stays what it was.
+
+    Args:
+        rate: probability that a value is set to zero, in [0, 1).
+        seed: integer, or None for one from `keras.utils.set_random_seed`.
+
+    Example:
+        >>> MaskingCorruption(0.25)(np.ones((1, 8)))
+    """
+
+    def __init__(self, rate=0.25, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = _check_rate("MaskingCorruption", rate)
+
+    def call(self, x):
+        return x * ops.cast(self._uniform(x) >= self.rate, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class GaussianCorruption(Corruption):
+    """Add isotropic Gaussian noise, x̃ = x + N(0, stddev²): Vincent et al., JMLR 11 (2010), section 3.3.
+
+    Args:
+        stddev: standard deviation in units of x, > 0. The result is not clipped.
+        seed: integer, or None for one from `keras.utils.set_random_seed`.
+    """
+
+    def __init__(self, stddev=0.3, **kwargs):
+        super().__init__(**kwargs)
+        if not stddev > 0:
+            raise InputError(f"GaussianCorruption: stddev must be > 0. Received: stddev={stddev}")
+        self.stddev = float(stddev)
+
+    def call(self, x):
+        noise = keras.random.normal(ops.shape(x), stddev=self.stddev, seed=self.seed_generator)
+        return x + ops.cast(noise, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "stddev": self.stddev}
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class SaltAndPepperCorruption(Corruption):
+    """Set a random share of the values to 0 or to 1, each with equal chance: Vincent et al., JMLR 11 (2010).
+
+    Args:
+        rate: probability that a value is replaced, in [0, 1).
+        seed: integer, or None for one from `keras.utils.set_random_seed`.
+    """
+
+    def __init__(self, rate=0.25, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = _check_rate("SaltAndPepperCorruption", rate)
+
+    def call(self, x):
+        u = self._uniform(x)
+        # One draw serves both: the lower half of the replaced share becomes pepper, the upper half salt.
+        salt = ops.cast(u >= 0.5 * self.rate, x.dtype)
+        return ops.where(u < self.rate, salt, x)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}

@@ -1,0 +1,116 @@
+"""A classifier on top of a pretrained encoder."""
+
+import keras
+from keras import layers, ops
+
+from kerasae.errors import InputError
+from kerasae.models.arguments import RecordedArguments
+from kerasae.ops.pixels import to_unit
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Classifier(RecordedArguments, keras.Model):
+    """logits = W encoder(x) + b: supervised fine-tuning of features that were learned without labels.
+
+    Trained with Keras's own training step; compile it with a loss on logits.
+
+    Args:
+        encoder: Keras model of floats [B, *shape] → codes, such as `Autoencoder.feature_encoder()`. Codes with more
+            than one axis are flattened.
+        classes: number of classes K ≥ 2.
+        dropout: share of each hidden activation and of the code dropped in training, in [0, 1); of a frozen encoder,
+            of the code only.
+        input_dropout: share of the input values dropped in training, in [0, 1).
+        freeze: True trains the head only.
+        pixel_max: the integer that means 1.0, as for `Autoencoder`.
+
+    Returns logits [B, K].
+
+    Example:
+        >>> classifier = Classifier(autoencoder.feature_encoder(), classes=10)
+        >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    """
+
+    def __init__(self, encoder, classes, dropout=0.0, input_dropout=0.0, freeze=False, pixel_max=255.0, **kwargs):
+        super().__init__(**kwargs)
+        if classes < 2:
+            raise InputError(f"Classifier: at least two classes are needed. Received: classes={classes}")
+        if not pixel_max > 0:
+            raise InputError(f"Classifier: pixel_max must be > 0. Received: pixel_max={pixel_max}")
+        for name, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
+            if not 0.0 <= rate < 1.0:
+                raise InputError(f"Classifier: {name} must be in [0, 1). Received: {name}={rate}")
+        self.encoder, self.pixel_max, self.freeze = encoder, float(pixel_max), bool(freeze)
+        encoder.trainable = not freeze
+        self.drop_input = layers.Dropout(input_dropout)
+        self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
+        self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
+        self.built = True
+
+    @property
+    def example_shape(self):
+        """Shape of one input, without the batch."""
+        return tuple(self.encoder.input_shape[1:])
+
+    def call(self, x, training=False):
+        x = self.drop_input(to_unit(x, self.pixel_max), training=training)
+        # A frozen encoder's own batch statistics and dropout stay off.
+        return self.head(self.body(x, training=training and not self.freeze), training=training)
+
+    def encode(self, x):
+        """Codes of the encoder under the head: [B, *shape] → [B, ...]."""
+        return self.encoder(to_unit(x, self.pixel_max), training=False)
+
+    def probabilities(self, x):
+        """Class probabilities: [B, *shape] → [B, K]."""
+        return ops.softmax(ops.cast(self(x, training=False), "float32"))
+
+
+def build_head(code_shape, classes, dropout):
+    """A linear layer code → logits: [B, *code_shape] → [B, classes]."""
+    x = inputs = keras.Input(code_shape)
+    if len(code_shape) > 1:
+        x = layers.Flatten()(x)
+    if dropout:
+        x = layers.Dropout(dropout)(x)
+    return keras.Model(inputs, layers.Dense(classes, name="logits", dtype="float32")(x), name="head")
+
+
+def with_dropout(encoder, rate):
+    """A copy of the functional `encoder` that shares its layers and drops `rate` of every activation."""
+
+    def call(layer, *args, **kwargs):
+        outputs = layer(*args, **kwargs)
+        active = isinstance(layer, layers.Dense | layers.Conv2D)
+        return layers.Dropout(rate)(outputs) if active else outputs
+
+    def share(layer):
+        return with_dropout(layer, rate) if isinstance(layer, keras.Model) else layer
+
+    return keras.models.clone_model(encoder, clone_function=share, call_function=call)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits [B, K] with integer labels [B], of which a share is spread over all classes.
+
+    −Σ_k t_k log softmax(logits)_k with t = (1 − ε) one-hot + ε / K: Szegedy et al., arXiv 1512.00567, section 7.
+
+    Args:
+        smoothing: the share ε in [0, 1).
+    """
+
+    def __init__(self, smoothing=0.0, name="smoothed_crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if not 0.0 <= smoothing < 1.0:
+            raise InputError(f"label smoothing must be in [0, 1). Received: {smoothing}")
+        self.smoothing = float(smoothing)
+
+    def call(self, y_true, y_pred):
+        log_p = ops.log_softmax(ops.cast(y_pred, "float32"))
+        labels = ops.expand_dims(ops.cast(ops.reshape(y_true, (-1,)), "int32"), -1)
+        picked = ops.squeeze(ops.take_along_axis(log_p, labels, axis=-1), -1)
+        return -(1.0 - self.smoothing) * picked - self.smoothing * ops.mean(log_p, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "smoothing": self.smoothing}

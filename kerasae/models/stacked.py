@@ -1,0 +1,72 @@
+"""Greedily trained layers, unrolled into one deep autoencoder."""
+
+import keras
+
+from kerasae.errors import InputError
+from kerasae.models.base import Autoencoder
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class StackedAutoencoder(Autoencoder):
+    """A deep autoencoder made of shallow ones: encode through all layers, decode back through them.
+
+    encode(x) = e_n(… e_1(x)), decode(z) = d_1(… d_n(z)): Bengio et al., NIPS 2006; Vincent et al., JMLR 11 (2010),
+    section 4. Layer 1 is trained on the data, each further layer on the codes of the one below (`below`), and the
+    whole can then be trained jointly: its objective is the reconstruction of the input.
+
+    Args:
+        autoencoders: the layers, bottom first; each one's code must have the shape of the next one's input. Any
+            variant of the contract will do; its deterministic code is what the next layer sees.
+
+    The likelihood and `pixel_max` are those of the bottom layer. Weights are shared with the layers, not copied.
+
+    Example:
+        >>> layers = [DenoisingAutoencoder(*kerasae.networks.dense(784, 256, ())),
+        ...           DenoisingAutoencoder(*kerasae.networks.dense(256, 64, ()))]
+        >>> deep = StackedAutoencoder(layers)
+        >>> deep.code_shape  # (64,)
+    """
+
+    def __init__(self, autoencoders, **kwargs):
+        autoencoders = list(autoencoders)
+        check_chain(autoencoders)
+        bottom = autoencoders[0]
+        super().__init__(_up(autoencoders), _down(autoencoders), bottom.likelihood, bottom.pixel_max, **kwargs)
+        self.autoencoders = autoencoders
+
+    def _parts(self):
+        # What only a layer's own objective uses, such as a discriminator, is not trained here.
+        return [self.encoder, self.decoder]
+
+
+def check_chain(autoencoders):
+    """Raise unless each layer's code has the shape of the next layer's input."""
+    if not autoencoders:
+        raise InputError("StackedAutoencoder: expected at least one autoencoder. Received: an empty list")
+    for i, (lower, upper) in enumerate(zip(autoencoders, autoencoders[1:], strict=False), 1):
+        if lower.code_shape != upper.example_shape:
+            raise InputError(
+                f"StackedAutoencoder: layer {i} gives codes {lower.code_shape}, "
+                f"but layer {i + 1} takes {upper.example_shape}"
+            )
+
+
+def _up(autoencoders):
+    x = inputs = keras.Input(autoencoders[0].example_shape)
+    for i, autoencoder in enumerate(autoencoders, 1):
+        x = autoencoder._code(_renamed(autoencoder.encoder, f"layer_{i}_encoder")(x))
+    return keras.Model(inputs, x, name="stacked_encoder")
+
+
+def _down(autoencoders):
+    """Means all the way down, but at the bottom the raw parameters, which the likelihood needs."""
+    x = inputs = keras.Input(autoencoders[-1].code_shape)
+    for i, autoencoder in reversed(list(enumerate(autoencoders, 1))):
+        x = _renamed(autoencoder.decoder, f"layer_{i}_decoder")(x)
+        x = autoencoder.likelihood.mean(x) if i > 1 else x
+    return keras.Model(inputs, x, name="stacked_decoder")
+
+
+def _renamed(network, name):
+    """The same layers under another name: Keras wants the parts of a model to be named differently."""
+    return keras.Model(network.inputs[0], network.outputs[0], name=name)

@@ -1,0 +1,48 @@
+"""Densities of, and divergences between, diagonal Gaussians."""
+
+import math
+
+from keras import ops
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+def gaussian_kl(mean, log_var):
+    """KL( N(mean, exp(log_var)) || N(0, 1) ) for every dimension of the code, in nats.
+
+    ½ (μ² + σ² − 1 − log σ²): Kingma and Welling, arXiv 1312.6114, appendix B.
+
+    Args:
+        mean: [B, Z].
+        log_var: [B, Z], natural logarithm of the variance.
+
+    Returns:
+        float32 [B, Z]; sum over the last axis for the divergence of each example.
+    """
+    mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+    return 0.5 * (ops.square(mean) + ops.exp(log_var) - 1.0 - log_var)
+
+
+def gaussian_log_density(z, mean=0.0, log_var=0.0):
+    """log N(z; mean, exp(log_var)) summed over the last axis, in nats: [..., Z] -> [...]."""
+    z = ops.cast(z, "float32")
+    mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
+    squares = ops.square(z - mean) * ops.exp(-log_var)
+    return -0.5 * ops.sum(squares + log_var + LOG_2PI, axis=-1)
+
+
+def free_bits(kl, nats):
+    """Hold every dimension's batch-mean KL at a floor: λ-free bits.
+
+    Σ_j max(λ, E_batch[KL_j]): Kingma et al., arXiv 1606.04934, eq. 16. A dimension under the floor is replaced by the
+    constant λ, so that it gets no gradient.
+
+    Args:
+        kl: [B, Z], nats.
+        nats: the floor λ ≥ 0 of each dimension; 0 changes nothing.
+
+    Returns:
+        [B, Z] whose batch mean is max(λ, batch mean of kl) in every dimension.
+    """
+    above = ops.mean(kl, axis=0, keepdims=True) > nats
+    return ops.where(above, kl, ops.full_like(kl, nats))

@@ -1,0 +1,25 @@
+"""Stored pixels and the unit range that models compute in."""
+
+from keras import ops
+
+
+def to_unit(x, pixel_max=255.0):
+    """Turn stored values into floats: integers become ``x / pixel_max``, floats are kept.
+
+    Args:
+        x: tensor of any shape, integer or floating.
+        pixel_max: the stored integer that means 1.0 (255 for 8-bit images, 1 for binarised data).
+
+    Returns:
+        float32 tensor of the same shape; integers in 0…pixel_max land in [0, 1].
+    """
+    x = ops.convert_to_tensor(x)
+    if "float" in str(x.dtype):
+        return ops.cast(x, "float32")
+    return ops.cast(x, "float32") * (1.0 / pixel_max)
+
+
+def sum_per_example(x):
+    """Sum a [B, ...] tensor over everything but the batch, in float32: [B]."""
+    x = ops.cast(x, "float32")
+    return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1)), axis=-1)

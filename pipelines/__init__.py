@@ -1,0 +1,1 @@
+"""The application: recipes, run directories and the command `kerasae`."""

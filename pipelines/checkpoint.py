@@ -1,0 +1,106 @@
+"""The state of a training run on disk: atomic, checksummed, rotated."""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+KEEP = 2
+
+
+def optimizers(model):
+    """Every optimiser of the model: the compiled one and, for the adversarial family, the discriminator's."""
+    found = [v for v in vars(model).values() if isinstance(v, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
+
+
+def state_variables(model):
+    """All that a step reads and changes: weights, seed generators, metrics, optimisers."""
+    variables = [*model.variables, *model.metrics_variables]
+    for optimizer in optimizers(model):
+        variables += optimizer.variables
+    return list({id(variable): variable for variable in variables}.values())
+
+
+class Checkpoints:
+    """Numbered checkpoints of one stage in a folder; the newest whole one is what a resumed run starts from.
+
+    A file is written under another name, flushed to the disk and moved into place, so that a kill or a full disk
+    leaves the ones before it as they were. Its name holds the step; its first line a SHA-256 of the rest.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.damaged = []
+
+    def save(self, model, progress):
+        """Write `state_variables(model)` and `progress`, a dict of plain values with a "step"; drop older ones."""
+        arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(state_variables(model))}
+        write_atomic(self.folder / f"step-{progress['step']:09d}.npz", pack(arrays, progress))
+        for old in self._files()[KEEP:]:
+            old.unlink()
+
+    def restore(self, model):
+        """Put the newest whole checkpoint into the model and return its progress, or None where there is none.
+
+        A file that is cut short or altered is listed in `damaged`, and the one before it is used.
+        """
+        for path in self._files():
+            try:
+                arrays, progress = unpack(path.read_bytes())
+                assign(state_variables(model), arrays)
+                return progress
+            except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                self.damaged.append(path.name)
+        return None
+
+    def _files(self):
+        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+
+
+def assign(variables, arrays):
+    """Give every variable its array; raise ValueError before any is changed if they do not fit."""
+    values = [arrays[str(i)] for i in range(len(variables))]
+    if len(arrays) != len(variables) or any(v.shape != a.shape for v, a in zip(variables, values, strict=True)):
+        raise ValueError("the checkpoint is of another model")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def pack(arrays, progress):
+    """Checksum line, then an uncompressed npz with the arrays and the progress as JSON."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+    np.savez(buffer, progress=text, **arrays)
+    body = buffer.getvalue()
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def unpack(data):
+    """The arrays and the progress of `pack`; raises ValueError if the checksum does not agree."""
+    digest, _, body = data.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError("the checkpoint is damaged")
+    with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+        arrays = dict(archive)
+    return arrays, json.loads(arrays.pop("progress").tobytes())
+
+
+def write_atomic(path, data):
+    """Write bytes so that `path` either keeps its old content or has all of the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

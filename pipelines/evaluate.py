@@ -1,0 +1,61 @@
+"""Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix."""
+
+from dataclasses import dataclass
+
+import kerasae
+from pipelines.recipe import DerivedRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(DerivedRecipe):
+    """Evaluate the model of a run."""
+
+    samples: int = 200
+    """Importance samples per example in the likelihood estimate of a variational autoencoder."""
+    examples: int | None = None
+    """Test examples to use in the likelihood estimate; all of them when not given."""
+
+
+def run(recipe: Recipe):
+    """Load the model, measure what its kind allows."""
+    from pipelines import run as runs
+
+    recipe = recipe.inherit("evaluate")
+    source = recipe.source()
+    model = runs.load_model(recipe.run, source.info)
+    directory = runs.Run(recipe.out, "evaluate", recipe)
+    if isinstance(model, kerasae.models.Classifier):
+        return directory.finish(accuracy(directory, model, source))
+    figures = kerasae.evaluate.reconstruction_error(model, source.test)
+    if hasattr(model, "log_weight"):
+        figures |= likelihood(model, source, recipe)
+    return directory.finish(figures)
+
+
+def accuracy(directory, model, source):
+    """Accuracy and error on the test examples; the confusion matrix goes into `confusion.json`."""
+    report = kerasae.evaluate.classify(model, source.test)
+    names = source.info.class_names or range(source.info.classes)
+    directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
+    print_matrix(names, report.confusion)
+    return {"accuracy": report.accuracy, "error": report.error}
+
+
+def print_matrix(names, matrix):
+    """Rows are the true classes, columns the predicted ones."""
+    labels = [str(name)[:12] for name in names]
+    width = max(map(len, [*labels, *(str(n) for n in matrix.flat)])) + 1
+    print("confusion matrix (row: true class, column: predicted)")
+    print(" " * width + "".join(label.rjust(width) for label in labels))
+    for label, row in zip(labels, matrix, strict=True):
+        print(label.rjust(width) + "".join(str(count).rjust(width) for count in row))
+
+
+def likelihood(model, source, recipe):
+    """Importance-sampled negative log-likelihood and the bound, in nats per example, with standard errors."""
+    x, _ = source.test.arrays()
+    x = x[: recipe.examples]
+    nll = kerasae.evaluate.importance_nll(model, x, recipe.samples, seed=recipe.seed)
+    bound = kerasae.evaluate.evidence_lower_bound(model, x, seed=recipe.seed)
+    figures = {f"nll_{name}": value for name, value in kerasae.evaluate.nll_summary(nll).items()}
+    return figures | {"negative_elbo": float(-bound.mean()), "nll_samples": recipe.samples}

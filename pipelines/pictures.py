@@ -1,0 +1,317 @@
+"""The pictures on the page of a run: what is drawn of its figures, of an autoencoder and of a classifier.
+
+Models are seen through the public contract only. A function returns None where there is nothing to draw.
+"""
+
+import json
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+import kerasae
+from kerasae import plots
+from kerasae.errors import InputError
+
+BOOKKEEPING = ("stage", "epoch", "step", "seconds", "data_wait", "learning_rate", "examples_per_second")
+"""Columns of `metrics.csv` that say how the training went on, not how well."""
+
+KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
+"""Kinds of stages that are drawn on the same axes."""
+
+METHODS = {**KINDS, "probe": "linear probe", "knn": "nearest neighbours"}
+"""Figure NAME_accuracy → what was done with the encoder."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as base64 text of a PNG, `width` CSS pixels wide, with what one sees on it."""
+
+    title: str
+    caption: str
+    png: str
+    width: int
+
+
+def picture(title: str, caption: str, figure: Figure, scale: float) -> Picture:
+    """A figure as a picture of `scale` times its nominal size, sharp on dense screens too."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks: an empty box is drawn
+        png = plots.png_base64(figure, dpi=round(160 * scale))
+    return Picture(title, caption, png, round(96 * scale * figure.get_figwidth()))
+
+
+# ---- figures
+
+
+def training_curves(rows: list[dict]) -> Picture | None:
+    """Every quantity of every stage in a panel of its own; without the fine-tuning, which has its own picture."""
+    stages = {}
+    for row in rows:
+        if kind(row) not in KINDS:
+            stages.setdefault(row["stage"], []).append(row)
+    rows = [row for stage in stages.values() for row in without_repetition(stage)]
+    keys = dict.fromkeys(name.removeprefix("val_") for row in rows for name in row if name not in BOOKKEEPING)
+    if not keys:
+        return None
+    terms = "" if list(keys) == ["loss"] else " and the terms that it is made of"
+    caption = f"Loss per example{terms}, epoch by epoch."
+    if any(name.startswith("val_") for row in rows for name in row):
+        caption += " Dashed: the same on examples that were held out."
+    if len(stages) > 1:
+        caption += " Each layer reproduces what the layer below gives it, so only the shapes compare."
+    units = {name: "fraction" if name == "accuracy" else "nats" for name in keys}
+    return picture("Training", caption, plots.curves(rows, list(keys), units), 0.8)
+
+
+def without_repetition(rows: list[dict]) -> list[dict]:
+    """The rows of a stage without terms that are equal to the loss: those of a loss that has only one."""
+    names = {name for row in rows for name in row if name not in BOOKKEEPING and not name.endswith("loss")}
+    same = [name for name in names if all(repeats_loss(row, name) for row in rows)]
+    return [{name: value for name, value in row.items() if name not in same} for row in rows]
+
+
+def repeats_loss(row: dict, name: str) -> bool:
+    """Whether a term equals the loss, training or validation, up to rounding."""
+    loss = row.get("val_loss" if name.startswith("val_") else "loss")
+    return name not in row or loss is not None and math.isclose(float(loss), float(row[name]), rel_tol=1e-5)
+
+
+def supervised_curves(rows: list[dict]) -> Picture | None:
+    """Fine-tuning beside the control from scratch, on the same axes."""
+    rows = [row for row in rows if kind(row) in KINDS]
+    if not rows:
+        return None
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for axes, key, unit in ((left, "loss", "nats"), (right, "accuracy", "fraction")):
+        for colour, stage in zip(plots.COLOURS, KINDS, strict=False):
+            draw_repeats(axes, rows, stage, key, "-", colour)
+            draw_repeats(axes, rows, stage, f"val_{key}", "--", colour)
+        axes.set_title(key, fontsize=10, color=plots.INK)
+        axes.set_xlabel("epoch", color=plots.INK)
+        axes.set_ylabel(f"{key} ({unit})", color=plots.INK)
+        axes.tick_params(colors=plots.INK, labelsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(plots.FAINT)
+        axes.grid(color=plots.FAINT, linewidth=0.6)
+    left.legend(frameon=False, fontsize=9)
+    both = len({kind(row) for row in rows}) > 1
+    caption = "The pretrained network on the labels"
+    caption += ", beside the same network from random weights on the same labels." if both else "."
+    repeats = len({row["stage"] for row in rows if kind(row) == kind(rows[0])})
+    if repeats > 1:
+        caption += f" Lines: mean of {repeats} repeats with other labels; bands: their range."
+    return picture("Fine-tuning beside training from scratch" if both else "Fine-tuning", caption, figure, 0.8)
+
+
+def draw_repeats(axes, rows: list[dict], stage: str, key: str, style: str, colour: str) -> None:
+    """Mean over the repeats of a stage epoch by epoch, and their range."""
+    values = {}
+    for row in rows:
+        if kind(row) == stage and key in row:
+            values.setdefault(int(row["epoch"]), []).append(float(row[key]))
+    if not values:
+        return
+    epochs, repeats = zip(*sorted(values.items()), strict=True)
+    part = "held-out labels" if key.startswith("val_") else "training labels"
+    axes.plot(epochs, [np.mean(v) for v in repeats], style, color=colour, label=f"{KINDS[stage]}, {part}")
+    if max(map(len, repeats)) > 1:
+        axes.fill_between(epochs, [*map(min, repeats)], [*map(max, repeats)], color=colour, alpha=0.12, linewidth=0)
+
+
+def kind(row: dict) -> str:
+    """finetune of the stage finetune-1."""
+    return row["stage"].rpartition("-")[0] or row["stage"]
+
+
+def measured(summary: dict) -> dict[str, float]:
+    """Method → accuracy in [0, 1], of the figures NAME_accuracy of a summary."""
+    values = {name.removesuffix("_accuracy"): v for name, v in summary.items() if name.endswith("_accuracy")}
+    return {METHODS.get(n, n): v for n, v in values.items() if not isinstance(v, str) and 0 <= v <= 1}
+
+
+def accuracies(bars: dict[str, float]) -> Picture:
+    """Accuracies in [0, 1] side by side."""
+    figure = plots.bars({plain(name): value for name, value in bars.items()})
+    return picture("Accuracies", "Share of the test examples that are classified correctly.", figure, 0.9)
+
+
+# ---- autoencoders
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A few examples as stored, the names of their classes, and whether they are test examples."""
+
+    images: np.ndarray
+    names: list[str]
+    unseen: bool
+
+    @classmethod
+    def of(cls, source, count=10):
+        """Of the test split if there is one: an example of each class in turn."""
+        unseen = "test" in source.splits
+        split = source.test if unseen else source.train
+        images, labels = split.gather(varied(split.labels, len(split), count))
+        classes = class_names(source.info)
+        names = [classes[n] if n >= 0 else f"example {i}" for i, n in enumerate(labels.numpy(), 1)]
+        return cls(images.numpy(), names, unseen)
+
+
+def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
+    """Positions of `count` examples: the first of every class, then the second; without labels evenly spread."""
+    if labels is None:
+        return np.unique(np.linspace(0, total - 1, count).astype(int))
+    turn = np.zeros(total, int)
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange(np.sum(labels == label))
+    return np.lexsort((labels, turn))[:count]
+
+
+def reconstructions(model, examples: Examples) -> Picture:
+    """Inputs, corrupted inputs where the model has a corruption, reconstructions."""
+    x, corrupt = model.prepare(examples.images), corruption(model)
+    seen = x if corrupt is None else corrupt(x)
+    what = "Test examples, which the training did not use" if examples.unseen else "Training examples"
+    if corrupt is None:
+        caption = f"{what}, above what the model makes of each from its code alone."
+        figure = plots.reconstructions(array(x), array(model.reconstruct(x)))
+    else:
+        caption = f"{what}; the same spoilt by {type(corrupt).__name__}; what the model makes of the spoilt ones."
+        figure = plots.reconstructions(array(x), array(model.reconstruct(seen)), array(seen))
+    return picture("Reconstructions", caption, figure, 0.78)
+
+
+def corruption(model):
+    """A copy of the model's corruption that draws the same every time, or None; of a stack the bottom layer's."""
+    bottom = getattr(model, "autoencoders", [model])[0]
+    layer = getattr(bottom, "corruption", None)
+    return None if layer is None else type(layer).from_config({**layer.get_config(), "seed": 0})
+
+
+def first_layer_filters(model, examples: Examples, count=64) -> Picture | None:
+    """The kernel of a dense or convolutional first layer as images, largest weights first."""
+    layer = first_layer(model.encoder)
+    if layer is None:
+        return None
+    kernel = array(layer.kernel)
+    dense, units = kernel.ndim == 2, kernel.shape[-1]
+    shape = tuple(model.example_shape) if dense else kernel.shape[:-1]
+    if math.prod(shape) != kernel.size // units:  # a dense layer that runs along one axis of the input
+        return None
+    order = np.argsort(-np.square(kernel).reshape(-1, units).sum(axis=0), kind="stable")
+    figure = plots.filters(kernel[..., order], shape, count)
+    which = f"{count} of {units:,} units, those with the largest weights" if units > count else f"All {units} units"
+    caption = f"{which}: the weights of each on {'the whole input' if dense else 'one place and its surroundings'}."
+    if len(shape) == 3:
+        caption += " Bright: light there speaks for the unit's pattern; dark: against it; mid-grey: it does not matter."
+    return picture("First-layer filters", caption, figure, 0.6 if dense else 0.4)
+
+
+def first_layer(network):
+    """The first layer with weights, inside nested networks too; None unless it is dense or convolutional."""
+    known = keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            return first_layer(layer)
+        if layer.weights:
+            return layer if isinstance(layer, known) else None
+    return None
+
+
+def samples(model, examples: Examples, count=48) -> Picture | None:
+    """New examples, decoded from draws of the prior."""
+    if not model.generative:
+        return None
+    figure = plots.image_grid(array(model.sample(count, seed=0)), columns=8)
+    return picture("Samples", "New examples: codes drawn at random from the prior N(0, 1), decoded.", figure, 0.6)
+
+
+def interpolations(model, examples: Examples, steps=9) -> Picture | None:
+    """Straight lines from the code of one example to that of the next, decoded."""
+    pairs = len(examples.names) // 2
+    if not model.generative or not pairs:
+        return None
+    z = array(model.encode(examples.images[: 2 * pairs]))
+    share = np.linspace(0, 1, steps, dtype=z.dtype).reshape(1, steps, *[1] * (z.ndim - 1))
+    codes = z[0::2, None] * (1 - share) + z[1::2, None] * share
+    images = array(model.decode(codes.reshape(-1, *z.shape[1:])))
+    figure = plots.interpolations(images.reshape(pairs, steps, *images.shape[1:]))
+    ends = ", ".join(f"{a} to {b}" for a, b in zip(examples.names[0::2], examples.names[1::2], strict=False))
+    caption = f"From the code of one test example to that of another in equal steps, each step decoded: {ends}."
+    return picture("Interpolations", caption, figure, 0.65)
+
+
+# ---- classifiers
+
+
+def confusion_matrix(matrix: np.ndarray, names: list[str]) -> Picture:
+    """What is taken for what: counts [K, K], the row is the true class."""
+    right, total = int(matrix.trace()), int(matrix.sum())
+    caption = f"{right:,} of {total:,} test examples are on the diagonal, that is right: {right / max(1, total):.2%}."
+    return picture("Confusion matrix", caption, plots.confusion(matrix, [plain(name) for name in names]), 0.8)
+
+
+def confusion_file(file: Path) -> Picture | None:
+    """The confusion matrix that an evaluation left behind."""
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return confusion_matrix(np.array(content["matrix"], int), [str(name) for name in content["classes"]])
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{file.name} is damaged") from None
+
+
+def confusion_of(model, source, result) -> Picture:
+    """The confusion matrix of a classifier that was measured just now."""
+    return confusion_matrix(result.confusion, class_names(source.info))
+
+
+def mistakes(model, source, result, count=20, looked_at=1000) -> Picture | None:
+    """The wrong answers that the classifier is surest of."""
+    labels, predictions = source.test.labels, result.predictions
+    wrong = np.flatnonzero(predictions != labels)[:looked_at]
+    if not len(wrong):
+        return None
+    surest = array(model.probabilities(source.test.gather(wrong)[0])).max(axis=1)
+    rows = wrong[np.argsort(-surest, kind="stable")][:count]
+    names = [short(plain(name)) for name in class_names(source.info)]
+    titles = [f"{names[labels[i]]} → {names[predictions[i]]}" for i in rows]
+    images = array(kerasae.ops.to_unit(source.test.gather(rows)[0], source.info.max_value))
+    caption = f"The {len(rows)} wrong answers that the classifier is surest of: true class → predicted class."
+    return picture("Mistakes", caption, plots.image_grid(images, 4, titles), 0.85)
+
+
+CURVES = (training_curves, supervised_curves)
+AUTOENCODER = (reconstructions, first_layer_filters, samples, interpolations)
+CLASSIFIER = (confusion_of, mistakes)
+
+
+# ---- arrays and names
+
+
+def array(tensor) -> np.ndarray:
+    """A tensor as NumPy, in single precision."""
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+def class_names(info) -> list[str]:
+    """A name per class; none without labels."""
+    return [str(name) for name in info.class_names or ()]
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it is: no formulas, nothing that is not a character."""
+    text = text.encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+
+
+def short(text: str, length=9) -> str:
+    """Text that fits above a small picture."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,64 @@
+"""What the recipes of several pipelines share: where the data come from and where the run goes."""
+
+from dataclasses import dataclass, field, replace
+
+import kerasae
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """A recipe that reads data."""
+
+    data: str = "digits"
+    """Data set: digits, tfds:NAME[/config], folder:DIR or npz:FILE."""
+    data_dir: str | None = None
+    """Folder in which TensorFlow Datasets keeps its data sets."""
+    image_size: tuple[int, ...] | None = None
+    """Resize images of mixed sizes: one number for a square, or height and width."""
+    skip_broken: bool = False
+    """Count and skip images that cannot be read instead of stopping."""
+    seed: int = 0
+    """Seed of the weights, of the order of the examples and of the choice of labels."""
+
+    def source(self):
+        """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
+        size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
+        source = kerasae.data.load(self.data, data_dir=self.data_dir, image_size=size, skip_broken=self.skip_broken)
+        if source.info.skipped:
+            print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
+        return source
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecipe(DataRecipe):
+    """A recipe that writes a run directory."""
+
+    out: str | None = None
+    """Run directory; when not given, the name of the recipe or of the command under runs/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedRecipe(DataRecipe):
+    """A recipe that starts from the run of another."""
+
+    run: str = field(metadata={"positional": True})
+    """Directory of the run to start from."""
+    data: str | None = None
+    """Data set; that of the run when not given."""
+    out: str | None = None
+    """Run directory of the result; a folder inside the run's when not given."""
+
+    def inherit(self, folder):
+        """This recipe with the data of its run filled in, and `folder` inside that run as its place."""
+        from pipelines.run import read_recipe
+
+        origin = read_recipe(self.run)["recipe"]
+        size = self.image_size or origin.get("image_size")
+        return replace(
+            self,
+            data=self.data or origin.get("data"),
+            data_dir=self.data_dir or origin.get("data_dir"),
+            image_size=tuple(size) if size else None,
+            skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
+            out=self.out or f"{self.run}/{folder}",
+        )

@@ -1,0 +1,238 @@
+"""A run directory: the recipe it began with, the figures of every epoch, checkpoints, the model and the summary."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.checkpoint import Checkpoints, write_atomic
+from pipelines.training import Interrupted, Plan, train
+
+__all__ = ["Interrupted", "Run", "read_recipe"]
+
+# Where things lie, not what is computed: a run may move.
+PLACES = {"out", "data_dir", "run"}
+
+
+class Run:
+    """The truth about a run, in one directory.
+
+    Opening writes `recipe.json` first. Opening a directory that holds the same recipe resumes it; one that holds
+    another recipe is refused with the difference.
+
+    Args:
+        path: the directory.
+        command: name of the pipeline.
+        recipe: its frozen dataclass.
+
+    Raises:
+        InputError: the directory holds another recipe, or is something else.
+    """
+
+    def __init__(self, path, command, recipe):
+        self.path, self.command, self.recipe = Path(path), command, recipe
+        self.rows = []
+        self._open()
+
+    def _open(self):
+        content = {"command": self.command, "kerasae": kerasae.__version__, "recipe": plain(self.recipe)}
+        # A recipe that failed before its first epoch has nothing to lose: the corrected one may take its place.
+        if (self.path / "recipe.json").exists() and any(
+            (self.path / n).exists() for n in ("metrics.csv", "model.keras")
+        ):
+            refuse_other(self.path, content)
+            self.rows = read_rows(self.path / "metrics.csv")
+            return
+        foreign = self.path.exists() and not (self.path / "recipe.json").exists()
+        if foreign and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise InputError(f"{self.path} exists and is not a run directory; choose another with --out")
+        self.write_json("recipe.json", content)
+
+    def write_json(self, name, content):
+        write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
+
+    def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None):
+        """Train one stage to its end; resumes it, or skips it if it was finished. Returns its `Progress`.
+
+        Args:
+            stage: its name: folder under `checkpoints/`, column in `metrics.csv`.
+            model: compiled model.
+            split: training examples.
+            settings: a `Stage`.
+            seed: of the order of the examples.
+            validation: split for validation, or None.
+            augment: passed to `kerasae.data.batches`.
+        """
+        batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
+        images = min(batch, len(split))
+        with _Display(stage, plan, images) as bar, self._events(stage) as events:
+            return train(
+                model,
+                lambda step: kerasae.data.batches(split, batch, seed=seed, start_step=step, augment=augment),
+                plan,
+                Checkpoints(self.path / "checkpoints" / stage),
+                validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch)),
+                on_epoch=lambda row: self._log(stage, images, row, events),
+                on_chunk=bar.show,
+            )
+
+    @contextmanager
+    def _events(self, stage):
+        writer = tf.summary.create_file_writer(str(self.path / "tensorboard" / stage))
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def _log(self, stage, images, row, events):
+        """Add the figures of an epoch to `metrics.csv` and to TensorBoard."""
+        row = {"stage": stage, **row, "examples_per_second": round(row["steps_per_second"] * images, 1)}
+        del row["steps_per_second"]
+        # A resumed stage repeats the epochs after its checkpoint: their old rows go.
+        self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < row["epoch"]]
+        self.rows.append(row)
+        write_rows(self.path / "metrics.csv", self.rows)
+        with events.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                if name not in ("stage", "epoch"):
+                    tf.summary.scalar(name, value)
+
+    def save_model(self, model):
+        """Write `model.keras`, the result of the run, without the optimiser."""
+        temporary = self.path / ".model.tmp.keras"
+        model.save(temporary, include_optimizer=False)
+        os.replace(temporary, self.path / "model.keras")
+
+    def finish(self, figures):
+        """Write `summary.json`, name → number, print it as a short table, and return the run."""
+        self.figures = figures
+        self.write_json("summary.json", figures)
+        print(f"{self.path}:")
+        for name, value in figures.items():
+            print(f"  {name:28} {value:.5g}")
+        return self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """How one stage of a run trains: epochs, batch and what chooses its best epoch.
+
+    An epoch has at least `min_steps` steps, so that a hundred labels do not make epochs of two steps.
+    """
+
+    epochs: int
+    batch_size: int
+    min_steps: int = 1
+    monitor: str | None = None
+    mode: str = "max"
+    patience: int | None = None
+
+    def steps_per_epoch(self, split):
+        """Steps of one epoch over `split`."""
+        return max(kerasae.data.steps_per_epoch(split, self.batch_size), self.min_steps)
+
+    def steps(self, split):
+        """Steps of the whole stage over `split`."""
+        return self.epochs * self.steps_per_epoch(split)
+
+    def plan(self, split, validated):
+        """The stage as the training loop takes it; without validation there is nothing to monitor."""
+        watch = (self.monitor, self.mode, self.patience) if validated else ()
+        return Plan(self.epochs, self.steps_per_epoch(split), *watch)
+
+
+class _Display:
+    """Progress bar of a stage: epochs, examples per second, time left, share of time waiting for data."""
+
+    def __init__(self, stage, plan, images):
+        self.plan, self.images = plan, images
+        total = plan.epochs * plan.steps_per_epoch * images
+        shown = sys.stderr.isatty()
+        self.bar = tqdm(total=total, desc=stage, unit="ex", unit_scale=True, leave=False, disable=not shown)
+        self.wait = 0.0
+
+    def show(self, progress, wait):
+        self.wait += 0.1 * (wait - self.wait)
+        self.bar.set_postfix_str(f"epoch {progress.epoch + 1}/{self.plan.epochs}, data-wait {self.wait:.0%}", False)
+        self.bar.update(progress.step * self.images - self.bar.n)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.bar.close()
+
+
+def plain(recipe):
+    """A recipe as JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def refuse_other(path, content):
+    """Raise if the run in `path` was begun by another command or recipe, naming each difference."""
+    there = read_recipe(path)
+    if there["command"] != content["command"]:
+        raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
+    old, new = there["recipe"], content["recipe"]
+    names = [n for n in {**old, **new} if n not in PLACES and old.get(n) != new.get(n)]
+    if names:
+        difference = ", ".join(f"{n} {old.get(n)!r} there, {new.get(n)!r} here" for n in names)
+        raise InputError(f"{path} holds a run of another recipe ({difference}); give the same flags or another --out")
+
+
+def read_recipe(path):
+    """The content of a run's `recipe.json`; raises InputError if `path` is no run."""
+    try:
+        content = json.loads((Path(path) / "recipe.json").read_text())
+        return {"command": content["command"], "recipe": dict(content["recipe"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
+
+
+def read_summary(path):
+    """The figures of a run's `summary.json`; none if it has not finished."""
+    file = Path(path) / "summary.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def load_model(path, info=None):
+    """The model of a run, `model.keras`; raises InputError if it is missing, damaged, or not for data like `info`."""
+    file = Path(path) / "model.keras"
+    if not file.exists():
+        raise InputError(f"{path} has no model.keras: the run is not finished, repeat its command to resume it")
+    kerasae.models  # noqa: B018 (loading needs the classes registered)
+    try:
+        model = keras.saving.load_model(file, compile=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from None
+    if info is not None and model.example_shape != tuple(info.shape):
+        raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
+    return model
+
+
+def read_rows(path):
+    """Rows of `metrics.csv`, as text; none if there is no file."""
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path, rows):
+    """Write all rows; the columns are those of all rows, in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())

@@ -1,0 +1,270 @@
+"""The one training loop: it drives `model.train_step` on one device or many, and can resume at any step.
+
+`fit` of Keras cannot resume inside an epoch without losing seeds, nor run on several workers. This loop keeps what
+makes resuming exact: the data are a function of the step, and a checkpoint holds all that a step changes.
+"""
+
+import dataclasses
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from kerasae.errors import InputError
+from pipelines.checkpoint import Checkpoints
+
+CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
+CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM: the run saved its state; the message says how to go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long to train and what to watch.
+
+    Args:
+        epochs: number of epochs.
+        steps_per_epoch: steps in one epoch.
+        monitor: name of the validation metric that chooses the best epoch; None keeps the last.
+        mode: "max" or "min" of that metric.
+        patience: epochs without improvement after which training stops; None never stops early.
+        validate_every: epochs between validations; the last epoch is always validated.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    monitor: str | None = None
+    mode: str = "max"
+    patience: int | None = None
+    validate_every: int = 1
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training run is; plain values, stored in every checkpoint."""
+
+    step: int = 0
+    epoch: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    done: bool = False
+    seconds: float = 0.0
+
+
+def train(
+    model,
+    batches: Callable[[int], tf.data.Dataset],
+    plan: Plan,
+    checkpoints: Checkpoints,
+    *,
+    validation: Callable[[], tf.data.Dataset] | None = None,
+    on_epoch: Callable[[dict], None] = lambda row: None,
+    on_chunk: Callable[[Progress, float], None] = lambda progress, wait: None,
+    callbacks=(),
+):
+    """Train a compiled model to the end of the plan, from the newest checkpoint if there is one.
+
+    Args:
+        model: a compiled Keras model with a `train_step`.
+        batches: function of the first step that returns endless batches, a pure function of the step.
+        plan: epochs, steps and what to monitor.
+        checkpoints: where the state is kept.
+        validation: function that returns the finite validation batches; needed by `plan.monitor`.
+        on_epoch: called with a row of figures after each epoch.
+        on_chunk: called with the progress and the share of time spent waiting for data, about twice a second.
+        callbacks: Keras callbacks; their batch hooks are called once per chunk.
+
+    Returns:
+        The `Progress` at the end. The model has the best epoch's weights if `plan.monitor` is set.
+
+    Raises:
+        InputError: a loss that is not finite, with the name of the term; the last checkpoint is kept.
+        Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    loop = _Loop(model, batches, plan, checkpoints, validation, callbacks)
+    return loop.run(on_epoch, on_chunk)
+
+
+class _Loop:
+    def __init__(self, model, batches, plan, checkpoints, validation, callbacks):
+        self.model, self.batches, self.plan, self.checkpoints = model, batches, plan, checkpoints
+        self.validation = validation
+        self.strategy = tf.distribute.get_strategy()
+        self.keeper = Checkpoints(checkpoints.folder / "best")
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
+        self.steps, self.test = _compiled(model, self.strategy)
+        self.chunk = 1
+
+    def run(self, on_epoch, on_chunk):
+        progress = self._start()
+        if not progress.done:
+            with _signals() as stop:
+                self._epochs(progress, on_epoch, on_chunk, stop)
+        if self.plan.monitor and progress.best is not None:
+            self.keeper.restore(self.model)
+        return progress
+
+    def _start(self):
+        """Open the data at the step where the newest checkpoint ends."""
+        self.iterator = iter(self._distribute(self.batches(0)))
+        # Tracing makes the variables of the optimiser and of the metrics, which the checkpoint fills.
+        self.steps.get_concrete_function(self.iterator, tf.constant(1))
+        progress = Progress(**(self.checkpoints.restore(self.model) or {}))
+        for name in self.checkpoints.damaged:
+            print(f"kerasae: checkpoint {name} is damaged or of another model, and is not used", file=sys.stderr)
+        if progress.step and not progress.done:
+            self.iterator = iter(self._distribute(self.batches(progress.step)))
+        self.saved_at = time.monotonic()
+        return progress
+
+    def _distribute(self, dataset):
+        many = self.strategy.num_replicas_in_sync > 1
+        return self.strategy.experimental_distribute_dataset(dataset) if many else dataset
+
+    def _epochs(self, progress, on_epoch, on_chunk, stop):
+        self.callbacks.on_train_begin()
+        while progress.epoch < self.plan.epochs and not progress.done:
+            if progress.step == progress.epoch * self.plan.steps_per_epoch:
+                self.model.reset_metrics()
+            self.callbacks.on_epoch_begin(progress.epoch)
+            row = self._epoch(progress, on_chunk, stop)
+            row |= self._validate(progress)
+            progress.epoch += 1
+            self._finish_epoch(progress)
+            self.callbacks.on_epoch_end(progress.epoch - 1, row)
+            on_epoch(row)
+            self._checkpoint(progress, stop)
+        self.callbacks.on_train_end()
+
+    def _epoch(self, progress, on_chunk, stop):
+        first, began, waited = progress.step, time.perf_counter(), 0.0
+        end = (progress.epoch + 1) * self.plan.steps_per_epoch
+        while progress.step < end:
+            took, wait = self._run_chunk(progress, min(self.chunk, end - progress.step))
+            waited += wait
+            on_chunk(progress, wait / max(took, 1e-9))
+            if stop.requested and progress.step < end:
+                self._interrupt(progress)
+        seconds = time.perf_counter() - began
+        return self._row(progress, progress.step - first, seconds, waited)
+
+    def _run_chunk(self, progress, steps):
+        self.callbacks.on_train_batch_begin(progress.step)
+        began = time.perf_counter()
+        wait = float(self.steps(self.iterator, tf.constant(steps)))
+        took = time.perf_counter() - began
+        progress.step += steps
+        progress.seconds += took
+        self._check_finite(progress)
+        self.callbacks.on_train_batch_end(progress.step - 1)
+        self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS * steps / took)))
+        return took, wait
+
+    def _row(self, progress, steps, seconds, waited):
+        row = {"epoch": progress.epoch + 1, "step": progress.step, "seconds": round(seconds, 3)}
+        row["steps_per_second"] = round(steps / seconds, 3)
+        row["data_wait"] = round(waited / seconds, 4)
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        return row | self._results()
+
+    def _results(self):
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def _check_finite(self, progress):
+        # The total comes last: it is the term behind it that one wants to know.
+        for name, value in sorted(self._results().items(), key=lambda item: item[0] == "loss"):
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{name} became {value} between the last checks, at or before step {progress.step}; the last good "
+                    f"checkpoint is kept in {self.checkpoints.folder}; lower the learning rate or look at the data"
+                )
+
+    def _validate(self, progress):
+        due = (progress.epoch + 1) % self.plan.validate_every == 0 or progress.epoch + 1 == self.plan.epochs
+        if self.validation is None or not due:
+            return {}
+        self.model.reset_metrics()
+        for batch in self._distribute(self.validation()):
+            self.test(batch)
+        figures = {f"val_{name}": value for name, value in self._results().items()}
+        self._keep_best(progress, figures)
+        return figures
+
+    def _keep_best(self, progress, figures):
+        if self.plan.monitor is None:
+            return
+        value, sign = figures[self.plan.monitor], 1 if self.plan.mode == "max" else -1
+        if progress.best is None or sign * value > sign * progress.best:
+            progress.best, progress.best_epoch = value, progress.epoch + 1
+            self.keeper.save(self.model, {"step": progress.step})
+
+    def _finish_epoch(self, progress):
+        waited = progress.epoch - progress.best_epoch
+        tired = self.plan.patience is not None and progress.best is not None and waited >= self.plan.patience
+        progress.done = tired or progress.epoch >= self.plan.epochs
+
+    def _checkpoint(self, progress, stop):
+        if stop.requested and not progress.done:
+            self._interrupt(progress)
+        if progress.done or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
+            self.checkpoints.save(self.model, dataclasses.asdict(progress))
+            self.saved_at = time.monotonic()
+
+    def _interrupt(self, progress):
+        self.checkpoints.save(self.model, dataclasses.asdict(progress))
+        raise Interrupted(f"interrupted at step {progress.step}, and saved; the same command goes on from here")
+
+
+def _compiled(model, strategy):
+    """Two TensorFlow functions: `steps(iterator, n) -> seconds waited for data`, and `test(batch)`."""
+    jit = model.jit_compile is True
+    train_step = tf.function(model.train_step, jit_compile=True) if jit else model.train_step
+
+    @tf.function(reduce_retracing=True)
+    def steps(iterator, n):
+        waited = tf.constant(0.0, tf.float64)
+        for _ in tf.range(n):
+            before = tf.timestamp()
+            batch = next(iterator)
+            waited += tf.timestamp() - before
+            strategy.run(train_step, args=(batch,))
+        return waited
+
+    @tf.function(reduce_retracing=True)
+    def test(batch):
+        strategy.run(model.test_step, args=(batch,))
+
+    return steps, test
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _signals():
+    """Ctrl-C and SIGTERM ask the loop to stop at the next chunk; a second Ctrl-C stops at once."""
+    stop = _Stop()
+
+    def ask(number, frame):
+        if stop.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    try:
+        before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # only the main thread may set handlers
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

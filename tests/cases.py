@@ -1,0 +1,329 @@
+"""One row per public class and network builder: how to build it, with no argument left at its default, and an input.
+
+Adding a variant means adding its row here; `test_contract.py` runs every property on every row. `arguments` is a
+function because every build needs networks of its own.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasae import layers, models, networks, ops
+
+
+def adam():
+    return {"optimizer": keras.optimizers.Adam(0.01)}
+
+
+def supervised():
+    return {"optimizer": keras.optimizers.Adam(0.01), "loss": models.SmoothedCrossentropy(0.1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A row of the table."""
+
+    target: Callable
+    arguments: Callable[[], dict]
+    x: Any
+    """An input: for a model eight examples of stored integers, for a layer what it is called with."""
+    y: np.ndarray | None = None
+    """Labels, if it needs them."""
+    note: str = ""
+    leaves: tuple[str, ...] = ()
+    """Arguments that this row must leave at their default; another row gives them."""
+    fixed: tuple[str, ...] = ()
+    """Arguments of a parent class that this class sets itself."""
+    deterministic: bool = True
+    """Whether the objective (of a layer: the output) is a function of the input alone."""
+    per_example: bool = True
+    """Whether each term depends on its own example only, when the objective is deterministic."""
+    compiled: Callable[[], dict] = adam
+    ready: Callable[[Any], Any] = lambda built: built
+    """What a layer needs before it can be called."""
+
+    @property
+    def id(self) -> str:
+        return "-".join(filter(None, (self.target.__name__, self.note)))
+
+    def build(self):
+        return self.ready(self.target(**self.arguments()))
+
+    def compile(self, **options):
+        """A compiled model of this row, the same weights for the same seed."""
+        keras.utils.set_random_seed(7)
+        model = self.build()
+        model.compile(**self.compiled(), **options)
+        return model
+
+
+def parameters_of(target) -> dict[str, Any]:
+    """Constructor arguments and their defaults, those handed on to parents in `**kwargs` included."""
+    found = {}
+    for step in target.__mro__ if inspect.isclass(target) else (target,):
+        if step.__module__.split(".")[0] == "kerasae" and (step is target or "__init__" in vars(step)):
+            parameters = inspect.signature(step).parameters.values()
+            named = {p.name: p.default for p in parameters if p.kind is not p.VAR_KEYWORD}
+            found = {**named, **found}
+            if len(named) == len(parameters):
+                return found
+    return {**found, "name": None}  # the last parent is Keras's own, whose `name` must come back too
+
+
+def stored(*shape, levels=16, seed=0):
+    """Eight examples of integers below `levels`, as a data set stores them."""
+    return np.random.default_rng(seed).integers(0, levels, (8, *shape)).astype("uint8")
+
+
+LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+
+
+def named(pair):
+    return dict(zip(("encoder", "decoder"), pair, strict=True))
+
+
+def small_discriminator():
+    inputs = keras.Input((2,))
+    hidden = keras.layers.Dense(3, "tanh")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(1)(hidden), name="critic")
+
+
+def plain_conv():
+    return {
+        **named(networks.conv((5, 3, 2), 3, (2,))),
+        "likelihood": ops.Gaussian(scale=0.5, squash=True),
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def plain_tied():
+    return {
+        **named(networks.dense((3, 4), 2, (5,), activation="tanh", tied=True)),
+        "likelihood": "bernoulli",
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def denoising():
+    return {
+        **named(networks.dense((6,), 4, (), code_activation="sigmoid", tied=True)),
+        "likelihood": "bernoulli",
+        "pixel_max": 1.0,
+        "corruption": layers.GaussianCorruption(0.2, seed=3),
+        "name": "row",
+    }
+
+
+def variational():
+    return {
+        **named(networks.conv((5, 4, 1), 2, (3,), widths=(4,), code_parameters=2, pixel_parameters=4)),
+        "likelihood": ops.Categorical(levels=4),
+        "pixel_max": 3.0,
+        "beta": 0.5,
+        "free_bits": 0.001,
+        "name": "row",
+    }
+
+
+def adversarial():
+    return {
+        **named(networks.dense((6,), 2, (5,), activation="tanh")),
+        "likelihood": ops.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "discriminator": small_discriminator(),
+        "adversarial_weight": 0.5,
+        "discriminator_learning_rate": 0.02,
+        "name": "row",
+    }
+
+
+def stack():
+    bottom = models.VariationalAutoencoder(
+        *networks.dense((4, 3, 1), 5, (), code_parameters=2), "bernoulli", 15.0, beta=0.3
+    )
+    top = models.DenoisingAutoencoder(
+        *networks.dense((5,), 2, (), code_activation="tanh", tied=True),
+        corruption=layers.MaskingCorruption(0.4),
+    )
+    return {"autoencoders": [bottom, top], "name": "row"}
+
+
+def frozen_classifier():
+    encoder, _ = networks.dense((6,), 4, (5,), activation="tanh")
+    return {
+        "encoder": encoder,
+        "classes": 3,
+        "dropout": 0.2,
+        "input_dropout": 0.1,
+        "freeze": True,
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def tuned_classifier():
+    given = {**frozen_classifier(), "encoder": models.VariationalAutoencoder(**variational()).feature_encoder()}
+    del given["freeze"]
+    return given
+
+
+MODELS = [
+    Case(models.Autoencoder, plain_conv, stored(5, 3, 2)),
+    Case(models.Autoencoder, plain_tied, stored(3, 4), note="tied"),
+    Case(models.DenoisingAutoencoder, denoising, stored(6, levels=2), deterministic=False),
+    Case(models.VariationalAutoencoder, variational, stored(5, 4, 1, levels=4), deterministic=False),
+    Case(models.AdversarialAutoencoder, adversarial, stored(6), deterministic=False),
+    Case(
+        models.StackedAutoencoder,
+        stack,
+        stored(4, 3, 1),
+        fixed=("encoder", "decoder", "likelihood", "pixel_max"),
+    ),
+    Case(
+        models.Classifier,
+        frozen_classifier,
+        stored(6),
+        LABELS,
+        deterministic=False,
+        compiled=supervised,
+    ),
+    Case(
+        models.Classifier,
+        tuned_classifier,
+        stored(5, 4, 1, levels=4),
+        LABELS,
+        note="tuned",
+        leaves=("freeze",),
+        deterministic=False,
+        compiled=supervised,
+    ),
+]
+
+AUTOENCODERS = [case for case in MODELS if issubclass(case.target, models.Autoencoder)]
+
+
+def tied_to_five(layer):
+    """Tie a layer of inputs [B, 3] to a dense layer 5 → 3."""
+    dense = keras.layers.Dense(3, name="below")
+    dense.build((None, 5))
+    layer.build((None, 3))
+    layer.tie(dense)
+    return layer
+
+
+VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
+
+LAYERS = [
+    Case(
+        layers.MaskingCorruption,
+        lambda: {"rate": 0.4, "seed": 5, "name": "row"},
+        VALUES,
+        deterministic=False,
+    ),
+    Case(
+        layers.GaussianCorruption,
+        lambda: {"stddev": 0.7, "seed": 5, "name": "row"},
+        VALUES,
+        deterministic=False,
+    ),
+    Case(
+        layers.SaltAndPepperCorruption,
+        lambda: {"rate": 0.4, "seed": 5, "name": "row"},
+        VALUES,
+        deterministic=False,
+    ),
+    Case(
+        layers.GaussianSample,
+        lambda: {"seed": 5, "name": "row"},
+        (VALUES, 0.1 * VALUES),
+        deterministic=False,
+    ),
+    Case(
+        layers.TiedDense,
+        lambda: {"units": 5, "tied_to": "below", "activation": "tanh", "name": "row"},
+        VALUES[:, :3],
+        ready=tied_to_five,
+    ),
+]
+
+NETWORKS = [
+    Case(
+        networks.dense,
+        lambda: {
+            "shape": (3, 2, 2),
+            "code": 2,
+            "widths": (5, 4),
+            "activation": "tanh",
+            "code_activation": "sigmoid",
+            "code_parameters": 2,
+            "pixel_parameters": 3,
+            "kernel_initializer": "he_normal",
+            "name": "row",
+        },
+        np.float32(stored(3, 2, 2)),
+        leaves=("tied",),
+    ),
+    Case(
+        networks.dense,
+        lambda: {
+            "shape": (6,),
+            "code": 2,
+            "widths": (5, 4),
+            "activation": "tanh",
+            "code_activation": "sigmoid",
+            "tied": True,
+            "kernel_initializer": "he_normal",
+            "name": "row",
+        },
+        np.float32(stored(6)),
+        note="tied",
+        leaves=("code_parameters", "pixel_parameters"),
+    ),
+    Case(
+        networks.conv,
+        lambda: {
+            "shape": (7, 5, 3),
+            "code": 2,
+            "filters": (3, 4),
+            "kernel": 5,
+            "widths": (6,),
+            "activation": "tanh",
+            "code_activation": "sigmoid",
+            "code_parameters": 2,
+            "pixel_parameters": 2,
+            "name": "row",
+        },
+        np.float32(stored(7, 5, 3)),
+    ),
+]
+
+LIKELIHOODS = [
+    Case(ops.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
+    Case(ops.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
+    Case(ops.Categorical, lambda: {"levels": 5}, stored(3, 2, levels=5) / np.float32(4)),
+]
+
+LOSSES = [
+    Case(models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "name": "row"}, None, LABELS),
+]
+
+ROWS = [*MODELS, *LAYERS, *NETWORKS, *LIKELIHOODS, *LOSSES]
+
+ABSTRACT = {"Corruption", "Likelihood"}
+"""Public classes that are there to be inherited from; each has rows for its children."""
+
+FUNCTIONS = {
+    "free_bits": "test_divergences.py",
+    "gaussian_kl": "test_divergences.py",
+    "gaussian_log_density": "test_divergences.py",
+    "sum_per_example": "test_likelihoods.py",
+    "to_unit": "test_likelihoods.py",
+    "tie_all": "test_layers.py",
+}
+"""Public functions without a constructor: the file whose tests are about them."""

@@ -1,0 +1,152 @@
+"""Batches and splits: the order against a scalar transcription, resuming bit for bit, one copy of data."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasae.data import batches, in_order, load, steps_per_epoch
+from kerasae.data.splits import ArrayStore, Split
+from kerasae.errors import InputError
+
+
+def numbered(count, labelled=True):
+    """A split whose example i is the number i, so that batches show what was drawn."""
+    images = np.arange(count, dtype=np.float32)[:, None] * np.ones(3, np.float32)
+    return Split(ArrayStore(images), np.arange(count) % 7 if labelled else None)
+
+
+def taken(dataset, count):
+    return [(images.numpy(), labels.numpy()) for images, labels in dataset.take(count)]
+
+
+def noisy(images, seeds):
+    return images + tf.cast(seeds, tf.float32) @ [[0.0], [1e-3]]
+
+
+def test_order_is_the_documented_function_of_seed_epoch_and_position():
+    count, batch, seed = 23, 5, 9
+    drawn = taken(batches(numbered(count), batch, seed=seed), 9)
+    for step, (images, labels) in enumerate(drawn):
+        epoch, position = divmod(step, count // batch)
+        expected = [
+            int(tf.random.experimental.index_shuffle(position * batch + i, [seed, epoch], count - 1))
+            for i in range(batch)
+        ]
+        np.testing.assert_array_equal(images[:, 0], expected)
+        np.testing.assert_array_equal(labels, np.asarray(expected) % 7)
+
+
+@pytest.mark.parametrize(("count", "batch"), [(23, 5), (20, 5), (7, 7), (1, 1)])
+def test_an_epoch_repeats_no_example_and_epochs_differ(count, batch):
+    steps = count // batch
+    seen = np.concatenate([images[:, 0] for images, _ in taken(batches(numbered(count), batch, seed=0), 2 * steps)])
+    first, second = np.split(seen, 2)
+    assert len(set(first)) == len(set(second)) == steps * batch
+    assert set(seen) <= set(range(count))
+    assert count == 1 or list(first) != list(second)
+
+
+def test_starting_at_a_step_continues_bit_for_bit_across_epochs_with_augmentation():
+    split = numbered(23)
+    whole = taken(batches(split, 5, seed=4, augment=noisy), 12)
+    for start in (1, 4, 7):
+        later = taken(batches(split, 5, seed=4, start_step=start, augment=noisy), 12 - start)
+        for (a, b), (c, d) in zip(whole[start:], later, strict=True):
+            assert a.tobytes() == c.tobytes() and b.tobytes() == d.tobytes()
+
+
+def test_seeds_differ_and_augmentation_gets_seed_and_sample_counter():
+    split = numbered(64)
+    a, b = (taken(batches(split, 16, seed=seed), 1)[0][0] for seed in (1, 2))
+    assert not np.array_equal(a, b)
+    seeds = []
+    for images, _ in batches(split, 16, seed=2**31 - 1, start_step=3, augment=lambda x, s: s).take(2):
+        assert images.dtype == tf.int32
+        seeds.append(images.numpy())
+    seeds = np.concatenate(seeds)
+    assert set(seeds[:, 0]) == {2**31 - 1}
+    np.testing.assert_array_equal(seeds[:, 1], np.arange(48, 80))
+
+
+def test_the_batch_is_clipped_static_and_endless():
+    dataset = batches(numbered(6), 100, seed=0)
+    assert dataset.element_spec[0].shape == (6, 3)
+    assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+    assert steps_per_epoch(numbered(6), 100) == 1
+    assert steps_per_epoch(numbered(23), 5) == 4
+
+
+def test_autotune_is_off_everywhere():
+    source = load("digits")
+    datasets = [batches(source.train, 8, seed=0), in_order(source.train, 8), source.tfdata("test")]
+    assert [dataset.options().autotune.enabled for dataset in datasets] == [False] * 3
+
+
+def test_in_order_gives_everything_once_with_the_rest():
+    drawn = list(in_order(numbered(11), 4))
+    assert [len(images) for images, _ in drawn] == [4, 4, 3]
+    np.testing.assert_array_equal(np.concatenate([images[:, 0] for images, _ in drawn]), np.arange(11))
+    np.testing.assert_array_equal(np.concatenate([labels for _, labels in drawn]), np.arange(11) % 7)
+
+
+def test_subset_of_a_subset_and_arrays():
+    split = numbered(50).subset(np.array([9, 3, 40, 8])).subset(np.array([2, 0, 2]))
+    x, y = split.arrays()
+    np.testing.assert_array_equal(x[:, 0], [40, 9, 40])
+    np.testing.assert_array_equal(y, [5, 2, 5])
+    np.testing.assert_array_equal(split.labels, y)
+    images, labels = split.gather(tf.constant([1]))
+    assert (images.numpy()[0, 0], labels.numpy()[0]) == (9, 2)
+
+
+def test_arrays_are_copies_that_a_user_may_change():
+    split = numbered(4)
+    x, y = split.arrays()
+    x[:], y[:] = -1, -1
+    np.testing.assert_array_equal(split.arrays()[0][:, 0], np.arange(4))
+    np.testing.assert_array_equal(split.arrays()[1], np.arange(4))
+
+
+def test_without_labels_gather_says_minus_one():
+    split = numbered(5, labelled=False)
+    assert split.gather([0, 4])[1].numpy().tolist() == [-1, -1]
+    assert split.arrays()[1] is None and split.subset(np.array([1])).labels is None
+
+
+def test_the_data_is_not_copied_into_the_graph():
+    split = Split(ArrayStore(np.zeros((1000, 1000), np.uint8)))
+    graph = tf.function(split.gather).get_concrete_function(tf.TensorSpec([None], tf.int64)).graph
+    assert len(graph.as_graph_def().SerializeToString()) < 20_000
+
+
+@pytest.mark.parametrize("indices", [[], [[0]], [0.5], [-1], [5]])
+def test_subset_refuses_indices_outside(indices):
+    with pytest.raises(InputError, match="indices"):
+        numbered(5).subset(np.array(indices))
+
+
+def test_a_whole_source_is_no_split():
+    with pytest.raises(InputError, match="split: expected a Split .*received Source"):
+        batches(load("digits"), 8, seed=0)
+
+
+def test_labels_cannot_be_changed_behind_the_graph():
+    with pytest.raises(ValueError, match="read-only"):
+        numbered(5).labels[0] = 3
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments"),
+    [
+        ("batch_size", {"batch_size": 0, "seed": 0}),
+        ("batch_size", {"batch_size": 2.0, "seed": 0}),
+        ("batch_size", {"batch_size": True, "seed": 0}),
+        ("seed", {"batch_size": 2, "seed": -1}),
+        ("seed", {"batch_size": 2, "seed": 2**31}),
+        ("start_step", {"batch_size": 2, "seed": 0, "start_step": -1}),
+        ("augment", {"batch_size": 2, "seed": 0, "augment": "flip"}),
+    ],
+)
+def test_batches_names_the_wrong_argument(word, arguments):
+    with pytest.raises(InputError, match=f"{word}: expected .*received"):
+        batches(numbered(5), **arguments)

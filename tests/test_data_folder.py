@@ -1,0 +1,199 @@
+"""The folder source on files written by Pillow: layout, pixels, labels, broken and hostile files."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasae.data import batches, load
+from kerasae.errors import InputError
+
+RNG = np.random.default_rng(0)
+
+
+def write(path, height=7, width=9, channels=3, **options):
+    """Write random pixels and return what Pillow reads back, [H, W, C]."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (height, width, 3) if channels == 3 else (height, width)
+    Image.fromarray(RNG.integers(0, 256, shape, np.uint8)).save(path, **options)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB" if channels == 3 else "L")).reshape(height, width, channels)
+
+
+def classes(root, counts, channels=3):
+    """One folder per class; returns the pixels by class name."""
+    return {
+        name: [write(root / name / f"{i:03}.png", channels=channels) for i in range(count)]
+        for name, count in counts.items()
+    }
+
+
+def test_classes_pixels_labels_and_a_stratified_tenth(tmp_path):
+    pixels = classes(tmp_path, {"cat": 20, "ant": 10, "dog": 30})
+    source = load(f"folder:{tmp_path}")
+    assert source.info.class_names == ("ant", "cat", "dog")
+    assert source.info.counts == {"train": 54, "test": 6}
+    assert (source.info.shape, source.info.dtype, source.info.max_value) == ((7, 9, 3), "uint8", 255)
+    assert np.bincount(source.test.labels).tolist() == [1, 2, 3]
+    seen = []
+    for split in (source.train, source.test):
+        x, y = split.arrays()
+        seen += [(int(label), image.tobytes()) for image, label in zip(x, y, strict=True)]
+    expected = [(i, p.tobytes()) for i, name in enumerate(("ant", "cat", "dog")) for p in pixels[name]]
+    assert sorted(seen) == sorted(expected)
+    np.testing.assert_array_equal(load(f"folder:{tmp_path}").test.arrays()[0], source.test.arrays()[0])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".gif", ".jpg", ".JPEG"])
+def test_grey_files_are_read_as_pillow_reads_them(tmp_path, suffix):
+    pixels = [write(tmp_path / f"{i}{suffix}", channels=1) for i in range(2)]
+    source = load(f"folder:{tmp_path}")
+    assert source.info.shape == (7, 9, 1) and source.info.class_names is None and source.train.labels is None
+    got = np.concatenate([source.train.arrays()[0], source.test.arrays()[0]])
+    # TensorFlow decodes JPEG with a faster transform, which rounds differently
+    tolerance = 4 if "j" in suffix.lower() else 0
+    assert min(abs(got.astype(int) - np.stack(p)).max() for p in (pixels, pixels[::-1])) <= tolerance
+
+
+def test_train_and_test_folders_are_splits(tmp_path):
+    classes(tmp_path / "train", {"a": 4, "b": 3})
+    classes(tmp_path / "test", {"b": 2})
+    source = load(f"folder:{tmp_path}")
+    assert source.info.counts == {"train": 7, "test": 2}
+    assert source.test.labels.tolist() == [1, 1]
+
+
+def test_train_alone_and_validation(tmp_path):
+    for name, count in {"train": 20, "validation": 3}.items():
+        for i in range(count):
+            write(tmp_path / name / f"{i}.png")
+    assert load(f"folder:{tmp_path}").info.counts == {"train": 18, "validation": 3, "test": 2}
+
+
+def test_train_may_be_a_class_of_vehicles(tmp_path):
+    classes(tmp_path, {"bus": 3, "train": 3})
+    assert load(f"folder:{tmp_path}").info.class_names == ("bus", "train")
+
+
+def test_the_first_image_decides_the_channels(tmp_path):
+    write(tmp_path / "0.png", channels=1)
+    write(tmp_path / "1.png", channels=3)
+    source = load(f"folder:{tmp_path}")
+    assert source.info.shape == (7, 9, 1)
+    with Image.open(tmp_path / "1.png") as image:
+        rgb = np.asarray(image).astype(float)
+    luma = np.round(rgb @ [0.299, 0.587, 0.114])[..., None]
+    got = np.concatenate([source.train.arrays()[0], source.test.arrays()[0]]).astype(float)
+    assert min(abs(image - luma).max() for image in got) <= 1
+
+
+def test_mixed_sizes_need_image_size(tmp_path):
+    write(tmp_path / "a.png", 7, 9)
+    write(tmp_path / "b.png", 5, 20)
+    with pytest.raises(InputError, match=r"image_size: .*a\.png is 7 x 9.*b\.png is 5 x 20.*give image_size"):
+        load(f"folder:{tmp_path}")
+    for size, shape in ((6, (6, 6, 3)), ((4, 10), (4, 10, 3))):
+        source = load(f"folder:{tmp_path}", image_size=size)
+        assert source.info.shape == shape and source.train.arrays()[0].shape == (1, *shape)
+
+
+def test_resizing_keeps_proportions_and_cuts_the_centre(tmp_path):
+    """A wide image with a bright centre square, halved: the square fills the result, the sides go."""
+    image = np.zeros((8, 24), np.uint8)
+    image[:, 8:16] = 200
+    Image.fromarray(image).save(tmp_path / "wide.png")
+    got = load(f"folder:{tmp_path}", image_size=4).train.arrays()[0][0, ..., 0]
+    assert got.shape == (4, 4)
+    assert got[:, 1:3].min() == 200 and got.min() > 100
+    again = load(f"folder:{tmp_path}", image_size=(8, 24)).train.arrays()[0][0, ..., 0]
+    np.testing.assert_array_equal(again, image)
+
+
+def broken_files(folder):
+    """Files with an image's name that are none: cut, empty, text, promised giants, an unknown kind."""
+    write(folder / "whole.png", 40, 40)
+    content = (folder / "whole.png").read_bytes()
+    write(folder / "whole.jpg", 40, 40)
+    jpeg = (folder / "whole.jpg").read_bytes()
+    (folder / "whole.png").unlink()
+    (folder / "whole.jpg").unlink()
+    return {
+        "cut.png": content[: len(content) // 2],
+        "cut.jpg": jpeg[: len(jpeg) // 2],
+        "empty.png": b"",
+        "text.jpg": b"hello",
+        "giant.png": giant(60_000, 60_000),
+        "large.png": giant(10_000, 10_000),
+        "photo.webp": b"RIFF",
+    }
+
+
+def giant(width, height):
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
+
+
+def test_a_broken_file_is_named_or_skipped_and_counted(tmp_path):
+    kinds = broken_files(tmp_path)
+    for i in range(10):
+        write(tmp_path / f"good{i}.png")
+    for name, content in kinds.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name} cannot be read as an image.*skip_broken"):
+            load(f"folder:{tmp_path}")
+        source = load(f"folder:{tmp_path}", skip_broken=True)
+        assert source.info.skipped == 1 and source.info.counts == {"train": 9, "test": 1}
+        (tmp_path / name).unlink()
+    assert load(f"folder:{tmp_path}").info.skipped == 0
+
+
+def test_other_and_hidden_files_are_ignored(tmp_path):
+    classes(tmp_path, {"a": 2, "b": 2})
+    (tmp_path / "README.txt").write_text("about")
+    (tmp_path / "a" / "._000.png").write_bytes(b"resource fork")
+    (tmp_path / ".cache").mkdir()
+    assert sum(load(f"folder:{tmp_path}").info.counts.values()) == 4
+
+
+def test_odd_names_work(tmp_path):
+    root = tmp_path / "mit Leerzeichen [1]*é:x"
+    pixels = write(root / "ü?.png")
+    np.testing.assert_array_equal(load(f"folder:{root}").train.arrays()[0][0], pixels)
+
+
+def test_layouts_that_are_refused(tmp_path):
+    def refused(name, says, **files):
+        root = tmp_path / name
+        root.mkdir()
+        for path in files.get("images", ()):
+            write(root / path)
+        for path in files.get("folders", ()):
+            (root / path).mkdir(parents=True)
+        with pytest.raises(InputError, match=says):
+            load(f"folder:{root}")
+
+    refused("nothing", "has no images")
+    refused("empty_class", "b has no images", images=["a/1.png"], folders=["b"])
+    refused("deep", "deeper/ is not looked into", images=["a/deeper/1.png"])
+    refused("both", "both images .* and folders", images=["1.png", "a/1.png"])
+    refused("parts", "train/ and test/ and also other/", images=["train/1.png", "test/1.png", "other/1.png"])
+    refused("new_class", "expected those of train", images=["train/a/1.png", "test/b/1.png"])
+    refused("unlabelled", "expected those of train", images=["train/a/1.png", "test/1.png"])
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="is a file"):
+        load(f"folder:{tmp_path / 'file'}")
+
+
+def test_batches_decode_at_gather_time(tmp_path):
+    pixels = classes(tmp_path, {"a": 6, "b": 6})
+    split = load(f"folder:{tmp_path}").train
+    known = {p.tobytes(): i for i, name in enumerate("ab") for p in pixels[name]}
+    for images, labels in batches(split, 4, seed=0).take(4):
+        assert [known[image.tobytes()] for image in images.numpy()] == labels.numpy().tolist()

@@ -1,0 +1,210 @@
+"""The pipelines on a few real digits: what they write, that they resume, and how they answer mistakes."""
+
+import csv
+import json
+import os
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines import evaluate, finetune, probe, run, stacked, train
+from pipelines.training import Interrupted
+
+
+@pytest.fixture(scope="module")
+def small_digits(tmp_path_factory):
+    """A hundred real digits as an npz file, so that the pipelines take seconds."""
+    source = kerasae.data.load("digits")
+    rows = kerasae.data.balanced_subset(source.train.labels, 120, 0)
+    x, y = source.train.subset(rows).arrays()
+    x_test, y_test = source.test.arrays()
+    file = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(file, x_train=x * 15, y_train=y, x_test=x_test[:60] * 15, y_test=y_test[:60])
+    return f"npz:{file}"
+
+
+def stack(data, out, **changes):
+    recipe = stacked.Recipe(
+        data=data,
+        out=str(out),
+        widths=(24, 12),
+        pretrain_epochs=2,
+        pretrain_batch=30,
+        joint_epochs=1,
+        labels=40,
+        finetune_epochs=2,
+        finetune_batch=20,
+        finetune_min_steps=1,
+    )
+    return replace(recipe, **changes)
+
+
+@pytest.fixture(scope="module")
+def stacked_run(small_digits, tmp_path_factory):
+    return stacked.run(stack(small_digits, tmp_path_factory.mktemp("runs") / "stacked"))
+
+
+@pytest.fixture(scope="module")
+def vae_run(small_digits, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "vae"
+    recipe = train.Recipe(
+        variant="variational",
+        options={"beta": 0.5},
+        network="conv",
+        filters=(4,),
+        code=3,
+        data=small_digits,
+        out=str(out),
+        epochs=2,
+        keep_best=True,
+    )
+    return train.run(recipe)
+
+
+def test_a_run_directory_holds_the_truth(stacked_run):
+    path = stacked_run.path
+    recipe = json.loads((path / "recipe.json").read_text())
+    assert recipe["command"] == "stacked" and recipe["recipe"]["widths"] == [24, 12]
+    with open(path / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    stages = [(row["stage"], row["epoch"]) for row in rows]
+    assert stages == [("layer-1", "1"), ("layer-1", "2"), ("layer-2", "1"), ("layer-2", "2"), ("joint", "1")]
+    assert all(float(row["examples_per_second"]) > 0 for row in rows)
+    summary = json.loads((path / "summary.json").read_text())
+    assert {"probe_accuracy", "finetune_accuracy", "scratch_accuracy"} <= set(summary)
+    assert all(isinstance(value, int | float) for value in summary.values())
+    assert any((path / "tensorboard").rglob("events.*"))
+    model = run.load_model(path)
+    assert model.code_shape == (12,)
+    assert isinstance(run.load_model(path / "finetune-40"), kerasae.models.Classifier)
+
+
+def test_greedy_layers_see_the_codes_below(small_digits, tmp_path, monkeypatch):
+    """Layer 2 is trained on what the trained layer 1 encodes, and the stack encodes through both."""
+    seen, train_layer = [], stacked.train_layer
+
+    def spy(directory, stage, layer, split, recipe):
+        train_layer(directory, stage, layer, split, recipe)
+        seen.append((layer, split.arrays()[0]))
+
+    monkeypatch.setattr(stacked, "train_layer", spy)
+    directory = stacked.run(stack(small_digits, tmp_path / "run", supervised=False, joint_epochs=0))
+    (lower, x), (upper, codes) = seen
+    np.testing.assert_allclose(codes, lower.encode(x), rtol=1e-5, atol=1e-6)
+    model = run.load_model(directory.path)
+    np.testing.assert_allclose(model.encode(x), upper.encode(codes), rtol=1e-5, atol=1e-6)
+
+
+def test_finetuning_starts_from_the_pretrained_weights_and_the_control_does_not(stacked_run, small_digits):
+    model, source = run.load_model(stacked_run.path), kerasae.data.load(small_digits)
+    recipe = finetune.Recipe(run=str(stacked_run.path), data=small_digits)
+    tuned, control = (finetune.build(model, source, recipe, 0, fresh=fresh) for fresh in (False, True))
+    pretrained = model.feature_encoder().get_weights()
+    for a, b in zip(pretrained, tuned.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.allclose(pretrained[0], control.encoder.get_weights()[0])
+    assert [w.shape for w in tuned.weights] == [w.shape for w in control.weights]
+
+
+def test_labels_beyond_the_subset_are_never_used(small_digits, monkeypatch):
+    source = kerasae.data.load(small_digits)
+    recipe = finetune.Recipe(run="", labels=40, holdout=0.25)
+    kept, held = finetune.labelled_splits(source.train, recipe, seed=3)
+    assert len(kept) == 30 and len(held) == 10
+    assert not {tuple(x.ravel()) for x in kept.arrays()[0]} & {tuple(x.ravel()) for x in held.arrays()[0]}
+    np.testing.assert_array_equal(np.bincount(held.labels), 1)
+
+
+def test_train_probe_and_evaluate_a_vae(vae_run):
+    assert run.load_model(vae_run.path).beta == 0.5
+    probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=40, repeats=2)).figures
+    assert 0.0 <= probed["probe_accuracy"] <= 1.0 and "probe_accuracy_std" in probed
+    figures = evaluate.run(evaluate.Recipe(run=str(vae_run.path), samples=20)).figures
+    assert figures["nll_mean"] <= figures["negative_elbo"] + 3 * figures["nll_standard_error"]
+    assert figures["nll_standard_error"] > 0
+
+
+def test_evaluate_prints_the_confusion_matrix(stacked_run, capsys):
+    figures = evaluate.run(evaluate.Recipe(run=str(stacked_run.path / "finetune-40"))).figures
+    assert figures["accuracy"] == pytest.approx(1 - figures["error"])
+    stored = json.loads((stacked_run.path / "finetune-40" / "evaluate" / "confusion.json").read_text())
+    matrix = np.array(stored["matrix"])
+    assert matrix.sum() == 60 and np.trace(matrix) / 60 == pytest.approx(figures["accuracy"])
+    assert "confusion matrix" in capsys.readouterr().out
+
+
+def test_the_same_command_resumes_and_ends_the_same(small_digits, tmp_path, monkeypatch):
+    """Ctrl-C inside layer 2; the repeated command ends with the weights of a run that was never stopped."""
+    options = {"supervised": False, "pretrain_epochs": 3}
+    whole = stacked.run(stack(small_digits, tmp_path / "whole", **options))
+    fit = run.Run.fit
+
+    def stop_in_layer_2(self, stage, *args, **kwargs):
+        if stage == "layer-2":
+            monkeypatch.setattr("pipelines.run._Display.show", lambda *a: os.kill(os.getpid(), signal.SIGINT))
+        return fit(self, stage, *args, **kwargs)
+
+    monkeypatch.setattr(run.Run, "fit", stop_in_layer_2)
+    with pytest.raises(Interrupted):
+        stacked.run(stack(small_digits, tmp_path / "cut", **options))
+    monkeypatch.undo()
+    resumed = stacked.run(stack(small_digits, tmp_path / "cut", **options))
+    a, b = (run.load_model(directory.path).get_weights() for directory in (whole, resumed))
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_array_equal(one, other)
+    stages = [[(r["stage"], int(r["epoch"])) for r in directory.rows] for directory in (whole, resumed)]
+    assert stages[0] == stages[1]
+
+
+def test_another_recipe_in_the_same_directory_is_refused_with_the_difference(stacked_run, small_digits):
+    with pytest.raises(InputError, match=r"pretrain_epochs 2 there, 7 here"):
+        stacked.run(stack(small_digits, stacked_run.path, pretrain_epochs=7))
+    with pytest.raises(InputError, match="a run of `stacked`"):
+        train.run(train.Recipe(data=small_digits, out=str(stacked_run.path)))
+
+
+def test_a_folder_that_is_no_run_is_left_alone(small_digits, tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear")
+    with pytest.raises(InputError, match="not a run directory"):
+        train.run(train.Recipe(data=small_digits, out=str(tmp_path)))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": 4000}, "4000"),
+        ({"labels": 3}, "from 10 to 120"),
+        ({"variant": "denosing"}, "did you mean 'denoising'"),
+        ({"corruption_level": (1.5,)}, r"rate must be in \[0, 1\)"),
+        ({"widths": (0,)}, "positive"),
+    ],
+)
+def test_mistakes_in_a_recipe(changes, message, small_digits, tmp_path):
+    with pytest.raises(InputError, match=message):
+        stacked.run(stack(small_digits, tmp_path / "run", **changes))
+
+
+def test_conv_on_vectors_says_why(tmp_path):
+    np.savez(tmp_path / "vectors.npz", x_train=np.random.default_rng(0).random((40, 6), "float32"))
+    recipe = train.Recipe(network="conv", data=f"npz:{tmp_path / 'vectors.npz'}", out=str(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"conv: shape must be \(H, W, C\)"):
+        train.run(recipe)
+
+
+def test_labels_missing_where_needed(vae_run, tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((40, 8, 8), "uint8"))
+    with pytest.raises(InputError, match="label"):
+        probe.run(probe.Recipe(run=str(vae_run.path), data=f"npz:{tmp_path / 'x.npz'}", out=str(tmp_path / "p")))
+
+
+def test_data_of_another_shape_than_the_model_takes(stacked_run, tmp_path):
+    x, y = np.zeros((40, 9, 9), "uint8"), np.arange(40) % 2
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    recipe = finetune.Recipe(run=str(stacked_run.path), data=f"npz:{tmp_path / 'x.npz'}", out=str(tmp_path / "f"))
+    with pytest.raises(InputError, match=r"\(8, 8, 1\).*\(9, 9, 1\)"):
+        finetune.run(recipe)
