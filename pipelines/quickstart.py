@@ -58,11 +58,12 @@ def stacked_recipe(recipe):
         seed=recipe.seed,
         out=f"{recipe.out}/stacked",
         widths=(512, 256),
-        pretrain_epochs=60,
+        pretrain_epochs=150,
+        pretrain_batch=30,
         labels=recipe.labels,
         repeats=recipe.repeats,
         holdout=0.0,
-        finetune_epochs=15,
+        finetune_epochs=20,
     )
 
 
@@ -78,7 +79,8 @@ def vae_recipe(recipe):
         seed=recipe.seed,
         out=f"{recipe.out}/vae",
         code=16,
-        epochs=60,
+        epochs=120,
+        batch_size=50,
     )
 
 
