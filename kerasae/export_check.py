@@ -1,39 +1,52 @@
-"""Run by `kerasae.export.verify` in a process of its own: load a SavedModel with TensorFlow alone and run it.
+"""Answer every endpoint of a SavedModel with TensorFlow alone; started by `kerasae.export`, in a process of its own.
 
-usage: python -I export_check.py SAVED_MODEL        reads inputs.npz, writes outputs.npz in the working folder
+    python -P export_check.py EXPORT QUESTIONS.npz ANSWERS.npz
+
+Questions are batches as "input/case", such as images/all; answers are "endpoint/output/case". Imports of kerasae and
+pipelines fail here, as they do where the export is served.
 """
 
+import importlib
 import sys
+
+FORBIDDEN = ("kerasae", "pipelines")
 
 
 class Refuse:
-    """Import hook: whoever serves the export does not have kerasae."""
+    """Import hook under which the forbidden packages do not exist."""
 
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("kerasae", "pipelines"):
-            raise ModuleNotFoundError(f"{name} is not available to whoever serves the export")
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in FORBIDDEN:
+            raise ModuleNotFoundError(f"{name} is out of reach for whoever serves the export")
 
 
-def main(path):
-    sys.meta_path.insert(0, Refuse())
-    try:
-        import kerasae  # noqa: F401
-    except ModuleNotFoundError:
-        pass
-    else:
-        sys.exit("kerasae could be imported: the check would prove nothing")
+def prove_alone():
+    """Exit unless every import of a forbidden package fails."""
+    for name in FORBIDDEN:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            continue
+        sys.exit(f"{name} can be imported: the check would prove nothing")
+
+
+def main(export, questions, answers):
+    sys.meta_path.insert(0, Refuse)
+    prove_alone()
     import numpy as np
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(path)
-    outputs = {}
-    with np.load("inputs.npz", allow_pickle=False) as inputs:
-        for key in inputs:
-            endpoint, label = key.split("/")
-            for output, value in getattr(loaded, endpoint)(tf.constant(inputs[key])).items():
-                outputs[f"{endpoint}/{output}/{label}"] = value.numpy()
-    np.savez("outputs.npz", **outputs)
+    loaded = tf.saved_model.load(export)  # the endpoints need this reference
+    found = {}
+    with np.load(questions, allow_pickle=False) as batches:
+        for endpoint, signature in loaded.signatures.items():
+            (takes,) = signature.structured_input_signature[1]
+            for case in (key.split("/")[1] for key in batches if key.split("/")[0] == takes):
+                outputs = signature(tf.constant(batches[f"{takes}/{case}"]))
+                found |= {f"{endpoint}/{output}/{case}": value.numpy() for output, value in outputs.items()}
+    np.savez(answers, **found)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -1,9 +1,12 @@
 """Export the model of a run as a SavedModel, and verify it in a process without kerasae."""
 
+import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import kerasae
+from kerasae.errors import InputError
 from pipelines.recipe import DerivedRecipe
 
 EXAMPLES = 16  # sent through the model and through the reloaded export
@@ -16,29 +19,72 @@ class Recipe(DerivedRecipe):
     dest: str | None = field(default=None, metadata={"positional": True})
     """Folder of the SavedModel; saved_models/NAME OF THE RUN when not given."""
     tolerance: float = 1e-5
-    """Largest absolute difference to the model in memory that passes."""
+    """Largest difference to the model in memory that passes, relative for values beyond 1."""
 
 
 def run(recipe: Recipe):
-    """Write the SavedModel and its card, reload it elsewhere, compare."""
+    """Write the SavedModel and its card, reload it elsewhere, compare; what was at the destination stays until then."""
     from pipelines import run as runs
 
     recipe = recipe.inherit("export")
     source = recipe.source()
     model = runs.load_model(recipe.run, source.info)
-    dest = Path(recipe.dest or Path("saved_models") / Path(recipe.run).resolve().name)
-    kerasae.export.save(model, dest, dtype=source.info.dtype, card=card(recipe, source.info))
-    split = source.splits.get("test", source.train)
-    examples, _ = split.subset(range(min(EXAMPLES, len(split)))).arrays()
-    difference = kerasae.export.verify(model, dest, examples, recipe.tolerance)
+    dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
+    options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
+    try:
+        kerasae.export.save(model, dest, card=card(recipe, source.info), **options)
+    except kerasae.export.ParityError as error:
+        raise InputError(f"{error}; nothing was exported (see --tolerance)") from None
+    content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
     directory = runs.Run(recipe.out, "export", recipe)
-    print(f"{dest}: {', '.join(kerasae.export.endpoints(model))}; inspect it with")
-    print(f"  saved_model_cli show --dir {dest} --all")
-    return directory.finish({"export_max_abs_diff": difference})
+    print(summary(dest, content))
+    return directory.finish({"export_max_abs_diff": content["parity"]["max_abs_diff"]})
+
+
+def name_of(run):
+    """Name of a run, after those of the runs that it lies in: quickstart-stacked-finetune-100."""
+    path = Path(os.path.abspath(run))
+    above = [folder for folder in reversed(path.parents) if (folder / "recipe.json").exists()]
+    return "-".join(folder.name for folder in [*above, path])
+
+
+def examples(source):
+    """A few stored examples from all over the test split, or the training split; repeated where there are fewer."""
+    import numpy as np
+
+    split = source.splits.get("test", source.train)
+    return split.gather(np.linspace(0, len(split) - 1, EXAMPLES).astype(int))[0].numpy()
 
 
 def card(recipe, info):
-    """Data, recipe and figures of the run, for the card."""
+    """Data, recipe and figures of the run, and the recipe of the run that it started from, for the card."""
     from pipelines import run as runs
 
-    return {"data": info.as_dict(), "run": runs.read_recipe(recipe.run), "metrics": runs.read_summary(recipe.run)}
+    content = runs.read_recipe(recipe.run)
+    origin = content["recipe"].get("run")
+    pretraining = runs.read_recipe(origin) if origin and Path(origin, "recipe.json").exists() else None
+    metrics = runs.read_summary(recipe.run)
+    return {"data": info.as_dict(), "recipe": content, "pretraining": pretraining, "metrics": metrics}
+
+
+def summary(dest, content):
+    """A row per endpoint, and lines to paste."""
+    differences = content["parity"]["endpoints"]
+    rows = [("endpoint", "takes", "gives", "difference")]
+    for name, endpoint in content["endpoints"].items():
+        rows.append((name, spell(endpoint["inputs"]), spell(endpoint["outputs"]), f"{differences[name]:.1e}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    first, shape, dtype = next(iter(content["endpoints"])), content["input"]["shape"], content["input"]["dtype"]
+    call = f"m.signatures['{first}'](tf.zeros({[2, *shape[1:]]}, '{dtype}'))"
+    use = f"python -c \"import tensorflow as tf; m = tf.saved_model.load('{dest}'); print({call})\""
+    return "\n".join([*table, f"saved_model_cli show --dir {dest} --all", use])
+
+
+def spell(tensors):
+    """Tensors of the card in one line: images uint8 [B, 8, 8, 1]."""
+    return ", ".join(f"{name} {t['dtype']} [{', '.join(map(size, t['shape']))}]" for name, t in tensors.items())
+
+
+def size(length):
+    return "B" if length is None else str(length)

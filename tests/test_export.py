@@ -1,99 +1,260 @@
-"""Exports: what they hold, that a process without kerasae runs them, and that a wrong one is caught."""
+"""Exports: what is served equals the model, in a process without kerasae, and nothing that is there is lost."""
 
 import json
-import subprocess
-import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import kerasae
-from kerasae import export, models, networks
+from kerasae import export, export_check, models, networks, ops
 from kerasae.errors import InputError
-from pipelines import export as exporting
-from pipelines import train
+from pipelines import export as pipeline
 
-SHAPE = (5, 7, 2)
-X = np.random.default_rng(0).integers(0, 256, (6, *SHAPE), "uint8")
+IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
 
 
-def vae():
-    return models.VariationalAutoencoder(*networks.conv(SHAPE, 3, (4,), code_parameters=2), pixel_max=200.0)
+def variational():
+    pair = networks.conv((5, 3, 2), 3, (4,), code_parameters=2)
+    return models.VariationalAutoencoder(*pair, ops.Gaussian(0.5, squash=True), pixel_max=15.0, beta=0.5)
 
 
 def classifier():
-    return models.Classifier(vae().feature_encoder(), 4, dropout=0.5, pixel_max=200.0)
+    encoder, _ = networks.conv((5, 3, 2), 3, (4,))
+    return models.Classifier(encoder, 4, dropout=0.3, input_dropout=0.2, pixel_max=15.0)
+
+
+def plain():
+    return models.Autoencoder(*networks.dense((6,), 2, (5,), activation="tanh"), "bernoulli", pixel_max=15.0)
+
+
+def build_and_save(build, folder):
+    """A model, its export, verified in a fresh process, and the export reloaded in this one."""
+    keras.utils.set_random_seed(3)
+    model, dest = build(), folder / "name"
+    assert export.save(model, dest, card={"metrics": {"é": 0.5}}, examples=IMAGES) == dest
+    return model, dest, tf.saved_model.load(str(dest))
+
+
+@pytest.fixture(scope="module")
+def exported_variational(tmp_path_factory):
+    return build_and_save(variational, tmp_path_factory.mktemp("saved_models"))
+
+
+@pytest.fixture(scope="module")
+def exported_classifier(tmp_path_factory):
+    return build_and_save(classifier, tmp_path_factory.mktemp("saved_models"))
+
+
+@pytest.fixture(params=["variational", "classifier"])
+def exported(request):
+    return request.getfixturevalue(f"exported_{request.param}")
+
+
+def read_card(dest):
+    return json.loads((dest / "card.json").read_text(encoding="utf-8"))
+
+
+def test_a_fresh_process_agrees(exported):
+    model, dest, _ = exported
+    parity = read_card(dest)["parity"]
+    assert 0.0 <= parity["max_abs_diff"] <= 1e-5
+    assert parity["batch_sizes"] == [1, 7]
+    assert set(parity["endpoints"]) == {*export.endpoints(model), "serving_default"}
+    assert [path.name for path in dest.parent.iterdir()] == ["name"]
+
+
+def scaled(images):
+    return images.astype("float32") / 15
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_variational_autoencoder_is_served(exported_variational, size):
+    """Against its networks, fed with images that NumPy scaled, and the equations in NumPy."""
+    model, _, served = exported_variational
+    x, raw = scaled(IMAGES[:size]), tf.constant(IMAGES[:size])
+    mean, log_var = np.split(np.asarray(model.encoder(x), "float64"), 2, axis=-1)
+    y = 1 / (1 + np.exp(-np.asarray(model.decoder(mean), "float64")))
+    distortion = (2 * (x - y) ** 2 + np.log(0.5) + 0.5 * np.log(2 * np.pi)).sum((1, 2, 3))
+    rate = 0.5 * (np.exp(log_var) + mean**2 - 1 - log_var).sum(-1)
+    codes = tf.constant(mean, "float32")
+    for endpoint, output, batch, wanted in (
+        ("encode", "codes", raw, mean),
+        ("decode", "decoded", codes, y),
+        ("reconstruct", "reconstructions", raw, y),
+        ("serving_default", "reconstructions", raw, y),
+        ("score", "scores", raw, distortion + rate),
+    ):
+        found = served.signatures[endpoint](batch)
+        assert found.keys() == {output}
+        np.testing.assert_allclose(found[output], wanted, rtol=1e-5, atol=1e-5, err_msg=endpoint)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_a_classifier_is_served(exported_classifier, size):
+    """Against its networks, fed with images that NumPy scaled; no dropout."""
+    model, _, served = exported_classifier
+    codes = np.asarray(model.encoder(scaled(IMAGES[:size])))
+    logits = np.asarray(model.head(codes), "float64")
+    odds = np.exp(logits)
+    for endpoint in ("classify", "serving_default"):
+        found = served.signatures[endpoint](tf.constant(IMAGES[:size]))
+        np.testing.assert_allclose(found["logits"], logits, atol=1e-5)
+        np.testing.assert_allclose(found["probabilities"], odds / odds.sum(-1, keepdims=True), atol=1e-6)
+        np.testing.assert_array_equal(found["labels"], logits.argmax(-1))
+    np.testing.assert_allclose(served.signatures["encode"](tf.constant(IMAGES[:size]))["codes"], codes, atol=1e-5)
+
+
+def test_the_card_says_what_goes_in_and_out(exported):
+    model, dest, served = exported
+    card = read_card(dest)
+    assert card["input"] == {"name": "images", "shape": [None, 5, 3, 2], "dtype": "uint8", "range": [0.0, 15.0]}
+    assert card["model"] == type(model).__name__ and card["metrics"] == {"é": 0.5}
+    assert card["versions"]["tensorflow"] == tf.__version__
+    assert [*card["endpoints"], "serving_default"] == list(export.endpoints(model)) + ["serving_default"]
+    for name, endpoint in card["endpoints"].items():
+        signature = served.signatures[name]
+        (inputs,) = signature.structured_input_signature[1].items()
+        assert endpoint["inputs"] == {inputs[0]: export.spell(inputs[1])}
+        assert endpoint["outputs"] == {k: export.spell(v) for k, v in signature.structured_outputs.items()}
+
+
+def test_another_model_does_not_pass(exported_variational):
+    """A bias that moved by 0.001 after the export is found by the fresh process, in the first endpoint it reaches."""
+    model, dest, _ = exported_variational
+    bias = model.decoder.trainable_weights[-1]
+    kept = bias.numpy()
+    bias.assign(kept + 1e-3)
+    try:
+        with pytest.raises(export.ParityError, match="endpoint reconstruct/reconstructions/one: differs by 0.000"):
+            export.verify(model, dest, IMAGES)
+    finally:
+        bias.assign(kept)
+
+
+def test_the_check_refuses_to_run_beside_kerasae():
+    with pytest.raises(ModuleNotFoundError, match="kerasae.models is out of reach"):
+        export_check.Refuse.find_spec("kerasae.models")
+    assert export_check.Refuse.find_spec("kerasaes") is None
+    with pytest.raises(SystemExit, match="kerasae can be imported"):
+        export_check.prove_alone()
+
+
+def test_what_cannot_run_alone_says_why(tmp_path, monkeypatch):
+    script = "import os, sys\nsys.exit(f'{sys.argv[1]} in {os.listdir()}, {sys.path[0] == sys.argv[0]}')"
+    monkeypatch.setattr(export, "CHECK", write(tmp_path / "check.py", script))
+    with pytest.raises(export.ParityError, match=r"does not work without kerasae: /there in \[\], False"):
+        export.ask_alone("/there", {"images/one": IMAGES[:1]})
 
 
 @pytest.mark.parametrize(
-    ("build", "names"),
-    [(vae, ["decode", "encode", "reconstruct", "score"]), (classifier, ["classify", "encode"])],
+    ("found", "message"),
+    [
+        ({"score/scores/all": np.float32([1.0, 900.02])}, "score/scores/all: differs by 0.02"),
+        ({"score/scores/all": np.float32([1.00002, 900.0])}, "score/scores/all: differs by 2e-05"),
+        ({"score/scores/all": np.float32([np.nan, 900.0])}, "score/scores/all: differs by nan"),
+        ({"score/scores/all": np.float32([1.0])}, r"float32 \[1\] instead of float32 \[2\]"),
+        ({}, "score/scores/all: not in the export"),
+        ({"score/scores/all": np.float32([1, 900]), "x/y/all": np.zeros(2)}, "x/y/all: only in the export"),
+    ],
 )
-def test_a_fresh_process_without_kerasae_agrees(build, names, tmp_path):
-    model = build()
-    path = export.save(model, tmp_path / "export", card={"data": {"spec": "digits"}})
-    assert export.verify(model, path, X) <= 1e-5
-    card = json.loads((path / "card.json").read_text())
-    assert sorted(card["endpoints"]) == names and card["data"] == {"spec": "digits"}
-    assert card["input"] == {"shape": [None, *SHAPE], "dtype": "uint8", "range": [0, 200.0]}
+def test_differences_are_seen(found, message):
+    with pytest.raises(export.ParityError, match=message):
+        export.compare({"score/scores/all": np.float32([1.0, 900.0])}, found, 1e-5)
 
 
-def test_raw_bytes_in_and_batches_of_any_size(tmp_path):
-    """The preprocessing is inside: an endpoint on raw bytes equals the model on x / pixel_max."""
-    model = vae()
-    loaded = tf.saved_model.load(export.save(model, tmp_path / "export"))
-    for n in (1, 2, 6):
-        np.testing.assert_allclose(loaded.encode(X[:n])["codes"], model.encode(X[:n] / np.float32(200)), atol=1e-5)
-    signatures = loaded.signatures["score"](images=tf.constant(X))
-    np.testing.assert_allclose(signatures["scores"], model.score(X), rtol=1e-5)
+def test_large_scores_may_differ_in_their_last_digits():
+    wanted, found = np.float32([900.0]), np.float32([900.004])
+    assert export.compare({"score": wanted}, {"score": found}, 1e-5) == {"score": pytest.approx(0.004, abs=1e-4)}
 
 
-def test_the_check_notices_another_model(tmp_path):
-    path = export.save(vae(), tmp_path / "export")
-    with pytest.raises(RuntimeError, match="differs by"):
-        export.verify(vae(), path, X)
+def write(path, text="mine"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
 
 
-def test_the_check_notices_a_missing_endpoint(tmp_path):
-    path = export.save(classifier(), tmp_path / "export")
-    with pytest.raises(RuntimeError, match="does not work in a fresh process"):
-        export.verify(vae(), path, X)
+@pytest.mark.parametrize("file", ["name", "name/notes.txt", "name/card.json", "name/saved_model.pb"])
+def test_a_folder_that_is_no_export_is_left_alone(file, tmp_path):
+    path = write(tmp_path / file)
+    with pytest.raises(InputError, match="name.* choose another"):
+        export.save(plain(), tmp_path / "name")
+    assert path.read_text() == "mine"
 
 
-def test_the_check_really_has_no_kerasae():
-    code = f"import runpy; m = runpy.run_path({str(export.CHECK)!r}); import sys; "
-    code += "sys.meta_path.insert(0, m['Refuse']()); import kerasae"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 1 and "kerasae is not available" in result.stderr
+def test_an_export_to_which_someone_added_a_file_is_left_alone(tmp_path):
+    for part in ("saved_model.pb", "card.json", "notes.txt"):
+        write(tmp_path / "name" / part)
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        export.save(plain(), tmp_path / "name")
 
 
-def test_an_export_replaces_an_earlier_one_and_nothing_else(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
-    with pytest.raises(InputError, match="no export of kerasae"):
-        export.save(vae(), tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "dear"
-    export.save(vae(), tmp_path / "export")
-    model = classifier()
-    export.save(model, tmp_path / "export")
-    assert hasattr(tf.saved_model.load(tmp_path / "export"), "classify")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["export", "mine"]
+def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeypatch):
+    vectors, dest = np.float32(np.random.default_rng(1).random((4, 6))), tmp_path / "new" / "name"
+    export.save(plain(), dest, dtype="float32", card={"turn": 1})
+    monkeypatch.setattr(export, "ask_alone", lambda path, questions: {})
+    with pytest.raises(export.ParityError):
+        export.save(plain(), dest, dtype="float32", card={"turn": 2}, examples=vectors)
+    assert read_card(dest)["turn"] == 1
+    model = plain()
+    export.save(model, dest, dtype="float32", card={"turn": 3})
+    assert read_card(dest)["turn"] == 3 and [path.name for path in dest.parent.iterdir()] == ["name"]
+    served = tf.saved_model.load(str(dest)).signatures["encode"](inputs=tf.constant(vectors))
+    np.testing.assert_allclose(served["codes"], model.encoder(vectors), atol=1e-6)
 
 
-def test_the_command_exports_a_run_on_float_vectors(tmp_path, monkeypatch):
+def test_a_failed_move_brings_the_earlier_export_back(tmp_path):
+    write(tmp_path / "name" / "card.json", "earlier")
+    with pytest.raises(OSError):
+        export.put_in_place(tmp_path / "missing", tmp_path / "name", tmp_path / "aside")
+    assert (tmp_path / "name" / "card.json").read_text() == "earlier"
+
+
+def test_arguments_are_checked(tmp_path):
+    with pytest.raises(InputError, match="dtype.*'int8'"):
+        export.save(plain(), tmp_path / "name", dtype="int8")
+    for wrong in (np.zeros((1, 6), "uint8"), np.zeros((4, 5), "uint8")):
+        with pytest.raises(InputError, match=r"examples: .*Received"):
+            export.save(plain(), tmp_path / "name", examples=wrong)
+    assert not any(tmp_path.iterdir())
+
+
+# ---- the command
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run inside another one, on data with fewer test examples than the check asks for."""
     monkeypatch.chdir(tmp_path)
-    x = np.random.default_rng(0).random((60, 9), "float32")
-    np.savez("x.npz", x_train=x)
-    train.run(train.Recipe(data="npz:x.npz", out="run", code=2, widths=(8,), epochs=1, holdout=0.0))
-    result = exporting.run(exporting.Recipe(run="run"))
+    x = np.random.default_rng(2).integers(0, 16, (9, 6)).astype("uint8")
+    np.savez("data.npz", x_train=x[:6], x_test=x[6:])
+    for folder, recipe in (("outer", {"data": "digits"}), ("outer/inner", {"data": "npz:data.npz", "run": "outer"})):
+        write(tmp_path / folder / "recipe.json", json.dumps({"command": "train", "recipe": recipe}))
+    write(tmp_path / "outer/inner/summary.json", '{"test_mse": 0.25}')
+    plain().save("outer/inner/model.keras")
+    return "outer/inner"
+
+
+def test_the_command_exports_and_verifies(run, capsys):
+    result = pipeline.run(pipeline.Recipe(run=run))
+    card = read_card(result.path.parents[2] / "saved_models/outer-inner")
+    assert result.figures == {"export_max_abs_diff": card["parity"]["max_abs_diff"]}
     assert result.figures["export_max_abs_diff"] <= 1e-5
-    card = json.loads((tmp_path / "saved_models" / "run" / "card.json").read_text())
-    assert card["run"]["recipe"]["code"] == 2 and card["input"]["dtype"] == "float32" and "epochs" in card["metrics"]
-    assert kerasae.export.endpoints(exporting_model("run")).keys() == card["endpoints"].keys()
+    assert card["data"]["counts"] == {"train": 6, "test": 3} and card["metrics"] == {"test_mse": 0.25}
+    assert card["recipe"]["recipe"]["run"] == "outer" and card["pretraining"]["recipe"] == {"data": "digits"}
+    printed = capsys.readouterr().out
+    assert "decode       codes float32 [B, 2]  decoded float32 [B, 6]" in printed
+    assert "tf.saved_model.load('saved_models/outer-inner')" in printed
+    assert "m.signatures['reconstruct'](tf.zeros([2, 6], 'uint8'))" in printed
 
 
-def exporting_model(path):
-    from pipelines.run import load_model
-
-    return load_model(path)
+def test_the_command_names_what_is_wrong(run, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="outer is not free"):
+        pipeline.run(pipeline.Recipe(run=run, dest="outer"))
+    monkeypatch.setattr(export, "ask_alone", lambda path, questions: {})
+    with pytest.raises(InputError, match="decode.*not in the export.*--tolerance"):
+        pipeline.run(pipeline.Recipe(run=run, dest="elsewhere"))
+    assert not (tmp_path / "elsewhere").exists()
+    (tmp_path / run / "model.keras").unlink()
+    with pytest.raises(InputError, match="no model.keras"):
+        pipeline.run(pipeline.Recipe(run=run))
