@@ -54,10 +54,11 @@ def variants() -> dict[str, str]:
 def command_names() -> dict[str, str]:
     """Name in `kerasae train NAME` → class: "denoising" → "DenoisingAutoencoder"; "plain" for the parent.
 
-    A stack is not among them: it is made of autoencoders, and `kerasae stacked` trains it.
+    A stack is not among them: it is made of autoencoders, and `kerasae stacked` trains it. Nor is a masked autoencoder,
+    which takes networks of its own.
     """
     stem = {name: name.removesuffix("Autoencoder").lower() or "plain" for name in variants()}
-    return {short: name for name, short in stem.items() if short != "stacked"}
+    return {short: name for name, short in stem.items() if short not in ("stacked", "masked")}
 
 
 def public_names() -> list[str]:

@@ -19,6 +19,11 @@ def adam():
     return {"optimizer": keras.optimizers.Adam(0.01)}
 
 
+def steady_adam():
+    # The gradient of a key's bias is zero but for rounding, which Adam's default ε would blow up to whole steps.
+    return {"optimizer": keras.optimizers.Adam(0.01, epsilon=1e-4)}
+
+
 def supervised():
     return {"optimizer": keras.optimizers.Adam(0.01), "loss": models.SmoothedCrossentropy(0.1)}
 
@@ -42,6 +47,10 @@ class Case:
     """Whether the objective (of a layer: the output) is a function of the input alone."""
     per_example: bool = True
     """Whether each term depends on its own example only, when the objective is deterministic."""
+    evaluates_alike: bool = False
+    """Whether the objective outside training is a function of the input although that of training is not."""
+    decodes_its_code: bool = True
+    """Whether reconstruct is decode(encode(x))."""
     compiled: Callable[[], dict] = adam
     ready: Callable[[Any], Any] = lambda built: built
     """What a layer needs before it can be called."""
@@ -154,6 +163,47 @@ def stack():
     return {"autoencoders": [bottom, top], "name": "row"}
 
 
+def small_vit(**changes):
+    """A pair of `networks.vit` for images of 4×6×2, with no argument at its default."""
+    given = {
+        "shape": (4, 6, 2),
+        "patch": (2, 3),
+        "width": 8,
+        "depth": 1,
+        "heads": 4,
+        "decoder_width": 12,
+        "decoder_depth": 1,
+        "decoder_heads": 3,
+        "mlp_ratio": 2.0,
+        "class_token": False,
+        "pooling": None,
+        "learned_positions": True,
+        "drop_path": 0.2,
+        "layer_scale": 0.5,
+        "mean": (0.4, 0.5),
+        "std": (0.3, 0.2),
+        "name": "row",
+    }
+    return {**given, **changes}
+
+
+def masked():
+    return {
+        **named(networks.vit(**small_vit())),
+        "mask_ratio": 0.5,
+        "normalize_targets": False,
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def pooled():
+    pair = networks.vit(**small_vit(class_token=True, pooling="class", learned_positions=False, depth=2))
+    given = {**masked(), **named(pair)}
+    del given["normalize_targets"]
+    return given
+
+
 def frozen_classifier():
     encoder, _ = networks.dense((6,), 4, (5,), activation="tanh")
     return {
@@ -179,6 +229,28 @@ MODELS = [
     Case(models.DenoisingAutoencoder, denoising, stored(6, levels=2), deterministic=False),
     Case(models.VariationalAutoencoder, variational, stored(5, 4, 1, levels=4), deterministic=False),
     Case(models.AdversarialAutoencoder, adversarial, stored(6), deterministic=False),
+    Case(
+        models.MaskedAutoencoder,
+        masked,
+        stored(4, 6, 2),
+        fixed=("likelihood",),
+        deterministic=False,
+        evaluates_alike=True,
+        decodes_its_code=False,
+        compiled=steady_adam,
+    ),
+    Case(
+        models.MaskedAutoencoder,
+        pooled,
+        stored(4, 6, 2),
+        note="pooled",
+        leaves=("normalize_targets",),
+        fixed=("likelihood",),
+        deterministic=False,
+        evaluates_alike=True,
+        decodes_its_code=False,
+        compiled=steady_adam,
+    ),
     Case(
         models.StackedAutoencoder,
         stack,
@@ -219,6 +291,14 @@ def tied_to_five(layer):
 
 VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
 
+def built_for_tokens(layer):
+    """Draw the first weights now: a layer that waited for its first call would draw others."""
+    layer.build((None, 3, 4))
+    return layer
+
+
+TOKENS = np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 4)
+
 LAYERS = [
     Case(
         layers.MaskingCorruption,
@@ -249,6 +329,58 @@ LAYERS = [
         lambda: {"units": 5, "tied_to": "below", "activation": "tanh", "name": "row"},
         VALUES[:, :3],
         ready=tied_to_five,
+    ),
+    Case(
+        layers.Patches,
+        lambda: {"patch": (3, 2), "mean": (0.1, 0.2), "std": (0.5, 2.0), "name": "row"},
+        np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 2, 2),
+    ),
+    Case(
+        layers.Images,
+        lambda: {"patch": (1, 2), "grid": (3, 1), "name": "row"},
+        VALUES.reshape(4, 3, 2),
+    ),
+    Case(
+        layers.PatchTokens,
+        lambda: {"grid": (1, 3), "class_token": False, "learned": True, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
+        layers.RestoredTokens,
+        lambda: {"grid": (3, 1), "class_token": False, "learned": True, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
+        layers.TokenPooling,
+        lambda: {"kind": "class", "name": "row"},
+        TOKENS,
+        leaves=("class_token",),
+    ),
+    Case(
+        layers.TokenPooling,
+        lambda: {"class_token": False, "name": "row"},
+        TOKENS,
+        note="mean",
+        leaves=("kind",),
+    ),
+    Case(
+        layers.TokenDense,
+        lambda: {"units": 5, "name": "row"},
+        TOKENS,
+    ),
+    Case(
+        layers.SelfAttention,
+        lambda: {"heads": 2, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
+        layers.TransformerBlock,
+        lambda: {"heads": 2, "mlp_ratio": 1.5, "drop_path": 0.3, "layer_scale": 0.5, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
     ),
 ]
 
@@ -303,6 +435,9 @@ NETWORKS = [
     ),
 ]
 
+TRANSFORMERS = [Case(networks.vit, small_vit, stored(4, 6, 2) / np.float32(15))]
+"""Not among `NETWORKS`, which have a code of any length and activations to choose."""
+
 LIKELIHOODS = [
     Case(ops.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
     Case(ops.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
@@ -313,17 +448,30 @@ LOSSES = [
     Case(models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "name": "row"}, None, LABELS),
 ]
 
-ROWS = [*MODELS, *LAYERS, *NETWORKS, *LIKELIHOODS, *LOSSES]
+ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 
-ABSTRACT = {"Corruption", "Likelihood"}
+ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 """Public classes that are there to be inherited from; each has rows for its children."""
 
 FUNCTIONS = {
     "free_bits": "test_divergences.py",
+    "gather_tokens": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
+    "normalize_patches": "test_patches.py",
+    "patchify": "test_patches.py",
+    "random_masking": "test_patches.py",
+    "resize_positions": "test_positions.py",
+    "resize_vit": "test_vit.py",
+    "sincos_positions": "test_positions.py",
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",
     "tie_all": "test_layers.py",
+    "unpatchify": "test_patches.py",
+    "vit_base": "test_vit.py",
+    "vit_huge": "test_vit.py",
+    "vit_large": "test_vit.py",
+    "vit_small": "test_vit.py",
+    "vit_tiny": "test_vit.py",
 }
 """Public functions without a constructor: the file whose tests are about them."""

@@ -3,13 +3,24 @@
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
+from kerasae.layers.tokens import Images, Patches, PatchTokens, Positioned, RestoredTokens, TokenDense, TokenPooling
+from kerasae.layers.transformer import SelfAttention, TransformerBlock
 
 __all__ = [
     "Corruption",
     "GaussianCorruption",
     "GaussianSample",
+    "Images",
     "MaskingCorruption",
+    "PatchTokens",
+    "Patches",
+    "Positioned",
+    "RestoredTokens",
     "SaltAndPepperCorruption",
+    "SelfAttention",
     "TiedDense",
+    "TokenDense",
+    "TokenPooling",
+    "TransformerBlock",
     "tie_all",
 ]

@@ -4,6 +4,7 @@ from kerasae.models.adversarial import AdversarialAutoencoder
 from kerasae.models.base import Autoencoder
 from kerasae.models.classifier import Classifier, SmoothedCrossentropy
 from kerasae.models.deterministic import DenoisingAutoencoder
+from kerasae.models.masked import MaskedAutoencoder
 from kerasae.models.stacked import StackedAutoencoder
 from kerasae.models.variational import VariationalAutoencoder
 
@@ -12,6 +13,7 @@ __all__ = [
     "Autoencoder",
     "Classifier",
     "DenoisingAutoencoder",
+    "MaskedAutoencoder",
     "SmoothedCrossentropy",
     "StackedAutoencoder",
     "VariationalAutoencoder",

@@ -2,5 +2,6 @@
 
 from kerasae.networks.conv import conv
 from kerasae.networks.dense import dense
+from kerasae.networks.vit import resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
-__all__ = ["conv", "dense"]
+__all__ = ["conv", "dense", "resize_vit", "vit", "vit_base", "vit_huge", "vit_large", "vit_small", "vit_tiny"]

@@ -2,7 +2,9 @@
 
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from kerasae.ops.patches import gather_tokens, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.pixels import sum_per_example, to_unit
+from kerasae.ops.positions import resize_positions, sincos_positions
 
 __all__ = [
     "Bernoulli",
@@ -10,8 +12,15 @@ __all__ = [
     "Gaussian",
     "Likelihood",
     "free_bits",
+    "gather_tokens",
     "gaussian_kl",
     "gaussian_log_density",
+    "normalize_patches",
+    "patchify",
+    "random_masking",
+    "resize_positions",
+    "sincos_positions",
     "sum_per_example",
     "to_unit",
+    "unpatchify",
 ]

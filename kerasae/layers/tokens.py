@@ -1,0 +1,218 @@
+"""From images to tokens and back: patches, positions, the class token and the tokens that stand for hidden patches."""
+
+import keras
+from keras import layers, ops
+
+from kerasae.errors import InputError
+from kerasae.layers.transformer import on_rows
+from kerasae.ops import gather_tokens, patchify, sincos_positions, unpatchify
+from kerasae.ops.patches import grid_of, pair
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Patches(layers.Layer):
+    """Standardised patches of images: patchify((x − mean) / std), [B, H, W, C] → [B, N, p·q·C].
+
+    Args:
+        patch: side of a square patch, or (height, width).
+        mean, std: one number, or one for every channel, in the units of x.
+
+    Raises:
+        InputError: if the patch does not divide the image, or mean or std do not fit its channels.
+    """
+
+    def __init__(self, patch, mean=0.0, std=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.patch, self.mean, self.std = pair(patch), plain(mean), plain(std)
+        if min(self.std if isinstance(self.std, tuple) else (self.std,)) <= 0:
+            raise InputError(f"Patches: std must be > 0. Received: std={std}")
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if isinstance(value, tuple) and len(value) != channels:
+                raise InputError(f"{name} has {len(value)} values, but the images have {channels} channels: {value}")
+
+    def call(self, x):
+        return patchify((x - self._row(self.mean, x)) / self._row(self.std, x), self.patch)
+
+    def undo(self, images):
+        """Standardised images in the units of x again: std · images + mean."""
+        return images * self._row(self.std, images) + self._row(self.mean, images)
+
+    def compute_output_shape(self, input_shape):
+        batch, h, w, c = input_shape
+        rows, columns = grid_of((h, w), self.patch)
+        return (batch, rows * columns, self.patch[0] * self.patch[1] * c)
+
+    def get_config(self):
+        return {**super().get_config(), "patch": self.patch, "mean": self.mean, "std": self.std}
+
+    def _row(self, value, x):
+        return ops.convert_to_tensor(value, dtype=x.dtype)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Images(layers.Layer):
+    """Images from tokens that hold patches: [B, N, p·q·C] → [B, H, W, C]; a class token in front is left out.
+
+    Args:
+        patch: side of a square patch, or (height, width).
+        grid: (rows, columns) of patches.
+    """
+
+    def __init__(self, patch, grid, **kwargs):
+        super().__init__(**kwargs)
+        self.patch, self.grid = pair(patch), tuple(grid)
+
+    def call(self, x):
+        return unpatchify(x[:, -self.grid[0] * self.grid[1] :], self.patch, self.grid)
+
+    def compute_output_shape(self, input_shape):
+        (p, q), (rows, columns) = self.patch, self.grid
+        return (input_shape[0], rows * p, columns * q, input_shape[-1] // (p * q))
+
+    def get_config(self):
+        return {**super().get_config(), "patch": self.patch, "grid": self.grid}
+
+
+class Positioned(layers.Layer):
+    """Parent of the layers that add a code of its place to every token.
+
+    Args:
+        grid: (rows, columns) of patches.
+        class_token: whether the sequence starts with a token that stands for no place; its code is 0.
+        learned: False for the fixed codes of `kerasae.ops.sincos_positions`, True to learn all codes, that of the
+            class token included, from N(0, 0.02²).
+    """
+
+    def __init__(self, grid, class_token=True, learned=False, **kwargs):
+        super().__init__(**kwargs)
+        self.grid, self.class_token, self.learned = tuple(grid), bool(class_token), bool(learned)
+
+    def build(self, input_shape):
+        count = self.grid[0] * self.grid[1] + self.class_token
+        initializer = keras.initializers.RandomNormal(stddev=0.02) if self.learned else self._fixed
+        # Fixed codes are a weight too, so that codes interpolated for another image size are saved.
+        self.positions = self.add_weight(
+            shape=(1, count, input_shape[-1]), initializer=initializer, trainable=self.learned, name="positions"
+        )
+
+    def get_config(self):
+        names = ("grid", "class_token", "learned")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    def _fixed(self, shape, dtype=None):
+        codes = ops.convert_to_tensor(sincos_positions(self.grid, shape[-1]), dtype=dtype)
+        return ops.expand_dims(ops.pad(codes, ((int(self.class_token), 0), (0, 0))), 0)
+
+    def _token(self, name, width):
+        return self.add_weight(shape=(1, 1, width), initializer=keras.initializers.RandomNormal(stddev=0.02), name=name)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class PatchTokens(Positioned):
+    """Tokens of patches, with their positions and with a learned class token in front.
+
+    x_cls + e_cls, x_1 + e_1, …, x_N + e_N: Dosovitskiy et al., arXiv 2010.11929, eq. 1. Call it with the embedded
+    patches [B, N, D], or with some of them and their places, `ids` int [B, K]; it returns [B, N or K (+ 1), D].
+
+    Args:
+        grid, class_token, learned: as for `Positioned`.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.token = self._token("class_token", input_shape[-1]) if self.class_token else None
+
+    def call(self, x, ids=None):
+        positions = ops.cast(self.positions, x.dtype)
+        own, others = positions[:, : int(self.class_token)], positions[:, int(self.class_token) :]
+        x = x + (others if ids is None else ops.take(others[0], ids, axis=0))
+        if not self.class_token:
+            return x
+        front = ops.broadcast_to(ops.cast(self.token, x.dtype) + own, (ops.shape(x)[0], 1, x.shape[-1]))
+        return ops.concatenate([front, x], axis=1)
+
+    def compute_output_shape(self, x_shape, ids_shape=None):
+        batch, count, width = x_shape
+        return (batch, (count if ids_shape is None else ids_shape[1]) + self.class_token, width)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class RestoredTokens(Positioned):
+    """All tokens in their places, a learned mask token where a patch is hidden, with their positions.
+
+    He et al., arXiv 2111.06377, figure 1. Call it with the tokens of all patches [B, (1 +) N, D], or with those of the
+    visible ones and `ids_restore` int [B, N] of `kerasae.ops.random_masking`; it returns [B, (1 +) N, D].
+
+    Args:
+        grid, class_token, learned: as for `Positioned`.
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.mask_token = self._token("mask_token", input_shape[-1])
+
+    def call(self, x, ids_restore=None):
+        if ids_restore is not None:
+            x = self._restore(x, ids_restore)
+        return x + ops.cast(self.positions, x.dtype)
+
+    def compute_output_shape(self, x_shape, ids_restore_shape=None):
+        return (x_shape[0], self.grid[0] * self.grid[1] + self.class_token, x_shape[-1])
+
+    def _restore(self, x, ids_restore):
+        first = int(self.class_token)
+        hidden = ids_restore.shape[-1] - (x.shape[1] - first)
+        masks = ops.broadcast_to(ops.cast(self.mask_token, x.dtype), (ops.shape(x)[0], hidden, x.shape[-1]))
+        places = gather_tokens(ops.concatenate([x[:, first:], masks], axis=1), ids_restore)
+        return ops.concatenate([x[:, :first], places], axis=1) if first else places
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class TokenDense(layers.Dense):
+    """A linear layer on every token: `keras.layers.Dense`, computed as one product of matrices.
+
+    Args:
+        units: width of the output; everything else is as in `keras.layers.Dense`.
+
+    Tokens [B, T, D] → [B, T, units].
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+
+    def call(self, x, training=None):
+        return ops.reshape(on_rows(super().call, x), (-1, *x.shape[1:-1], self.units))
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class TokenPooling(layers.Layer):
+    """One code for an image from its tokens: the mean of the patches' tokens, or the class token; [B, T, D] → [B, D].
+
+    Args:
+        kind: "mean" or "class".
+        class_token: whether the first token is a class token.
+    """
+
+    def __init__(self, kind="mean", class_token=True, **kwargs):
+        super().__init__(**kwargs)
+        if kind not in ("mean", "class") or (kind == "class" and not class_token):
+            given = f"kind={kind!r}, class_token={class_token}"
+            raise InputError(f"TokenPooling: kind must be 'mean', or 'class' with a class token. Received: {given}")
+        self.kind, self.class_token = kind, bool(class_token)
+
+    def call(self, x):
+        return x[:, 0] if self.kind == "class" else ops.mean(x[:, int(self.class_token) :], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "kind": self.kind, "class_token": self.class_token}
+
+
+def plain(value):
+    """A number or a sequence of numbers as a float or a tuple of floats, which a file can hold."""
+    return float(value) if isinstance(value, int | float) else tuple(float(v) for v in value)

@@ -1,0 +1,215 @@
+"""Masked autoencoders: hide most of an image, and predict what is hidden from what is not."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.layers import Images, Patches, PatchTokens, RestoredTokens, TokenPooling
+from kerasae.models.base import Autoencoder
+from kerasae.ops import gather_tokens, normalize_patches, random_masking
+from kerasae.ops.patches import visible_count
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class MaskedAutoencoder(Autoencoder):
+    """Predict the hidden patches of an image from a few visible ones: He et al., arXiv 2111.06377, section 3.
+
+    The encoder sees the visible patches only; the decoder gets their tokens, a mask token in every hidden place, and
+    the positions. The loss of an example is
+
+        1 / |hidden| Σ_{i hidden} 1 / P Σ_j (prediction_ij − target_ij)²,
+
+    a mean squared error, *not* nats; the target is a patch of the standardised image, by default normalised by the
+    patch's own mean and standard deviation (the paper's table 1d).
+
+    `encode` never masks: the code is the network's, pooled or all tokens (`pooling` of `kerasae.networks.vit`).
+    `reconstruct` and `call` are *not* decode(encode(x)), for which this model is never trained, but the picture whose
+    hidden patches were predicted from the visible ones. `decode` shows what the decoder makes of a code in which no
+    patch is hidden, as every contract needs a decode; expect little of it.
+
+    Training draws new masks from a seed generator at every step. Evaluation, `score`, and `reconstruct` without noise
+    use fixed masks, the same for every example: the results are a function of the input.
+
+    Args:
+        encoder, decoder: of `kerasae.networks.vit` or one of its presets.
+        mask_ratio: share of the patches hidden; the first int(N·(1 − mask_ratio)) by noise stay visible.
+        normalize_targets: whether the target is normalised patch by patch. The features are better for it, but the
+            prediction then holds no patch's brightness or contrast.
+        pixel_max: as for `Autoencoder`.
+
+    Raises:
+        InputError: if a network is none of `vit`'s, the two do not fit each other, the ratio is not in (0, 1) or
+            leaves no visible or no hidden patch, or images of another shape are given.
+
+    Example:
+        >>> networks = kerasae.networks.vit_tiny((32, 32, 3), patch=4)
+        >>> model = MaskedAutoencoder(*networks)
+        >>> model.compile(keras.optimizers.AdamW(1.5e-4, weight_decay=0.05, beta_2=0.95))
+        >>> model.fit(images, epochs=100)  # uint8 [N, 32, 32, 3]
+        >>> model.encode(images[:8])  # [8, 192]
+    """
+
+    def __init__(self, encoder, decoder, mask_ratio=0.75, normalize_targets=True, pixel_max=255.0, **kwargs):
+        super().__init__(encoder, decoder, "gaussian", pixel_max, **kwargs)
+        self._check_chains()
+        patches = encoder.layers[1]
+        self.patches_shape = tuple(patches.output.shape[1:])
+        self.visible = visible_count(self.patches_shape[0], mask_ratio)
+        if normalize_targets and self.patches_shape[1] < 2:
+            raise InputError("normalize_targets: a patch of one value has no variance; use normalize_targets=False")
+        self.mask_ratio, self.normalize_targets = float(mask_ratio), bool(normalize_targets)
+        self.mask_seed = keras.random.SeedGenerator()
+
+    # What users call.
+
+    def decode(self, z):
+        """What the decoder makes of a code in which nothing is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
+
+        With normalised targets every patch is shown at mean 0.5 and standard deviation 0.25: its own are not in the
+        prediction.
+        """
+        images = ops.cast(self.decoder(z, training=False), "float32")
+        if self.normalize_targets:
+            return ops.clip(0.5 + 0.25 * images, 0.0, 1.0)
+        return ops.clip(self._first.undo(images), 0.0, 1.0)
+
+    def reconstruct(self, x, noise=None):
+        """The visible patches of x as they are, and the predictions, clipped to [0, 1], where patches are hidden.
+
+        With normalised targets the prediction of a patch holds its pattern only: its colours are meaningless. The
+        pattern is then shown at the mean and standard deviation of the *visible* patches, never of the hidden truth.
+
+        Args:
+            x: [B, H, W, C].
+            noise: [B, N] as for `kerasae.ops.random_masking`; None for a fixed mask.
+
+        Returns:
+            float32 [B, H, W, C].
+        """
+        x = self.prepare(x)
+        out = self._forward(x, self._fixed_noise(x) if noise is None else noise)
+        hidden, prediction = ops.expand_dims(out["mask"], -1), out["prediction"]
+        if self.normalize_targets:
+            prediction = at_visible_level(prediction, out["patches"], 1.0 - hidden)
+        images = self.decoder.layers[-1]
+        hidden = images(hidden * ops.ones_like(prediction))
+        return ops.where(hidden > 0, ops.clip(self._first.undo(images(prediction)), 0.0, 1.0), x)
+
+    def call(self, x, training=False):
+        return self.reconstruct(x)
+
+    def score(self, x):
+        """How badly hidden patches are predicted: [B], the objective's units, higher = less like the data.
+
+        The mean over the fewest fixed masks under which every patch is hidden at least once.
+        """
+        x = self.prepare(x)
+        hidden = self.patches_shape[0] - self.visible
+        turns = range(0, self.patches_shape[0], hidden)
+        return sum(self._error(self._forward(x, self._fixed_noise(x, turn))) for turn in turns) / len(turns)
+
+    def forward(self, x, noise, training=False):
+        """All that a masked pass gives, for comparison and for pictures.
+
+        Args:
+            x: [B, H, W, C].
+            noise: [B, N]; the patches with the least stay visible.
+            training: whether drop path is active.
+
+        Returns:
+            A dict: `tokens` [B, (1 +) visible, D], the encoder's output; `prediction` float32 [B, N, P] in the units
+            of the target; `target` float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P],
+            of the standardised image; `loss` [B], the objective.
+        """
+        out = self._forward(self.prepare(x), noise, training)
+        return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
+
+    def prepare(self, x):
+        x = super().prepare(x)
+        given, wanted = tuple(x.shape[1:]), self.example_shape
+        if len(given) != 3 or any(n not in (None, m) for n, m in zip(given, wanted, strict=True)):
+            raise InputError(
+                f"{type(self).__name__}: expected images {wanted} (height, width, channels). Received: {given}. Build "
+                "the networks for this shape, or use kerasae.networks.resize_vit for another height and width"
+            )
+        return x
+
+    # What the paper minimises.
+
+    def objective(self, x, y=None, training=False):
+        """The mean squared error of the hidden patches of each example: [B], normalised or standardised pixels².
+
+        Outside training this is `score`: every patch is hidden at least once, and no mask is drawn.
+        """
+        if not training:
+            return {"reconstruction": self.score(x)}
+        noise = keras.random.uniform((ops.shape(x)[0], self.patches_shape[0]), dtype="float32", seed=self.mask_seed)
+        return {"reconstruction": self._error(self._forward(x, noise, training))}
+
+    @property
+    def _first(self):
+        return self.encoder.layers[1]
+
+    def _forward(self, x, noise, training=False):
+        noise = ops.convert_to_tensor(noise, "float32")
+        ids_keep, ids_restore, mask = random_masking(noise, self.mask_ratio)
+        patches = self._first(x)
+        tokens = gather_tokens(patches, ids_keep)
+        for layer in without(TokenPooling, self.encoder.layers[2:]):
+            # The positions of the visible patches are theirs, not those of the first places.
+            known = {"ids": ids_keep} if isinstance(layer, PatchTokens) else {}
+            tokens = layer(tokens, **known, **mode(layer, training))
+        prediction = tokens
+        for layer in without(keras.layers.RepeatVector, self.decoder.layers[1:-1]):
+            known = {"ids_restore": ids_restore} if isinstance(layer, RestoredTokens) else {}
+            prediction = layer(prediction, **known, **mode(layer, training))
+        prediction = ops.cast(prediction[:, -self.patches_shape[0] :], "float32")  # without the class token
+        return {"tokens": tokens, "prediction": prediction, "mask": mask, "patches": patches}
+
+    def _target(self, patches):
+        return normalize_patches(patches) if self.normalize_targets else patches
+
+    def _error(self, out):
+        errors = ops.mean(ops.square(out["prediction"] - self._target(out["patches"])), axis=-1)
+        return ops.sum(errors * out["mask"], axis=-1) / ops.sum(out["mask"], axis=-1)
+
+    def _fixed_noise(self, x, turn=0):
+        """The same noise for every example, float32 [B, N]: one permutation, turned so that others are hidden."""
+        count = self.patches_shape[0]
+        noise = (np.random.default_rng(0).permutation(count) + turn) % count
+        return ops.tile(ops.convert_to_tensor(noise[None], "float32"), (ops.shape(x)[0], 1))
+
+    def _check_chains(self):
+        ends = (self.encoder.layers[1:2], Patches), (self.decoder.layers[-1:], Images)
+        inside = (self.encoder.layers, PatchTokens), (self.decoder.layers, RestoredTokens)
+        for found, kind in (*ends, *inside):
+            if sum(isinstance(layer, kind) for layer in found) != 1:
+                raise InputError(
+                    f"{type(self).__name__}: the networks must be those of kerasae.networks.vit or of its presets; "
+                    f"no {kind.__name__} layer was found where it must be"
+                )
+
+
+def without(kind, chain):
+    """The layers of a chain but those of a kind."""
+    return [layer for layer in chain if not isinstance(layer, kind)]
+
+
+def mode(layer, training):
+    """The `training` argument for the layers that take one."""
+    return {"training": training} if layer._call_has_training_arg else {}
+
+
+def at_visible_level(prediction, patches, visible):
+    """Normalised patches at the mean and standard deviation of an example's visible pixels: [B, N, P].
+
+    Args:
+        prediction: [B, N, P], each patch of mean about 0 and variance about 1.
+        patches: [B, N, P], the true ones, of which only the visible are looked at.
+        visible: [B, N, 1], 1 = visible, 0 = hidden.
+    """
+    count = ops.sum(visible, axis=1, keepdims=True) * patches.shape[-1]
+    mean = ops.sum(patches * visible, axis=(1, 2), keepdims=True) / count
+    variance = ops.sum(ops.square(patches - mean) * visible, axis=(1, 2), keepdims=True) / count
+    return mean + ops.sqrt(variance) * prediction

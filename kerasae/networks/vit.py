@@ -1,0 +1,192 @@
+"""Vision transformers: an encoder of patches and the shallow decoder of a masked autoencoder."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from kerasae.errors import InputError
+from kerasae.layers import (
+    Images,
+    Patches,
+    PatchTokens,
+    Positioned,
+    RestoredTokens,
+    TokenDense,
+    TokenPooling,
+    TransformerBlock,
+)
+from kerasae.networks.shapes import check_positive, check_shape
+from kerasae.ops import resize_positions
+from kerasae.ops.patches import grid_of, pair
+
+
+def vit(
+    shape,
+    patch=16,
+    *,
+    width=192,
+    depth=12,
+    heads=3,
+    decoder_width=512,
+    decoder_depth=8,
+    decoder_heads=16,
+    mlp_ratio=4.0,
+    class_token=True,
+    pooling="mean",
+    learned_positions=False,
+    drop_path=0.0,
+    layer_scale=None,
+    mean=0.0,
+    std=1.0,
+    name="vit",
+):
+    """Build a vision transformer and the decoder that fills in the patches that it was not shown.
+
+    Encoder: Dosovitskiy et al., arXiv 2010.11929; decoder: He et al., arXiv 2111.06377, section 3. Both are chains of
+    layers, which `kerasae.models.MaskedAutoencoder` also runs on the visible patches alone.
+
+    Args:
+        shape: (H, W, C) of an image.
+        patch: side of a square patch, or (height, width); it must divide the image.
+        width, depth, heads: width D of the encoder's tokens, number of blocks, heads of their attention.
+        decoder_width, decoder_depth, decoder_heads: likewise of the decoder.
+        mlp_ratio: hidden width of the blocks' networks over the width of the tokens.
+        class_token: whether a learned token that stands for no patch leads the sequence.
+        pooling: the code: "mean" of the patches' tokens or "class" token, [B, D], or None for all tokens, [B, T, D],
+            T = N (+ 1). A decoder of pooled codes starts from the same token in every place.
+        learned_positions: False for fixed sin-cos positions, True to learn them.
+        drop_path: rate at which the encoder's last block drops a branch in training; it rises linearly from 0.
+        layer_scale: None, or what the encoder's learned factor of every branch and channel starts from.
+        mean, std: of the images in [0, 1], one number or one per channel; the encoder sees (x − mean) / std, and the
+            decoder gives images in these units.
+        name: prefix of the layers' names.
+
+    Returns:
+        (encoder, decoder): functional models, [B, H, W, C] → code and code → [B, H, W, C].
+
+    Raises:
+        InputError: if the patch does not divide the image (names the nearest sizes), the heads do not divide the
+            width, or mean and std do not fit the channels.
+
+    Example:
+        >>> encoder, decoder = vit((32, 32, 3), patch=4, width=192, depth=12, heads=3)
+    """
+    shape, patch = check_shape("vit", shape, (3,)), pair(patch)
+    check_positive("vit", width=width, depth=depth, heads=heads)
+    check_positive("vit", decoder_width=decoder_width, decoder_depth=decoder_depth, decoder_heads=decoder_heads)
+    place = {"grid": grid_of(shape[:2], patch), "class_token": class_token, "learned": learned_positions}
+    # Pixels keep float32 in mixed precision: they are also the target.
+    x = inputs = keras.Input(shape)
+    x = Patches(patch, mean, std, name=f"{name}_patches", dtype="float32")(x)
+    x = TokenDense(width, name=f"{name}_embed")(x)
+    x = PatchTokens(**place, name=f"{name}_tokens")(x)
+    for i in range(depth):
+        rate = drop_path * i / max(1, depth - 1)
+        x = TransformerBlock(heads, mlp_ratio, rate, layer_scale, name=f"{name}_block_{i}")(x)
+    x = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
+    count = x.shape[1]
+    if pooling is not None:
+        x = TokenPooling(pooling, class_token, name=f"{name}_pool")(x)
+    encoder = keras.Model(inputs, x, name=f"{name}_encoder")
+
+    x = inputs = keras.Input(encoder.output_shape[1:])
+    if pooling is not None:
+        x = layers.RepeatVector(count, name=f"{name}_decoder_repeat")(x)
+    x = TokenDense(decoder_width, name=f"{name}_decoder_embed")(x)
+    x = RestoredTokens(**place, name=f"{name}_decoder_tokens")(x)
+    for i in range(decoder_depth):
+        x = TransformerBlock(decoder_heads, mlp_ratio, name=f"{name}_decoder_block_{i}")(x)
+    x = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_decoder_norm")(x)
+    x = TokenDense(patch[0] * patch[1] * shape[-1], name=f"{name}_decoder_pred")(x)
+    x = Images(patch, place["grid"], name=f"{name}_decoder_images", dtype="float32")(x)
+    return encoder, keras.Model(inputs, x, name=f"{name}_decoder")
+
+
+def vit_tiny(shape, patch=16, **options):
+    """`vit` with 12 blocks of width 192 and 3 heads, 5.4 million weights; decoder 192×4. Takes all its options."""
+    decoder = {"decoder_width": 192, "decoder_depth": 4, "decoder_heads": 3}
+    return vit(shape, patch, **{"width": 192, "depth": 12, "heads": 3, **decoder, **options})
+
+
+def vit_small(shape, patch=16, **options):
+    """`vit` with 12 blocks of width 384 and 6 heads, 21.3 million weights; decoder 256×4. Takes all its options."""
+    decoder = {"decoder_width": 256, "decoder_depth": 4, "decoder_heads": 8}
+    return vit(shape, patch, **{"width": 384, "depth": 12, "heads": 6, **decoder, **options})
+
+
+def vit_base(shape, patch=16, **options):
+    """ViT-B of He et al., arXiv 2111.06377: 12 blocks of width 768, 12 heads; decoder 512×8. Takes `vit`'s options."""
+    return vit(shape, patch, **{"width": 768, "depth": 12, "heads": 12, **options})
+
+
+def vit_large(shape, patch=16, **options):
+    """ViT-L of He et al., arXiv 2111.06377: 24 blocks of width 1024, 16 heads; decoder 512×8. Takes `vit`'s options."""
+    return vit(shape, patch, **{"width": 1024, "depth": 24, "heads": 16, **options})
+
+
+def vit_huge(shape, patch=14, **options):
+    """ViT-H of He et al., arXiv 2111.06377: 32 blocks of width 1280, 16 heads; decoder 512×8. Takes `vit`'s options."""
+    return vit(shape, patch, **{"width": 1280, "depth": 32, "heads": 16, **options})
+
+
+def resize_vit(network, shape):
+    """The same encoder or decoder for images of another height and width: a copy with its positions interpolated.
+
+    Dosovitskiy et al., arXiv 2010.11929, section 3.2. Everything else is copied as it is.
+
+    Args:
+        network: an encoder or a decoder of `vit`.
+        shape: (H, W, C) of the new images; C as before.
+
+    Returns:
+        A functional model with weights of its own.
+
+    Raises:
+        InputError: if the patch does not divide the new size, or the channels differ.
+
+    Example:
+        >>> larger = resize_vit(encoder, (48, 32, 3))
+    """
+    chain = network.layers[1:]
+    shape = check_shape("resize_vit", shape, (3,))
+    images, patch = _images_of(network)
+    if images[-1] != shape[-1]:
+        raise InputError(f"resize_vit: shape {shape} has {shape[-1]} channels, but {network.name} has {images[-1]}")
+    grid = grid_of(shape[:2], patch)
+    count = grid[0] * grid[1] + next(layer.class_token for layer in chain if isinstance(layer, Positioned))
+    code = network.input_shape[1:]  # of a decoder; a pooled one is for any size
+    x = inputs = keras.Input(shape if isinstance(chain[0], Patches) else (count, *code[1:]) if code[1:] else code)
+    for layer in chain:
+        x = _for_grid(layer, grid, count)(x)
+    resized = keras.Model(inputs, x, name=network.name)
+    for old, new in zip(network.weights, resized.weights, strict=True):
+        if new.shape == old.shape:
+            new.assign(old)
+    for old, new in zip(chain, resized.layers[1:], strict=True):
+        if isinstance(old, Positioned):
+            new.positions.assign(_interpolated(old, grid))
+    return resized
+
+
+def _images_of(network):
+    """Shape of the images, without the batch, and the patch of an encoder or a decoder."""
+    for layer, shape in ((network.layers[1], network.input_shape), (network.layers[-1], network.output_shape)):
+        if isinstance(layer, Patches | Images):
+            return shape[1:], layer.patch
+    raise InputError(f"resize_vit: expected an encoder or a decoder of kerasae.networks.vit. Received: {network!r}")
+
+
+def _for_grid(layer, grid, count):
+    """A new layer like `layer`, for another grid of patches and `count` tokens."""
+    config = layer.get_config()
+    if "grid" in config:
+        config["grid"] = grid
+    if isinstance(layer, layers.RepeatVector):
+        config["n"] = count
+    return type(layer).from_config(config)
+
+
+def _interpolated(layer, grid):
+    positions, first = np.asarray(layer.positions)[0], int(layer.class_token)
+    places = resize_positions(positions[first:], layer.grid, grid)
+    return np.concatenate([positions[:first], np.asarray(places)])[None]
