@@ -291,6 +291,7 @@ def tied_to_five(layer):
 
 VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
 
+
 def built_for_tokens(layer):
     """Draw the first weights now: a layer that waited for its first call would draw others."""
     layer.build((None, 3, 4))

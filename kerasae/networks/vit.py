@@ -147,8 +147,7 @@ def resize_vit(network, shape):
     Example:
         >>> larger = resize_vit(encoder, (48, 32, 3))
     """
-    chain = network.layers[1:]
-    shape = check_shape("resize_vit", shape, (3,))
+    shape, chain = check_shape("resize_vit", shape, (3,)), network.layers[1:]
     images, patch = _images_of(network)
     if images[-1] != shape[-1]:
         raise InputError(f"resize_vit: shape {shape} has {shape[-1]} channels, but {network.name} has {images[-1]}")
@@ -170,8 +169,9 @@ def resize_vit(network, shape):
 
 def _images_of(network):
     """Shape of the images, without the batch, and the patch of an encoder or a decoder."""
-    for layer, shape in ((network.layers[1], network.input_shape), (network.layers[-1], network.output_shape)):
+    for layer in network.layers:
         if isinstance(layer, Patches | Images):
+            shape = network.input_shape if isinstance(layer, Patches) else network.output_shape
             return shape[1:], layer.patch
     raise InputError(f"resize_vit: expected an encoder or a decoder of kerasae.networks.vit. Received: {network!r}")
 

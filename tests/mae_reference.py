@@ -1,0 +1,103 @@
+"""The masked autoencoder once more, in NumPy and double precision: the oracle of `test_masked.py`.
+
+Written from the paper (He et al., arXiv 2111.06377) one example and one head at a time; it shares nothing with the
+library but the names of the weights.
+"""
+
+import math
+
+import numpy as np
+from scipy.special import erf
+
+
+class Weights:
+    """The weights of a network by their path, in double precision."""
+
+    def __init__(self, *networks):
+        self.values = {w.path: np.asarray(w, "float64") for network in networks for w in network.weights}
+
+    def __call__(self, path):
+        return self.values[path]
+
+
+def layer_norm(x, weights, path):
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) / np.sqrt(variance + 1e-6) * weights(f"{path}/gamma") + weights(f"{path}/beta")
+
+
+def linear(x, weights, path):
+    return x @ weights(f"{path}/kernel") + weights(f"{path}/bias")
+
+
+def gelu(x):
+    return 0.5 * x * (1 + erf(x / math.sqrt(2)))
+
+
+def attention(x, weights, path, heads):
+    """Tokens [T, D]; q, k and v are thirds of one layer's outputs, each head by head."""
+    width = x.shape[1]
+    q, k, v = np.split(linear(x, weights, f"{path}/qkv"), 3, axis=1)
+    out, d = np.zeros_like(x), width // heads
+    for head in range(heads):
+        part = slice(head * d, (head + 1) * d)
+        scores = q[:, part] @ k[:, part].T / math.sqrt(d)
+        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+        out[:, part] = shares / shares.sum(axis=1, keepdims=True) @ v[:, part]
+    return linear(out, weights, f"{path}/proj")
+
+
+def block(x, weights, path, heads):
+    scales = [weights.values.get(f"{path}/scale{i}", 1.0) for i in (1, 2)]
+    x = x + scales[0] * attention(layer_norm(x, weights, f"{path}/norm1"), weights, f"{path}/attention", heads)
+    hidden = gelu(linear(layer_norm(x, weights, f"{path}/norm2"), weights, f"{path}/fc1"))
+    return x + scales[1] * linear(hidden, weights, f"{path}/fc2")
+
+
+def patches_of(image, p, q):
+    """Patches of one image row by row, each flattened row, column, channel."""
+    rows, columns = image.shape[0] // p, image.shape[1] // q
+    return np.stack(
+        [image[i * p : (i + 1) * p, j * q : (j + 1) * q].ravel() for i in range(rows) for j in range(columns)]
+    )
+
+
+def encode(patches, places, weights, depth, heads):
+    """Tokens of the patches that lie at `places`, after all blocks and the last normalisation."""
+    positions = weights("row_tokens/positions")[0]
+    first = len(positions) - len(patches)
+    x = linear(patches, weights, "row_embed") + positions[first:]
+    x = x[places]
+    if first:
+        x = np.concatenate([weights("row_tokens/class_token")[0] + positions[:1], x])
+    for i in range(depth):
+        x = block(x, weights, f"row_block_{i}", heads)
+    return layer_norm(x, weights, "row_norm")
+
+
+def decode(tokens, places, count, weights, depth, heads):
+    """Predicted patches, from the tokens of the patches at `places` out of `count`."""
+    x = linear(tokens, weights, "row_decoder_embed")
+    first = len(x) - len(places)
+    whole = np.tile(weights("row_decoder_tokens/mask_token")[0], (count, 1))
+    whole[places] = x[first:]
+    x = np.concatenate([x[:first], whole]) + weights("row_decoder_tokens/positions")[0]
+    for i in range(depth):
+        x = block(x, weights, f"row_decoder_block_{i}", heads)
+    return linear(layer_norm(x, weights, "row_decoder_norm"), weights, "row_decoder_pred")[first:]
+
+
+def forward(image, noise, weights, *, patch, ratio, normalize, mean, std, depths, heads):
+    """One image [H, W, C] and its noise [N]: tokens, prediction, mask and loss of the masked pass."""
+    patches = patches_of((image - np.asarray(mean)) / np.asarray(std), *patch)
+    count = len(patches)
+    places = np.argsort(noise)[: int(count * (1 - ratio))]
+    tokens = encode(patches, places, weights, depths[0], heads[0])
+    prediction = decode(tokens, places, count, weights, depths[1], heads[1])
+    target = patches
+    if normalize:
+        deviation = np.sqrt(patches.var(axis=1, ddof=1, keepdims=True) + 1e-6)
+        target = (patches - patches.mean(axis=1, keepdims=True)) / deviation
+    mask = np.ones(count)
+    mask[places] = 0
+    loss = (((prediction - target) ** 2).mean(axis=1) * mask).sum() / mask.sum()
+    return {"tokens": tokens, "prediction": prediction, "mask": mask, "loss": loss}

@@ -1,0 +1,127 @@
+"""Patches and masks against NumPy: loops over patches, and a transcription of the masking of the paper's code."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerasae.errors import InputError
+from kerasae.ops import gather_tokens, normalize_patches, patchify, random_masking, unpatchify
+from kerasae.ops.patches import visible_count
+
+RNG = np.random.default_rng(0)
+
+
+def by_loop(images, p, q):
+    """Patches row by row, each flattened row, column, channel."""
+    rows, columns = images.shape[1] // p, images.shape[2] // q
+    cut = [images[:, i * p : (i + 1) * p, j * q : (j + 1) * q] for i in range(rows) for j in range(columns)]
+    return np.stack([patch.reshape(len(images), -1) for patch in cut], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"),
+    [((8, 8, 3), 4), ((6, 10, 1), (3, 2)), ((4, 6, 5), (1, 6)), ((5, 3, 2), 1), ((2, 7, 1), (2, 7))],
+)
+def test_patches_come_row_by_row_and_go_back(shape, patch):
+    images = RNG.normal(size=(3, *shape)).astype("float32")
+    p, q = (patch, patch) if isinstance(patch, int) else patch
+    patches = np.asarray(patchify(images, patch))
+    np.testing.assert_array_equal(patches, by_loop(images, p, q))
+    np.testing.assert_array_equal(unpatchify(patches, patch, (shape[0] // p, shape[1] // q)), images)
+
+
+def test_a_linear_layer_on_patches_is_a_strided_convolution():
+    images = RNG.normal(size=(2, 6, 8, 3)).astype("float32")
+    kernel = RNG.normal(size=(3, 2, 3, 5)).astype("float32")
+    convolved = keras.ops.conv(images, kernel, strides=(3, 2), padding="valid")
+    tokens = np.asarray(patchify(images, (3, 2))) @ kernel.reshape(-1, 5)
+    np.testing.assert_allclose(tokens, np.reshape(convolved, (2, 8, 5)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "nearest"),
+    [
+        ((28, 28), 8, "24×24 and 32×32"),
+        ((5, 9), (4, 3), "4×9 and 8×9"),
+        ((3, 8), 4, "4×8;"),
+        ((30, 33), (10, 16), "30×32 and 30×48"),
+    ],
+)
+def test_an_image_that_the_patch_does_not_divide(size, patch, nearest):
+    with pytest.raises(InputError) as error:
+        patchify(np.zeros((1, *size, 1), "float32"), patch)
+    p, q = (patch, patch) if isinstance(patch, int) else patch
+    assert all(text in str(error.value) for text in (f"{size[0]}×{size[1]}", f"{p}×{q}", nearest))
+
+
+@pytest.mark.parametrize("patch", [0, -1, 2.5, (2,), (2, 0), (1, 2, 3)])
+def test_what_is_no_patch(patch):
+    with pytest.raises((InputError, TypeError)):
+        patchify(np.zeros((1, 4, 4, 1), "float32"), patch)
+
+
+# ---- masking
+
+
+def reference_masking(noise, ratio):
+    """The steps of the paper's code: argsort, keep the first, sort a mask of ones back."""
+    count, n = noise.shape
+    keep = int(n * (1 - ratio))
+    shuffle = np.argsort(noise, axis=1)
+    restore = np.argsort(shuffle, axis=1)
+    mask = np.ones((count, n))
+    mask[:, :keep] = 0
+    return shuffle[:, :keep], restore, np.take_along_axis(mask, restore, axis=1)
+
+
+@pytest.mark.parametrize(("n", "ratio"), [(196, 0.75), (16, 0.5), (7, 0.6), (2, 0.5), (10, 0.1)])
+def test_masking_is_that_of_the_paper(n, ratio):
+    noise = RNG.uniform(size=(5, n)).astype("float32")
+    for ours, theirs in zip(random_masking(noise, ratio), reference_masking(noise, ratio), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_masking_hides_one_and_keeps_what_has_least_noise():
+    ids_keep, ids_restore, mask = random_masking(np.array([[0.3, 0.9, 0.1, 0.7]], "float32"), 0.5)
+    assert np.array(ids_keep).tolist() == [[2, 0]] and np.array(ids_restore).tolist() == [[1, 3, 0, 2]]
+    assert np.array(mask).tolist() == [[0.0, 1.0, 0.0, 1.0]] and mask.dtype == "float32"
+
+
+def test_restoring_undoes_the_shuffle():
+    tokens = RNG.normal(size=(4, 9, 3)).astype("float32")
+    noise = RNG.uniform(size=(4, 9)).astype("float32")
+    shuffled = np.take_along_axis(tokens, np.argsort(noise, axis=1)[..., None], axis=1)
+    np.testing.assert_array_equal(gather_tokens(shuffled, random_masking(noise, 0.5)[1]), tokens)
+
+
+def test_gathering_takes_each_example_its_own_tokens():
+    tokens = RNG.normal(size=(3, 5, 2)).astype("float32")
+    ids = np.array([[4, 0], [1, 1], [2, 3]])
+    np.testing.assert_array_equal(gather_tokens(tokens, ids), np.take_along_axis(tokens, ids[..., None], axis=1))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, -0.5, 1.5, float("nan")])
+def test_a_ratio_outside_zero_and_one(ratio):
+    with pytest.raises(InputError, match="mask_ratio"):
+        visible_count(16, ratio)
+
+
+@pytest.mark.parametrize(("n", "ratio", "left"), [(4, 0.9, "visible"), (1, 0.5, "visible"), (4, 1e-17, "hidden")])
+def test_a_ratio_that_leaves_nothing(n, ratio, left):
+    with pytest.raises(InputError, match=f"no {left} patch of {n}"):
+        visible_count(n, ratio)
+
+
+# ---- targets
+
+
+def test_targets_are_normalised_with_the_unbiased_variance():
+    patches = RNG.uniform(size=(2, 3, 5)).astype("float32")
+    exact = (patches - patches.mean(-1, keepdims=True)) / np.sqrt(patches.var(-1, ddof=1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(normalize_patches(patches), exact, rtol=1e-4, atol=1e-5)
+    biased = (patches - patches.mean(-1, keepdims=True)) / np.sqrt(patches.var(-1, keepdims=True) + 1e-6)
+    assert np.abs(normalize_patches(patches) - biased).max() > 0.1
+
+
+def test_a_patch_of_one_colour_is_normalised_to_zero():
+    np.testing.assert_array_equal(normalize_patches(np.full((1, 2, 4), 0.5, "float32")), np.zeros((1, 2, 4)))
