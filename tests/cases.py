@@ -455,6 +455,7 @@ ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 """Public classes that are there to be inherited from; each has rows for its children."""
 
 FUNCTIONS = {
+    "exact_gelu": "test_activations.py",
     "free_bits": "test_divergences.py",
     "gather_tokens": "test_patches.py",
     "gaussian_kl": "test_divergences.py",

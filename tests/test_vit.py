@@ -170,7 +170,7 @@ def test_drop_path_drops_whole_branches_of_examples_in_training_only():
     first = x[0] + np.asarray(plain.attention(plain.norm1(x[:1])))[0] / (1 - rate)
     kept = []
     for path in (x[0], first):  # the state after the first branch, dropped or kept, and then the second one likewise
-        second = np.asarray(plain._mlp(plain.norm2(path[None])))[0] / (1 - rate)
+        second = np.asarray(plain._mlp(plain.norm2(path[None]), False))[0] / (1 - rate)
         kept += [path, path + second]
     out = np.asarray(block(x, training=True))
     distance = np.stack([np.abs(out - end).max(axis=(1, 2)) for end in kept])

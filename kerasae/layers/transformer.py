@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
+from kerasae.ops import exact_gelu
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -99,7 +100,7 @@ class TransformerBlock(layers.Layer):
 
     def call(self, x, training=False):
         x = x + self._branch(self.attention(self.norm1(x)), self.scale1, self.drop1, training)
-        return x + self._branch(self._mlp(self.norm2(x)), self.scale2, self.drop2, training)
+        return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -114,8 +115,8 @@ class TransformerBlock(layers.Layer):
         start = keras.initializers.Constant(self.layer_scale)
         return self.add_weight(shape=(width,), initializer=start, name=name)
 
-    def _mlp(self, x):
-        hidden = ops.gelu(on_rows(self.fc1, x), approximate=False)
+    def _mlp(self, x, training):
+        hidden = exact_gelu(on_rows(self.fc1, x), training)
         return ops.reshape(self.fc2(hidden), (-1, *x.shape[1:]))
 
     def _branch(self, x, scale, drop, training):

@@ -1,5 +1,6 @@
 """Level 0: pure tensor functions, without weights, state or files."""
 
+from kerasae.ops.activations import exact_gelu
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from kerasae.ops.patches import gather_tokens, normalize_patches, patchify, random_masking, unpatchify
@@ -11,6 +12,7 @@ __all__ = [
     "Categorical",
     "Gaussian",
     "Likelihood",
+    "exact_gelu",
     "free_bits",
     "gather_tokens",
     "gaussian_kl",
