@@ -13,7 +13,7 @@ X = np.concatenate([np.linspace(-8, 8, 801), [0.0, 30.0, -30.0]])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
 @pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2**-7), ("float16", 2**-10), ("float64", 1e-12)]
+    ("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 2**-7), ("float16", 2**-10), ("float64", 1e-12)]
 )
 def test_gelu_and_its_derivative(dtype, tolerance, compiled, training):
     def both(x):
@@ -27,10 +27,11 @@ def test_gelu_and_its_derivative(dtype, tolerance, compiled, training):
     y, slope = run(x)
     exact = np.asarray(tf.cast(x, "float64"))
     assert y.dtype == slope.dtype == dtype
-    # The plain graph differentiates by itself, in the type of x at the ends: rounding adds up a little more there.
-    np.testing.assert_allclose(tf.cast(y, "float64"), exact * norm.cdf(exact), rtol=tolerance, atol=tolerance)
+    # erf is rounded at 1, so that errors grow with |x|; the derivative is 3 times larger.
+    error, room = np.abs(np.asarray(tf.cast(y, "float64")) - exact * norm.cdf(exact)), tolerance * (1 + np.abs(exact))
+    assert np.all(error <= room)
     derivative = 3 * (norm.cdf(exact) + exact * norm.pdf(exact))
-    np.testing.assert_allclose(tf.cast(slope, "float64"), derivative, rtol=2 * tolerance, atol=4 * tolerance)
+    assert np.all(np.abs(np.asarray(tf.cast(slope, "float64")) - derivative) <= 3 * room)
 
 
 def test_gelu_keeps_the_shape_that_it_knows():
