@@ -159,11 +159,11 @@ class MaskedAutoencoder(Autoencoder):
         for layer in without(TokenPooling, self.encoder.layers[2:]):
             # The positions of the visible patches are theirs, not those of the first places.
             known = {"ids": ids_keep} if isinstance(layer, PatchTokens) else {}
-            tokens = layer(tokens, **known, **mode(layer, training))
+            tokens = layer(tokens, training=training, **known)
         prediction = tokens
         for layer in without(keras.layers.RepeatVector, self.decoder.layers[1:-1]):
             known = {"ids_restore": ids_restore} if isinstance(layer, RestoredTokens) else {}
-            prediction = layer(prediction, **known, **mode(layer, training))
+            prediction = layer(prediction, training=training, **known)
         prediction = ops.cast(prediction[:, -self.patches_shape[0] :], "float32")  # without the class token
         return {"tokens": tokens, "prediction": prediction, "mask": mask, "patches": patches}
 
@@ -194,11 +194,6 @@ class MaskedAutoencoder(Autoencoder):
 def without(kind, chain):
     """The layers of a chain but those of a kind."""
     return [layer for layer in chain if not isinstance(layer, kind)]
-
-
-def mode(layer, training):
-    """The `training` argument for the layers that take one."""
-    return {"training": training} if layer._call_has_training_arg else {}
 
 
 def at_visible_level(prediction, patches, visible):
