@@ -98,7 +98,7 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     def feature_encoder(self):
         """A Keras model floats → codes that shares this model's weights; what a classifier sits on."""
-        return keras.Model(self.encoder.inputs, self._code(self.encoder.outputs[0]), name=f"{self.name}_features")
+        return keras.Model(self.encoder.inputs[0], self._code(self.encoder.outputs[0]), name=f"{self.name}_features")
 
     # What a variant writes.
 
