@@ -43,6 +43,7 @@ class Classifier(RecordedArguments, keras.Model):
         self.encoder, self.pixel_max, self.freeze = encoder, float(pixel_max), bool(freeze)
         if freeze:
             encoder.trainable = False
+        self.classes = int(classes)
         self.drop_input = layers.Dropout(input_dropout)
         self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
         self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
