@@ -1,6 +1,6 @@
 """The whole journey on handwritten digits: pretrain, probe, fine-tune with few labels, export, reload, report."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import kerasae
@@ -22,7 +22,7 @@ class Recipe(DataRecipe):
     out: str = "runs/quickstart"
     """Run directory of the whole journey; each part has a folder inside."""
     exports: str = "saved_models"
-    """Folder in which the two SavedModels land."""
+    """Folder in which the SavedModels land."""
 
 
 def run(recipe: Recipe):
@@ -59,14 +59,15 @@ def step(title):
     print(f"\n== {title}")
 
 
+def reading(recipe):
+    """Where the data come from, for the recipes of the parts."""
+    return {field.name: getattr(recipe, field.name) for field in fields(DataRecipe)}
+
+
 def stacked_recipe(recipe):
     """Two denoising layers, 64-512-256, then 100 labels."""
     return stacked.Recipe(
-        data=recipe.data,
-        data_dir=recipe.data_dir,
-        image_size=recipe.image_size,
-        skip_broken=recipe.skip_broken,
-        seed=recipe.seed,
+        **reading(recipe),
         out=f"{recipe.out}/stacked",
         widths=(512, 256),
         pretrain_epochs=150,
@@ -82,11 +83,7 @@ def vae_recipe(recipe):
     return train.Recipe(
         variant="variational",
         network="conv",
-        data=recipe.data,
-        data_dir=recipe.data_dir,
-        image_size=recipe.image_size,
-        skip_broken=recipe.skip_broken,
-        seed=recipe.seed,
+        **reading(recipe),
         out=f"{recipe.out}/vae",
         code=16,
         epochs=120,
