@@ -113,9 +113,13 @@ class Run:
 
     def save_model(self, model):
         """Write `model.keras`, the result of the run, without the optimiser."""
-        temporary = self.path / ".model.tmp.keras"
-        model.save(temporary, include_optimizer=False)
-        os.replace(temporary, self.path / "model.keras")
+        temporary, file = self.path / ".model.tmp.keras", self.path / "model.keras"
+        try:
+            model.save(temporary, include_optimizer=False)
+            os.replace(temporary, file)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(file)) from None
 
     def finish(self, figures):
         """Write `summary.json`, name → number, print it as a short table, and return the run."""
