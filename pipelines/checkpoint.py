@@ -38,11 +38,11 @@ class Checkpoints:
         self.folder = Path(folder)
         self.damaged = []
 
-    def save(self, model, progress):
-        """Write `state_variables(model)` and `progress`, a dict of plain values with a "step"; drop older ones."""
+    def save(self, model, progress, keep=KEEP):
+        """Write `state_variables(model)` and `progress`, plain values with a "step"; then drop all but `keep`."""
         arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(state_variables(model))}
         write_atomic(self.folder / f"step-{progress['step']:09d}.npz", pack(arrays, progress))
-        for old in self._files()[KEEP:]:
+        for old in self._files()[keep:]:
             old.unlink()
 
     def restore(self, model):
@@ -101,6 +101,6 @@ def write_atomic(path, data):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None

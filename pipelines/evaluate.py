@@ -1,8 +1,10 @@
 """Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import kerasae
+from kerasae.errors import InputError
+from pipelines.ranges import within
 from pipelines.recipe import DerivedRecipe
 
 
@@ -10,9 +12,9 @@ from pipelines.recipe import DerivedRecipe
 class Recipe(DerivedRecipe):
     """Evaluate the model of a run."""
 
-    samples: int = 200
+    samples: int = field(default=200, metadata=within("count"))
     """Importance samples per example in the likelihood estimate of a variational autoencoder."""
-    examples: int | None = None
+    examples: int | None = field(default=None, metadata=within("count"))
     """Test examples to use in the likelihood estimate; all of them when not given."""
 
 
@@ -23,7 +25,7 @@ def run(recipe: Recipe):
     recipe = recipe.inherit("evaluate")
     source = recipe.source()
     model = runs.load_model(recipe.run, source.info)
-    directory = runs.Run(recipe.out, "evaluate", recipe)
+    directory = runs.Run(recipe.out, "evaluate", recipe, origin=model)
     if isinstance(model, kerasae.models.Classifier):
         return directory.finish(accuracy(directory, model, source))
     figures = kerasae.evaluate.reconstruction_error(model, source.test)
@@ -34,6 +36,10 @@ def run(recipe: Recipe):
 
 def accuracy(directory, model, source):
     """Accuracy and error on the test examples; the confusion matrix goes into `confusion.json`."""
+    if model.classes != source.info.classes:
+        raise InputError(
+            f"the classifier knows {model.classes} classes, but {source.info.spec} has {source.info.classes}"
+        )
     report = kerasae.evaluate.classify(model, source.test)
     names = source.info.class_names or range(source.info.classes)
     directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
@@ -57,5 +63,15 @@ def likelihood(model, source, recipe):
     x = x[: recipe.examples]
     nll = kerasae.evaluate.importance_nll(model, x, recipe.samples, seed=recipe.seed)
     bound = kerasae.evaluate.evidence_lower_bound(model, x, seed=recipe.seed)
-    figures = {f"nll_{name}": value for name, value in kerasae.evaluate.nll_summary(nll).items()}
-    return figures | {"negative_elbo": float(-bound.mean()), "nll_samples": recipe.samples}
+    name = likelihood_name(model, source.info)
+    figures = {f"{name}_{figure}": value for figure, value in kerasae.evaluate.nll_summary(nll).items()}
+    return figures | {"negative_elbo": float(-bound.mean()), f"{name}_samples": recipe.samples}
+
+
+def likelihood_name(model, info):
+    """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
+    binary = info.dtype == "uint8" and info.max_value == 1
+    if binary or not isinstance(model.likelihood, kerasae.ops.Bernoulli):
+        return "nll"
+    print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")
+    return "cross_entropy_bound"

@@ -1,10 +1,12 @@
 """Fine-tune a pretrained encoder with few labels, beside the same network from scratch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import kerasae
+from kerasae.errors import InputError
+from pipelines.ranges import within
 from pipelines.recipe import DerivedRecipe
 
 
@@ -12,33 +14,34 @@ from pipelines.recipe import DerivedRecipe
 class FinetuneFields:
     """How a classifier is trained on top of an encoder; shared by the pipelines that end in one."""
 
-    labels: int | None = None
+    labels: int | None = field(default=None, metadata=within("count"))
     """Labelled examples to use, balanced over the classes; all of them when not given."""
-    repeats: int = 1
+    repeats: int = field(default=1, metadata=within("count"))
     """Train this many times, with other labels and seeds, and report the mean and the standard deviation."""
-    finetune_epochs: int = 50
+    finetune_epochs: int = field(default=50, metadata=within("count"))
     """Epochs of supervised training."""
-    finetune_batch: int = 100
+    finetune_batch: int = field(default=100, metadata=within("count"))
     """Examples per step of supervised training."""
-    finetune_rate: float = 1e-3
+    finetune_rate: float = field(default=1e-3, metadata=within("positive"))
     """Peak learning rate of supervised training."""
-    finetune_min_steps: int = 20
+    finetune_min_steps: int = field(default=20, metadata=within("count"))
     """Steps that an epoch has at least, where few labels make few batches."""
-    warmup: float = 0.05
+    warmup: float = field(default=0.05, metadata=within("share"))
     """Share of the steps over which the learning rate rises; it then falls along a half-cosine."""
-    weight_decay: float = 0.0
+    weight_decay: float = field(default=0.0, metadata=within("amount"))
     """Decoupled weight decay; biases are spared."""
-    label_smoothing: float = 0.0
+    label_smoothing: float = field(default=0.0, metadata=within("share"))
     """Share of the target spread over the other classes."""
-    dropout: float = 0.0
+    dropout: float = field(default=0.0, metadata=within("share"))
     """Share of hidden activations dropped."""
-    input_dropout: float = 0.0
+    input_dropout: float = field(default=0.0, metadata=within("share"))
     """Share of input values dropped."""
     freeze: bool = False
     """Train the head only."""
-    holdout: float = 0.1
-    """Share of the labelled examples held out to choose the best epoch; 0 keeps the last epoch."""
-    patience: int | None = None
+    holdout: float | None = field(default=None, metadata=within("share"))
+    """Share of the labelled examples held out to choose the best epoch; 0 keeps the last epoch. When not given, 10 %
+    of 1,000 labels or more, and none of fewer."""
+    patience: int | None = field(default=None, metadata=within("count"))
     """Epochs without a better holdout accuracy after which training stops."""
     augment: Literal["none", "affine", "elastic"] = "none"
     """Distort the labelled images: shifts, turns and scalings, or these and elastic distortions."""
@@ -60,9 +63,21 @@ def run(recipe: Recipe):
 
     recipe = recipe.inherit(f"finetune-{recipe.labels or 'all'}")
     source = recipe.source()
+    check(recipe, source)
     model = runs.load_model(recipe.run, source.info)
-    directory = runs.Run(recipe.out, "finetune", recipe)
+    if not hasattr(model, "feature_encoder"):
+        raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
+    directory = runs.Run(recipe.out, "finetune", recipe, origin=model)
     return directory.finish(compare(directory, model, source, recipe))
+
+
+def check(recipe, source):
+    """Raise InputError before anything is trained if these data cannot be fine-tuned on like that."""
+    from pipelines.subsets import check_labels
+
+    check_labels(source, recipe)
+    if recipe.augment != "none" and len(source.info.shape) != 3:
+        raise InputError(f"augment: {recipe.augment} distortions need images, not examples {source.info.shape}")
 
 
 def of_run(path, recipe):
@@ -76,9 +91,8 @@ def compare(directory, model, source, recipe):
 
     The classifier of the first repeat is the run's model.
     """
-    from pipelines.subsets import check_labels, spread
+    from pipelines.subsets import spread
 
-    check_labels(source, recipe)
     scores = {"finetune": [], "scratch": []}
     for repeat in range(recipe.repeats):
         seed = recipe.seed + repeat
@@ -133,9 +147,10 @@ def labelled_splits(train, recipe, seed):
     from pipelines.subsets import labelled
 
     subset = train.subset(labelled(train, recipe.labels, seed))
-    if not recipe.holdout:
+    share = recipe.holdout if recipe.holdout is not None else 0.1 * (len(subset) >= 1000)
+    if not share:
         return subset, None
-    kept, held = kerasae.data.holdout(subset.labels, recipe.holdout, seed)
+    kept, held = kerasae.data.holdout(subset.labels, share, seed)
     return subset.subset(kept), subset.subset(held)
 
 

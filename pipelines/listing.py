@@ -31,9 +31,7 @@ class Recipe:
 
 def run(recipe: Recipe) -> None:
     """Print the three tables."""
-    from pipelines.variants import VARIANTS
-
-    names = {cls: name for name, cls in VARIANTS.items()}
+    names = {cls: short for short, cls in command_names().items()}
     zoo = [(names.get(cls, "-"), cls, citation(text), first_line(text)) for cls, text in variants().items()]
     sections = {
         "Variants (kerasae train VARIANT)": zoo,

@@ -1,8 +1,9 @@
 """Measure frozen features: linear probe and nearest neighbours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import kerasae
+from pipelines.ranges import within
 from pipelines.recipe import DerivedRecipe
 
 
@@ -10,12 +11,12 @@ from pipelines.recipe import DerivedRecipe
 class Recipe(DerivedRecipe):
     """Probe the encoder of a run."""
 
-    labels: int | None = None
+    labels: int | None = field(default=None, metadata=within("count"))
     """Labelled training examples to use, balanced over the classes; all of them when not given."""
-    repeats: int = 1
+    repeats: int = field(default=1, metadata=within("count"))
     """Probe this many times, with other labels, and report the mean and the standard deviation."""
-    neighbours: int = 20
-    """Neighbours that vote in the nearest-neighbour probe."""
+    neighbours: int | None = field(default=None, metadata=within("count"))
+    """Neighbours that vote in the nearest-neighbour probe; 20, or a tenth of the labels if that is less."""
 
 
 def run(recipe: Recipe):
@@ -25,7 +26,7 @@ def run(recipe: Recipe):
     recipe = recipe.inherit(f"probe-{recipe.labels or 'all'}")
     source = recipe.source()
     model = runs.load_model(recipe.run, source.info)
-    directory = runs.Run(recipe.out, "probe", recipe)
+    directory = runs.Run(recipe.out, "probe", recipe, origin=model)
     return directory.finish(measure(model, source, recipe))
 
 
@@ -39,7 +40,10 @@ def measure(model, source, recipe):
     for seed in range(recipe.seed, recipe.seed + recipe.repeats):
         rows = labelled(source.train, recipe.labels, seed)
         data = features["train"][rows], source.train.labels[rows], features["test"], source.test.labels
-        scores["probe"].append(kerasae.evaluate.linear_probe(*data, seed=seed).accuracy)
-        neighbours = min(recipe.neighbours, max(1, len(rows) // 10))
-        scores["knn"].append(kerasae.evaluate.knn_probe(*data, k=neighbours).accuracy)
+        neighbours = recipe.neighbours or min(20, max(1, len(rows) // 10))
+        linear = kerasae.evaluate.linear_probe(*data, seed=seed)
+        knn = kerasae.evaluate.knn_probe(*data, k=neighbours)
+        print(f"{linear.protocol}: {linear.accuracy:.4f}\n{knn.protocol}: {knn.accuracy:.4f}")
+        scores["probe"].append(linear.accuracy)
+        scores["knn"].append(knn.accuracy)
     return spread(scores)

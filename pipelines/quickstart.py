@@ -1,69 +1,80 @@
 """The whole journey on handwritten digits: pretrain, probe, fine-tune with few labels, export, reload, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from pipelines import export, probe, report, stacked, train
+import kerasae
+from pipelines import export, finetune, probe, report, stacked, train
+from pipelines.ranges import within
 from pipelines.recipe import DataRecipe
+
+TUNING = {"finetune_epochs": 20, "holdout": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DataRecipe):
     """The journey; the defaults take about two minutes on two cores."""
 
-    labels: int = 100
+    labels: int = field(default=100, metadata=within("count"))
     """Labelled examples for the probe and the fine-tuning; the pretraining uses none."""
-    repeats: int = 5
+    repeats: int = field(default=5, metadata=within("count"))
     """Fine-tune and train from scratch this many times, with other labels, and report the mean."""
     out: str = "runs/quickstart"
     """Run directory of the whole journey; each part has a folder inside."""
     exports: str = "saved_models"
-    """Folder in which the two SavedModels land."""
+    """Folder in which the SavedModels land."""
 
 
 def run(recipe: Recipe):
     """Stacked denoising autoencoder and convolutional VAE, from unlabelled images to SavedModels."""
     from pipelines import run as runs
 
+    check(recipe)
     directory = runs.Run(recipe.out, "quickstart", recipe)
-    figures = {}
-    step("1/5 pretrain a stacked denoising autoencoder, fine-tune it with few labels")
+    step("1/4 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
     stack = stacked.run(stacked_recipe(recipe))
-    figures |= {name: value for name, value in stack.figures.items() if "accuracy" in name}
-    step("2/5 pretrain a convolutional variational autoencoder")
+    step("2/4 the same with a convolutional variational autoencoder")
     vae = train.run(vae_recipe(recipe))
-    step("3/5 probe its code")
-    probed = probe.run(probe.Recipe(run=str(vae.path), labels=recipe.labels, repeats=recipe.repeats))
-    figures |= {"vae_probe_accuracy": probed.figures["probe_accuracy"]}
-    step("4/5 export both, reload them in a fresh process, compare")
-    figures |= {"export_max_abs_diff": export_both(recipe, stack, vae)}
-    step("5/5 report")
-    directory.finish(figures)
+    base = {"run": str(vae.path), "seed": recipe.seed, "labels": recipe.labels, "repeats": recipe.repeats}
+    of_vae = probe.run(probe.Recipe(**base)).figures | finetune.run(finetune.Recipe(**base, **TUNING)).figures
+    step("3/4 export, reload in a process without kerasae, compare")
+    difference = export_all(recipe, stack, vae)
+    step("4/4 figures and report")
+    figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}
+    figures |= {f"vae_{name}": value for name, value in of_vae.items()}
+    directory.finish(figures | {"export_max_abs_diff": difference})
     report.write(directory.path)
     print(closing(directory, recipe))
     return directory
+
+
+def check(recipe):
+    """Raise InputError before anything is trained if these data cannot make the whole journey."""
+    source = recipe.source()
+    finetune.check(stacked_recipe(recipe), source)
+    kerasae.networks.conv(source.info.shape, 1)
 
 
 def step(title):
     print(f"\n== {title}")
 
 
+def reading(recipe):
+    """Where the data come from, for the recipes of the parts."""
+    return {field.name: getattr(recipe, field.name) for field in fields(DataRecipe)}
+
+
 def stacked_recipe(recipe):
     """Two denoising layers, 64-512-256, then 100 labels."""
     return stacked.Recipe(
-        data=recipe.data,
-        data_dir=recipe.data_dir,
-        image_size=recipe.image_size,
-        skip_broken=recipe.skip_broken,
-        seed=recipe.seed,
+        **reading(recipe),
         out=f"{recipe.out}/stacked",
         widths=(512, 256),
         pretrain_epochs=150,
         pretrain_batch=30,
         labels=recipe.labels,
         repeats=recipe.repeats,
-        holdout=0.0,
-        finetune_epochs=20,
+        **TUNING,
     )
 
 
@@ -72,11 +83,7 @@ def vae_recipe(recipe):
     return train.Recipe(
         variant="variational",
         network="conv",
-        data=recipe.data,
-        data_dir=recipe.data_dir,
-        image_size=recipe.image_size,
-        skip_broken=recipe.skip_broken,
-        seed=recipe.seed,
+        **reading(recipe),
         out=f"{recipe.out}/vae",
         code=16,
         epochs=120,
@@ -84,10 +91,15 @@ def vae_recipe(recipe):
     )
 
 
-def export_both(recipe, stack, vae):
-    """SavedModels of the fine-tuned classifier and of the VAE; the larger of their parity differences."""
-    classifier = next(stack.path.glob("finetune-*"))
-    parts = {"quickstart-classifier": classifier, "quickstart-vae": vae.path}
+def export_all(recipe, stack, vae):
+    """SavedModels of both autoencoders and of both classifiers; the largest of their differences to the models."""
+    tuned = f"finetune-{recipe.labels}"
+    parts = {
+        "quickstart-stacked": stack.path,
+        "quickstart-classifier": stack.path / tuned,
+        "quickstart-vae": vae.path,
+        "quickstart-vae-classifier": vae.path / tuned,
+    }
     results = [
         export.run(export.Recipe(run=str(path), dest=str(Path(recipe.exports) / name))) for name, path in parts.items()
     ]
@@ -101,6 +113,6 @@ def closing(directory, recipe):
             "",
             f"look at   {directory.path / 'report.html'}",
             f"figures   {directory.path / 'summary.json'}",
-            f"serve     {Path(recipe.exports) / 'quickstart-classifier'}, {Path(recipe.exports) / 'quickstart-vae'}",
+            f"serve     {Path(recipe.exports) / 'quickstart-classifier'} and its neighbours",
         ]
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import kerasae
+from pipelines.ranges import check, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +18,11 @@ class DataRecipe:
     """Resize images of mixed sizes: one number for a square, or height and width."""
     skip_broken: bool = False
     """Count and skip images that cannot be read instead of stopping."""
-    seed: int = 0
+    seed: int = field(default=0, metadata=within("seed"))
     """Seed of the weights, of the order of the examples and of the choice of labels."""
+
+    def __post_init__(self):
+        check(self)
 
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
@@ -52,13 +56,15 @@ class DerivedRecipe(DataRecipe):
         """This recipe with the data of its run filled in, and `folder` inside that run as its place."""
         from pipelines.run import read_recipe
 
+        placed = replace(self, out=self.out or f"{self.run}/{folder}")
+        if self.data is not None:
+            return placed  # how the run read its own data says nothing about others
         origin = read_recipe(self.run)["recipe"]
         size = self.image_size or origin.get("image_size")
         return replace(
-            self,
-            data=self.data or origin.get("data"),
+            placed,
+            data=origin.get("data"),
             data_dir=self.data_dir or origin.get("data_dir"),
             image_size=tuple(size) if size else None,
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
-            out=self.out or f"{self.run}/{folder}",
         )

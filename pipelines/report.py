@@ -181,7 +181,8 @@ def find(root: Path) -> list[Section]:
 
     def section(path):
         title = path.relative_to(root).as_posix() if path != root else path.resolve().name
-        return Section(path, title, len(chain(path)) - 1, **contents[path])
+        content = contents[path]
+        return Section(path, title, len(chain(path)) - 1, content["command"], content["recipe"])
 
     sections = [section(path) for path in sorted(contents, key=place)]
     sections[0].notes += broken

@@ -2,12 +2,15 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
+import math
 import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile
 
 import keras
 import tensorflow as tf
@@ -20,7 +23,7 @@ from pipelines.training import Interrupted, Plan, train
 
 __all__ = ["Interrupted", "Run", "read_recipe"]
 
-# Where things lie, not what is computed: a run may move.
+# Where things lie, not what is computed: a run may move. Whether `run` is the same run, `origin` tells.
 PLACES = {"out", "data_dir", "run"}
 
 
@@ -34,28 +37,29 @@ class Run:
         path: the directory.
         command: name of the pipeline.
         recipe: its frozen dataclass.
+        later: names of fields that only concern the runs inside this one, and may differ.
+        origin: the model of the run that this one starts from; another one there is another run.
 
     Raises:
         InputError: the directory holds another recipe, or is something else.
     """
 
-    def __init__(self, path, command, recipe):
-        self.path, self.command, self.recipe = Path(path), command, recipe
+    def __init__(self, path, command, recipe, *, later=(), origin=None):
+        self.path, self.recipe = Path(path), recipe
         self.rows = []
-        self._open()
+        content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
+        if origin is not None:
+            content["origin"] = fingerprint(origin)
+        self._open(content, later)
 
-    def _open(self):
-        content = {"command": self.command, "kerasae": kerasae.__version__, "recipe": plain(self.recipe)}
-        # A recipe that failed before its first epoch has nothing to lose: the corrected one may take its place.
-        if (self.path / "recipe.json").exists() and any(
-            (self.path / n).exists() for n in ("metrics.csv", "model.keras")
-        ):
-            refuse_other(self.path, content)
-            self.rows = read_rows(self.path / "metrics.csv")
-            return
-        foreign = self.path.exists() and not (self.path / "recipe.json").exists()
-        if foreign and (not self.path.is_dir() or any(self.path.iterdir())):
+    def _open(self, content, later):
+        known = (self.path / "recipe.json").exists()
+        if self.path.exists() and not known and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} exists and is not a run directory; choose another with --out")
+        # A recipe that failed before its first step has nothing to lose: the corrected one may take its place.
+        if known and begun(self.path):
+            refuse_other(self.path, content, later)
+            self.rows = read_rows(self.path / "metrics.csv")
         self.write_json("recipe.json", content)
 
     def write_json(self, name, content):
@@ -109,14 +113,18 @@ class Run:
 
     def save_model(self, model):
         """Write `model.keras`, the result of the run, without the optimiser."""
-        temporary = self.path / ".model.tmp.keras"
-        model.save(temporary, include_optimizer=False)
-        os.replace(temporary, self.path / "model.keras")
+        temporary, file = self.path / ".model.tmp.keras", self.path / "model.keras"
+        try:
+            model.save(temporary, include_optimizer=False)
+            os.replace(temporary, file)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(file)) from None
 
     def finish(self, figures):
         """Write `summary.json`, name → number, print it as a short table, and return the run."""
-        self.figures = figures
-        self.write_json("summary.json", figures)
+        self.figures = {name: value for name, value in figures.items() if math.isfinite(value)}
+        self.write_json("summary.json", self.figures)
         print(f"{self.path}:")
         for name, value in figures.items():
             print(f"  {name:28} {value:.5g}")
@@ -159,9 +167,12 @@ class _Display:
         total = plan.epochs * plan.steps_per_epoch * images
         shown = sys.stderr.isatty()
         self.bar = tqdm(total=total, desc=stage, unit="ex", unit_scale=True, leave=False, disable=not shown)
-        self.wait = 0.0
+        self.wait, self.started = 0.0, False
 
     def show(self, progress, wait):
+        if not self.started and progress.step * self.images > self.images:
+            self.bar.initial = self.bar.n = max(0, (progress.step - 1) * self.images)  # resumed: not done just now
+        self.started = True
         self.wait += 0.1 * (wait - self.wait)
         self.bar.set_postfix_str(f"epoch {progress.epoch + 1}/{self.plan.epochs}, data-wait {self.wait:.0%}", False)
         self.bar.update(progress.step * self.images - self.bar.n)
@@ -178,23 +189,41 @@ def plain(recipe):
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
-def refuse_other(path, content):
+def begun(path):
+    """Whether a run directory, or a run inside it, has anything to lose."""
+    results = ("metrics.csv", "model.keras", "summary.json")
+    if any((path / name).exists() for name in results) or any(path.glob("checkpoints/*/step-*")):
+        return True
+    return any(begun(inner.parent) for inner in path.glob("*/recipe.json"))
+
+
+def fingerprint(model):
+    """SHA-256 of a model's weights."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def refuse_other(path, content, later=()):
     """Raise if the run in `path` was begun by another command or recipe, naming each difference."""
     there = read_recipe(path)
     if there["command"] != content["command"]:
         raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
     old, new = there["recipe"], content["recipe"]
-    names = [n for n in {**old, **new} if n not in PLACES and old.get(n) != new.get(n)]
+    names = [n for n in {**old, **new} if n not in {*PLACES, *later} and old.get(n) != new.get(n)]
     if names:
         difference = ", ".join(f"{n} {old.get(n)!r} there, {new.get(n)!r} here" for n in names)
         raise InputError(f"{path} holds a run of another recipe ({difference}); give the same flags or another --out")
+    if there.get("origin") != content.get("origin"):
+        raise InputError(f"{path} started from another model than the one that is given now; choose another --out")
 
 
 def read_recipe(path):
     """The content of a run's `recipe.json`; raises InputError if `path` is no run."""
     try:
         content = json.loads((Path(path) / "recipe.json").read_text())
-        return {"command": content["command"], "recipe": dict(content["recipe"])}
+        return {**content, "command": content["command"], "recipe": dict(content["recipe"])}
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
 
@@ -207,17 +236,27 @@ def read_summary(path):
 
 def load_model(path, info=None):
     """The model of a run, `model.keras`; raises InputError if it is missing, damaged, or not for data like `info`."""
-    file = Path(path) / "model.keras"
+    command, file = read_recipe(path)["command"], Path(path) / "model.keras"
     if not file.exists():
-        raise InputError(f"{path} has no model.keras: the run is not finished, repeat its command to resume it")
+        finished = (Path(path) / "summary.json").exists()
+        remedy = "give one of the runs inside it" if finished else "repeat its command to finish it"
+        raise InputError(f"{path}, a run of `{command}`, has no model.keras; {remedy}")
     kerasae.models  # noqa: B018 (loading needs the classes registered)
     try:
         model = keras.saving.load_model(file, compile=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
         raise InputError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from None
-    if info is not None and model.example_shape != tuple(info.shape):
-        raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
+    if info is not None:
+        check_fit(file, model, info)
     return model
+
+
+def check_fit(file, model, info):
+    """Raise InputError if the model does not take data like these."""
+    if model.example_shape != tuple(info.shape):
+        raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
+    if info.dtype == "uint8" and model.pixel_max != info.max_value:
+        raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
 
 
 def read_rows(path):

@@ -8,9 +8,8 @@ from kerasae.errors import InputError
 
 def check_labels(source, recipe):
     """Raise InputError before anything is trained: no labels, too few of them, one class, no test examples."""
-    if recipe.repeats < 1:
-        raise InputError(f"repeats: expected at least 1. Received: {recipe.repeats}")
-    kerasae.data.balanced_subset(source.train.labels, recipe.labels or source.info.classes, recipe.seed)
+    labels = source.info.classes if recipe.labels is None else recipe.labels
+    kerasae.data.balanced_subset(source.train.labels, labels, recipe.seed)
     if source.test.labels is None:
         raise InputError(f"{source.info.spec}: the test examples have no labels to measure accuracy with")
 

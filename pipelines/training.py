@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from kerasae.errors import InputError
-from pipelines.checkpoint import Checkpoints
+from pipelines.checkpoint import KEEP, Checkpoints
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
 CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint
@@ -108,8 +108,11 @@ class _Loop:
         if not progress.done:
             with _signals() as stop:
                 self._epochs(progress, on_epoch, on_chunk, stop)
-        if self.plan.monitor and progress.best is not None:
-            self.keeper.restore(self.model)
+        if self.plan.monitor and progress.best is not None and self.keeper.restore(self.model) is None:
+            raise InputError(
+                f"{self.keeper.folder}: the weights of the best epoch are damaged; "
+                f"remove {self.checkpoints.folder} to train this stage again"
+            )
         return progress
 
     def _start(self):
@@ -163,7 +166,7 @@ class _Loop:
         took = time.perf_counter() - began
         progress.step += steps
         progress.seconds += took
-        self._check_finite(progress)
+        self._check_finite(progress, self._results())
         self.callbacks.on_train_batch_end(progress.step - 1)
         self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS * steps / took)))
         return took, wait
@@ -178,9 +181,9 @@ class _Loop:
     def _results(self):
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
-    def _check_finite(self, progress):
+    def _check_finite(self, progress, figures):
         # The total comes last: it is the term behind it that one wants to know.
-        for name, value in sorted(self._results().items(), key=lambda item: item[0] == "loss"):
+        for name, value in sorted(figures.items(), key=lambda item: item[0] == "loss"):
             if not math.isfinite(value):
                 raise InputError(
                     f"{name} became {value} between the last checks, at or before step {progress.step}; the last good "
@@ -195,6 +198,7 @@ class _Loop:
         for batch in self._distribute(self.validation()):
             self.test(batch)
         figures = {f"val_{name}": value for name, value in self._results().items()}
+        self._check_finite(progress, figures)
         self._keep_best(progress, figures)
         return figures
 
@@ -204,7 +208,7 @@ class _Loop:
         value, sign = figures[self.plan.monitor], 1 if self.plan.mode == "max" else -1
         if progress.best is None or sign * value > sign * progress.best:
             progress.best, progress.best_epoch = value, progress.epoch + 1
-            self.keeper.save(self.model, {"step": progress.step})
+            self.keeper.save(self.model, {"step": progress.step}, keep=1)
 
     def _finish_epoch(self, progress):
         waited = progress.epoch - progress.best_epoch
@@ -212,14 +216,19 @@ class _Loop:
         progress.done = tired or progress.epoch >= self.plan.epochs
 
     def _checkpoint(self, progress, stop):
-        if stop.requested and not progress.done:
+        if stop.requested:
             self._interrupt(progress)
         if progress.done or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
-            self.checkpoints.save(self.model, dataclasses.asdict(progress))
-            self.saved_at = time.monotonic()
+            self._save(progress)
+
+    def _save(self, progress):
+        # The figures are those of before the last update: a step that broke the weights shows here first.
+        self._check_finite(progress, {w.path: float(tf.reduce_sum(w)) for w in self.model.trainable_weights})
+        self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
+        self.saved_at = time.monotonic()
 
     def _interrupt(self, progress):
-        self.checkpoints.save(self.model, dataclasses.asdict(progress))
+        self._save(progress)
         raise Interrupted(f"interrupted at step {progress.step}, and saved; the same command goes on from here")
 
 

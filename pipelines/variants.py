@@ -2,12 +2,13 @@
 
 import difflib
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
 from pipelines import listing
+from pipelines.ranges import within
 
 CORRUPTIONS = {
     "masking": ("MaskingCorruption", "rate"),
@@ -22,7 +23,7 @@ class CorruptionFields:
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
     """What a denoising autoencoder does to its input."""
-    corruption_level: tuple[float, ...] = (0.25,)
+    corruption_level: tuple[float, ...] = field(default=(0.25,), metadata=within("amount"))
     """Rate or standard deviation of the corruption; in a stack one for all layers, or one per layer."""
 
 

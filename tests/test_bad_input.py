@@ -131,3 +131,64 @@ def test_labels_missing_where_needed(mistake, tmp_path):
     assert cli.main(["train", "plain", "--data", data, "--out", "run", *QUICK]) == 0
     assert "label" in mistake("probe", "run")
     assert "label" in mistake("finetune", "run", "--labels", "10")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ("train plain --epochs 0", ["epochs", "from 1 up", "0"]),
+        ("train plain --seed -1", ["seed", "-1"]),
+        ("train plain --learning-rate 0", ["learning_rate", "above 0"]),
+        ("train plain --learning-rate -1", ["learning_rate", "above 0"]),
+        ("train plain --activation foo", ["foo"]),
+        ("train plain --keep-best --holdout 0", ["keep_best", "no effect"]),
+        ("train plain --corruption gaussian", ["corruption", "no effect"]),
+        ("train plain --network conv --widths 8", ["widths", "no effect"]),
+        ("train variational --options.bta 2", ["bta", "beta"]),
+        ("train denoising --corruption-level 1.5", ["rate must be in [0, 1)"]),
+        ("stacked --dropout 1.5", ["dropout", "share"]),
+        ("stacked --labels 0", ["labels", "from 1 up"]),
+        ("stacked --corruption-level", ["corruption"]),
+        ("quickstart --labels 99999", ["99999"]),
+    ],
+)
+def test_values_that_make_no_sense_stop_before_anything_is_written(flags, words, mistake, tmp_path):
+    line = mistake(*flags.split())
+    assert all(word in line for word in words), line
+    assert not list(tmp_path.glob("runs/*/checkpoints"))
+
+
+def test_a_mistake_about_labels_is_corrected_without_pretraining_again(mistake, tmp_path, capfd):
+    command = ["stacked", "--widths", "8", "--pretrain-epochs", "1", "--finetune-epochs", "1", "--out", "run"]
+    assert cli.main([*command, "--labels", "20"]) == 0
+    before = (tmp_path / "run" / "metrics.csv").read_bytes()
+    assert cli.main([*command, "--labels", "30", "--dropout", "0.5"]) == 0
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == before
+    assert (tmp_path / "run" / "finetune-30" / "summary.json").exists()
+
+
+def test_results_of_one_run_are_not_taken_for_those_of_another(mistake, capfd):
+    for name, seed in (("a", "0"), ("b", "1")):
+        assert cli.main(["train", "plain", "--out", name, "--seed", seed, *QUICK]) == 0
+    assert cli.main(["probe", "a", "--labels", "20", "--out", "x"]) == 0
+    capfd.readouterr()
+    assert "another model" in mistake("probe", "b", "--labels", "20", "--out", "x")
+
+
+def test_a_classifier_is_not_fine_tuned_and_a_run_without_a_model_is_explained(mistake, capfd):
+    assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0
+    assert cli.main(["finetune", "run", "--labels", "20", "--finetune-epochs", "1"]) == 0
+    assert cli.main(["probe", "run", "--labels", "20"]) == 0
+    capfd.readouterr()
+    assert "classifier" in mistake("finetune", "run/finetune-20", "--labels", "20")
+    assert "one of the runs inside it" in mistake("evaluate", "run/probe-20")
+
+
+def test_a_flipped_byte_in_the_model(mistake, tmp_path, capfd):
+    assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0
+    capfd.readouterr()
+    file = tmp_path / "run" / "model.keras"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    assert "model.keras" in mistake("probe", "run", "--labels", "20")

@@ -199,10 +199,14 @@ def test_evaluate_averages_over_examples_not_over_batches(trained):
     case, model = trained.case, trained.model
     logs = model.evaluate(case.x, case.y, batch_size=3, verbose=0, return_dict=True)  # 3 + 3 + 2
     assert set(logs) == set(trained.logs) and all(np.isfinite(value) for value in logs.values())
-    if isinstance(model, models.Autoencoder) and case.deterministic and case.per_example:
-        terms = model.objective(model.prepare(case.x), case.y)
-        for name, term in terms.items():
-            assert logs[name] == pytest.approx(np.mean(term), rel=1e-5)
+    if isinstance(model, models.Autoencoder):
+        total = sum(model.term_weights.get(name, 1.0) * logs[name] for name in model.terms)
+        assert logs["loss"] == pytest.approx(total, rel=1e-6)
+        if case.deterministic and case.per_example:
+            terms = model.objective(model.prepare(case.x), case.y)
+            assert {name: logs[name] for name in terms} == pytest.approx(
+                {name: np.mean(term) for name, term in terms.items()}, rel=1e-5
+            )
 
 
 def test_predict_is_call(trained):

@@ -24,8 +24,8 @@ def classifier():
     return models.Classifier(encoder, 4, dropout=0.3, input_dropout=0.2, pixel_max=15.0)
 
 
-def plain():
-    return models.Autoencoder(*networks.dense((6,), 2, (5,), activation="tanh"), "bernoulli", pixel_max=15.0)
+def plain(pixel_max=15.0):
+    return models.Autoencoder(*networks.dense((6,), 2, (5,), activation="tanh"), "bernoulli", pixel_max=pixel_max)
 
 
 def build_and_save(build, folder):
@@ -231,7 +231,7 @@ def run(tmp_path, monkeypatch):
     for folder, recipe in (("outer", {"data": "digits"}), ("outer/inner", {"data": "npz:data.npz", "run": "outer"})):
         write(tmp_path / folder / "recipe.json", json.dumps({"command": "train", "recipe": recipe}))
     write(tmp_path / "outer/inner/summary.json", '{"test_mse": 0.25}')
-    plain().save("outer/inner/model.keras")
+    plain(255.0).save("outer/inner/model.keras")
     return "outer/inner"
 
 

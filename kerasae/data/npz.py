@@ -35,7 +35,7 @@ def load_npz(file: str) -> Source:
             y[part] = _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}")
     _agree(x, y, file)
     class_names = _class_names(y["train"], file)
-    max_value = 1 if x["train"].dtype == np.float32 or x["train"].max() == 1 else 255
+    max_value = 1 if x["train"].dtype == np.float32 or max(part.max() for part in x.values()) == 1 else 255
     splits = {part: Split(ArrayStore(x[part]), y[part]) for part in x}
     return make_source(f"npz:{file}", with_test(splits), max_value, class_names)
 

@@ -73,7 +73,7 @@ class Autoencoder(RecordedArguments, keras.Model):
         return self._code(self.encoder(self.prepare(x), training=False))
 
     def decode(self, z):
-        """Mean of p(x | z), in the shape and range of the input: [B, *code_shape] → [B, *shape]."""
+        """Mean of p(x | z): [B, *code_shape] → float32 [B, *shape], in units in which stored `pixel_max` is 1."""
         return ops.cast(self.likelihood.mean(self.decoder(z, training=False)), "float32")
 
     def reconstruct(self, x):
@@ -98,7 +98,7 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     def feature_encoder(self):
         """A Keras model floats → codes that shares this model's weights; what a classifier sits on."""
-        return keras.Model(self.encoder.inputs, self._code(self.encoder.outputs[0]), name=f"{self.name}_features")
+        return keras.Model(self.encoder.inputs[0], self._code(self.encoder.outputs[0]), name=f"{self.name}_features")
 
     # What a variant writes.
 

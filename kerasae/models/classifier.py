@@ -41,7 +41,9 @@ class Classifier(RecordedArguments, keras.Model):
             if not 0.0 <= rate < 1.0:
                 raise InputError(f"Classifier: {name} must be in [0, 1). Received: {name}={rate}")
         self.encoder, self.pixel_max, self.freeze = encoder, float(pixel_max), bool(freeze)
-        encoder.trainable = not freeze
+        if freeze:
+            encoder.trainable = False
+        self.classes = int(classes)
         self.drop_input = layers.Dropout(input_dropout)
         self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
         self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)

@@ -92,5 +92,5 @@ def _decoder(grids, channels, code, filters, kernel, widths, activation, name):
         x = layers.Conv2DTranspose(out, kernel, 2, "same", activation=act, name=f"{name}_decode_{i}")(x)
         (h, w), (below_h, below_w) = grids[i - 1], grids[i]
         if (2 * below_h, 2 * below_w) != (h, w):
-            x = layers.Cropping2D(((0, 2 * below_h - h), (0, 2 * below_w - w)), name=f"{name}_crop_{i}")(x)
+            x = layers.Cropping2D(((2 * below_h - h, 0), (2 * below_w - w, 0)), name=f"{name}_crop_{i}")(x)
     return keras.Model(inputs, x, name=f"{name}_decoder")

@@ -1,0 +1,33 @@
+"""Ranges of a recipe's fields, declared beside them and checked when the recipe is made."""
+
+from dataclasses import fields
+
+from kerasae.errors import InputError
+
+RULES = {
+    "count": ("a whole number from 1 up", lambda value: value >= 1),
+    "count_or_none": ("a whole number from 0 up", lambda value: value >= 0),
+    "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
+    "amount": ("a number from 0 up", lambda value: 0 <= value < float("inf")),
+    "share": ("a share from 0 to below 1", lambda value: 0 <= value < 1),
+    "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),
+}
+"""Kind of range → what is expected, and whether a value is."""
+
+
+def within(kind, **metadata):
+    """Metadata of a field whose value, or each of whose values, must be in the range `kind`."""
+    return {**metadata, "range": kind}
+
+
+def check(recipe):
+    """Raise InputError for the first field whose value is out of its range; None is always in it."""
+    for field in fields(recipe):
+        value = getattr(recipe, field.name)
+        if "range" in field.metadata and value is not None:
+            expected, holds = RULES[field.metadata["range"]]
+            values = value if isinstance(value, tuple) else (value,)
+            if not all(holds(v) for v in values):
+                raise InputError(f"{field.name}: expected {expected}. Received: {value}")
+        if value == () and not field.metadata.get("may_be_empty"):
+            raise InputError(f"{field.name}: expected at least one value. Received none")
