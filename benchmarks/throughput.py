@@ -4,6 +4,10 @@
 
 Trains both models through the pipelines' own training loop and prints seconds per 50,000 images, and which share of
 the machine's fp32 matrix-product rate, measured in the same process, the steps' matrix products reach.
+
+Measured on two CPU cores, otherwise idle, twice: autoencoder 0.86 s, VAE 1.18 and 1.21 s; 50 % and 36 % of the rate
+of a large matrix product. The PyTorch peer pythae, same networks, batch and machine, between the two: 2.71 s and 3.29 s
+(its fastest of two epochs), so 3.2 and 2.7 times as long.
 """
 
 import argparse
