@@ -55,7 +55,7 @@ def vae_bmnist() -> Recipe:
     Command: kerasae train --recipe vae-bmnist, then kerasae evaluate runs/vae-bmnist
     Measured on two CPU cores that other work shared: NLL 91.22 nats, standard error 0.24, on the 10,000 test images
     with 200 importance samples each (bound 96.59) after 21 minutes; 1.4 nats short of the published figure. The loss is
-    92.4 in training and 97.4 in validation: what is missing is generalisation, not steps. With the published constant
+    92.3 in training and 97.3 in validation: what is missing is generalisation, not steps. With the published constant
     learning rate of 1e-4, 500 epochs gave 92.52; tanh units were no better over 80 epochs.
     """
     return Recipe(
