@@ -14,6 +14,7 @@ import time
 import keras
 import numpy as np
 import tensorflow as tf
+from matrix_rate import matrix_rate
 
 import kerasae
 
@@ -29,7 +30,7 @@ def main():
     rates, speeds = {kind: [] for kind in POLICIES}, {name: [] for name in steps}
     for _ in range(arguments.rounds):
         for kind in rates:
-            rates[kind].append(matrix_rate("float32" if kind == "fp32" else "bfloat16"))
+            rates[kind].append(matrix_rate("float32" if kind == "fp32" else "bfloat16", repeats=3))
         for name, step in steps.items():
             speeds[name].append(arguments.batch / seconds(step, arguments.steps))
     for name, values in speeds.items():
@@ -81,17 +82,6 @@ def flops():
     )
     ends = (visible + patches + 1) * values * WIDTH + (visible + 1) * WIDTH**2
     return 6 * (encoder + decoder + ends)
-
-
-def matrix_rate(dtype, size=2048, repeats=3):
-    """FLOP/s of a square matrix product."""
-    a = tf.cast(tf.random.normal((size, size)), dtype)
-    (a @ a).numpy()
-    began = time.perf_counter()
-    for _ in range(repeats):
-        product = a @ a
-    product.numpy()
-    return repeats * 2 * size**3 / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ of a large matrix product. The PyTorch peer pythae, same networks, batch and mac
 import argparse
 import statistics
 import tempfile
-import time
 
 import keras
 import numpy as np
-import tensorflow as tf
+from matrix_rate import matrix_rate
 
 import kerasae
 from pipelines.checkpoint import Checkpoints
@@ -30,9 +29,9 @@ def main():
     arguments = parse()
     split = kerasae.data.load("tfds:mnist", data_dir=arguments.data_dir).train.subset(np.arange(IMAGES))
     for name, code_parameters in (("autoencoder", 1), ("vae", 2)):
-        before = matrix_rate()
+        before = matrix_rate(repeats=5)
         times, work = epochs(build(name), split, arguments.epochs), flops(code_parameters)
-        rate = (before + matrix_rate()) / 2
+        rate = (before + matrix_rate(repeats=5)) / 2
         middle = statistics.median(times)
         print(
             f"{name}: {middle:.2f} s per 50,000 images (median of {len(times)}, fastest {min(times):.2f}), "
@@ -78,17 +77,6 @@ def flops(code_parameters):
     encoder = 784 * WIDTH + WIDTH * CODE * code_parameters
     decoder = CODE * WIDTH + WIDTH * 784
     return IMAGES * (6 * (encoder + decoder) - 2 * 784 * WIDTH)
-
-
-def matrix_rate(size=2048, repeats=5):
-    """FLOP/s of a square fp32 matrix product."""
-    a = tf.random.normal((size, size))
-    (a @ a).numpy()
-    began = time.perf_counter()
-    for _ in range(repeats):
-        product = a @ a
-    product.numpy()
-    return repeats * 2 * size**3 / (time.perf_counter() - began)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class Classifier(RecordedArguments, keras.Model):
         dropout: share of each hidden activation and of the code dropped in training, in [0, 1); of a frozen encoder,
             of the code only.
         input_dropout: share of the input values dropped in training, in [0, 1).
-        freeze: True trains the head only.
+        freeze: True trains the head only; whatever else shares the encoder's layers finds them frozen too.
         pixel_max: the integer that means 1.0, as for `Autoencoder`.
 
     Returns logits [B, K].
