@@ -2,6 +2,7 @@
 
 from kerasae.data.augment import ElasticDistortion, RandomAffine
 from kerasae.data.batches import batches, in_order, steps_per_epoch
+from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.info import Info, Source
 from kerasae.data.loading import load
 from kerasae.data.splits import Split
@@ -11,6 +12,8 @@ __all__ = [
     "ElasticDistortion",
     "Info",
     "RandomAffine",
+    "RandomFlip",
+    "RandomResizedCrop",
     "Source",
     "Split",
     "balanced_subset",
