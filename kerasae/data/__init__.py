@@ -6,6 +6,7 @@ from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.info import Info, Source
 from kerasae.data.loading import load
 from kerasae.data.splits import Split
+from kerasae.data.statistics import channel_statistics
 from kerasae.data.subsets import balanced_subset, holdout
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Split",
     "balanced_subset",
     "batches",
+    "channel_statistics",
     "holdout",
     "in_order",
     "load",
