@@ -99,11 +99,11 @@ def run(recipe: Recipe):
     from pipelines import run as runs
 
     source = recipe.source()
-    check(recipe, source.info)
+    check(recipe, source)
     place = statistics(recipe, source)
-    directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe, source.info, place, recipe.precision)
+    directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
     print(summary(recipe, model, source.train))
     progress = fit(directory, model, source, recipe)
     result = build(recipe, source.info, place, "float32")
@@ -112,15 +112,17 @@ def run(recipe: Recipe):
     return directory.finish(figures(progress, result, source))
 
 
-def check(recipe, info):
+def check(recipe, source):
     """Raise InputError, before anything is written, for settings that these images cannot be trained with."""
+    info, batch = source.info, recipe.batch_size * recipe.accumulate
     if len(info.shape) != 3:
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
     if not 0 < recipe.crop <= 1:
         raise InputError(f"crop: expected a share above 0 and up to 1. Received: {recipe.crop}")
     if len(recipe.patch) > 2:
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
-    kerasae.ops.patches.grid_of(info.shape[:2], side(recipe))
+    if recipe.accumulate > 1 and batch > len(source.train):
+        raise InputError(f"accumulate: {batch} images make an update, but there are {len(source.train)}; lower it")
     for name in ("mean", "std"):
         given = getattr(recipe, name)
         if given is not None and len(given) not in (1, info.shape[-1]):
@@ -174,13 +176,14 @@ def peak_rate(recipe, split):
 
 
 def summary(recipe, model, split):
-    """What will be trained, in three lines."""
+    """What will be trained, in two lines."""
     batch, patches = effective_batch(recipe, split), model.patches_shape[0]
     encoder, whole = (network.count_params() / 1e6 for network in (model.encoder, model))
+    each, total = f"{batch // recipe.accumulate} × {recipe.accumulate}", f"{recipe.base_rate:g} × {batch} / {PER}"
     return (
-        f"encoder {encoder:.2f} million weights, with decoder {whole:.2f}; {model.visible} of {patches} patches visible\n"
-        f"effective batch {batch} ({batch // recipe.accumulate} × {recipe.accumulate}), effective learning rate "
-        f"{peak_rate(recipe, split):.3g} ({recipe.base_rate:g} × {batch} / {PER})"
+        f"encoder {encoder:.2f} million weights, with decoder {whole:.2f}; "
+        f"{model.visible} of {patches} patches visible\n"
+        f"effective batch {batch} ({each}), effective learning rate {peak_rate(recipe, split):.3g} ({total})"
     )
 
 
@@ -247,5 +250,7 @@ def figures(progress, model, source):
     numbers = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if "test" in source.splits:
         model.compile()
-        numbers["test_loss"] = model.evaluate(kerasae.data.in_order(source.test, PER), verbose=0, return_dict=True)["loss"]
+        numbers["test_loss"] = model.evaluate(kerasae.data.in_order(source.test, PER), verbose=0, return_dict=True)[
+            "loss"
+        ]
     return numbers
