@@ -174,11 +174,16 @@ def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
 
 
 def reconstructions(model, examples: Examples) -> Picture:
-    """Inputs, corrupted inputs where the model has a corruption, reconstructions."""
+    """Inputs, corrupted or masked inputs where the model has such, reconstructions."""
     x, corrupt = model.prepare(examples.images), corruption(model)
     seen = x if corrupt is None else corrupt(x)
     what = "Test examples, which the training did not use" if examples.unseen else "Training examples"
-    if corrupt is None:
+    if hasattr(model, "hide"):
+        caption = f"{what}; the patches that the encoder is shown; the model's prediction in place of the others."
+        if model.normalize_targets:
+            caption += " It predicts each patch's pattern, not its brightness and contrast: these mean nothing here."
+        figure = masked_figure(model, examples.images)
+    elif corrupt is None:
         caption = f"{what}, above what the model makes of each from its code alone."
         figure = plots.reconstructions(array(x), array(model.reconstruct(x)))
     else:

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import kerasae
-from pipelines import export, finetune, probe, report, stacked, train
+from pipelines import export, finetune, mae, probe, report, stacked, train
 from pipelines.ranges import within
 from pipelines.recipe import DataRecipe
 
 TUNING = {"finetune_epochs": 20, "holdout": 0.0}
+MAE_TUNING = {**TUNING, "augment": "affine", "weight_decay": 0.05}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +27,23 @@ class Recipe(DataRecipe):
 
 
 def run(recipe: Recipe):
-    """Stacked denoising autoencoder and convolutional VAE, from unlabelled images to SavedModels."""
+    """Stacked denoising autoencoder, convolutional VAE and masked autoencoder, from unlabelled images to SavedModels."""
     from pipelines import run as runs
 
     check(recipe)
     directory = runs.Run(recipe.out, "quickstart", recipe)
-    step("1/4 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
+    step("1/5 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
     stack = stacked.run(stacked_recipe(recipe))
-    step("2/4 the same with a convolutional variational autoencoder")
-    vae = train.run(vae_recipe(recipe))
-    base = {"run": str(vae.path), "seed": recipe.seed, "labels": recipe.labels, "repeats": recipe.repeats}
-    of_vae = probe.run(probe.Recipe(**base)).figures | finetune.run(finetune.Recipe(**base, **TUNING)).figures
-    step("3/4 export, reload in a process without kerasae, compare")
-    difference = export_all(recipe, stack, vae)
-    step("4/4 figures and report")
     figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}
-    figures |= {f"vae_{name}": value for name, value in of_vae.items()}
+    step("2/5 the same with a convolutional variational autoencoder")
+    vae = train.run(vae_recipe(recipe))
+    figures |= use_labels(recipe, "vae", vae, TUNING)
+    step("3/5 the same with a masked autoencoder, a vision transformer that is shown a quarter of each image")
+    masked = mae.run(mae_recipe(recipe))
+    figures |= use_labels(recipe, "mae", masked, MAE_TUNING)
+    step("4/5 export, reload in a process without kerasae, compare")
+    difference = export_all(recipe, stack, vae, masked)
+    step("5/5 figures and report")
     directory.finish(figures | {"export_max_abs_diff": difference})
     report.write(directory.path)
     print(closing(directory, recipe))
@@ -53,6 +55,7 @@ def check(recipe):
     source = recipe.source()
     finetune.check(stacked_recipe(recipe), source)
     kerasae.networks.conv(source.info.shape, 1)
+    mae.check(mae_recipe(recipe), source)
 
 
 def step(title):
@@ -93,14 +96,46 @@ def vae_recipe(recipe):
     )
 
 
-def export_all(recipe, stack, vae):
-    """SavedModels of both autoencoders and of both classifiers; the largest of their differences to the models."""
+def mae_recipe(recipe):
+    """Four blocks of width 96 on patches of 2×2; pixels as targets, so that the pictures show the digits' own grey."""
+    return mae.Recipe(
+        **reading(recipe),
+        out=f"{recipe.out}/mae",
+        patch=(2,),
+        width=96,
+        depth=4,
+        heads=4,
+        decoder_width=48,
+        decoder_depth=2,
+        decoder_heads=4,
+        normalize_targets=False,
+        epochs=400,
+        warmup_epochs=20,
+        batch_size=128,
+        base_rate=4e-3,
+        crop=0.6,
+        flip=False,
+        pictures_every=100,
+    )
+
+
+def use_labels(recipe, name, pretrained, tuning):
+    """Probe and fine-tune a pretrained run; its figures, with `name` in front."""
+    base = {"run": str(pretrained.path), "seed": recipe.seed, "labels": recipe.labels, "repeats": recipe.repeats}
+    measured = probe.run(probe.Recipe(**base)).figures | finetune.run(finetune.Recipe(**base, **tuning)).figures
+    return {f"{name}_{figure}": value for figure, value in measured.items()}
+
+
+def export_all(recipe, stack, vae, masked):
+    """SavedModels of the autoencoders and of their classifiers; the largest of their differences to the models."""
     tuned = f"finetune-{recipe.labels}"
     parts = {
         "quickstart-stacked": stack.path,
         "quickstart-classifier": stack.path / tuned,
         "quickstart-vae": vae.path,
         "quickstart-vae-classifier": vae.path / tuned,
+        "quickstart-mae": masked.path,
+        "quickstart-mae-classifier": masked.path / tuned,
     }
     results = [
         export.run(export.Recipe(run=str(path), dest=str(Path(recipe.exports) / name))) for name, path in parts.items()
