@@ -600,3 +600,44 @@ def test_linear_autoencoder_reaches_the_error_of_pca():
     pca = PCA(8).fit(x.astype(float))
     theirs = np.mean((pca.inverse_transform(pca.transform(x)) - x) ** 2)
     assert -1e-6 < mine / theirs - 1 < 1e-4
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole():
+    """Two updates by four parts and by the whole batch: the same weights and the same figures."""
+    x, runs = np.random.default_rng(0).random((24, 6), "float32"), []
+    for parts in (1, 4):
+        keras.utils.set_random_seed(0)
+        model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), micro_batches=parts)
+        history = [model.train_on_batch(x, return_dict=True) for _ in range(2)]
+        runs.append((model.get_weights(), history))
+    for whole, cut in zip(*(weights for weights, _ in runs), strict=True):
+        np.testing.assert_allclose(whole, cut, rtol=1e-5, atol=1e-6)
+    for whole, cut in zip(*(history for _, history in runs), strict=True):
+        assert cut == pytest.approx(whole, rel=1e-5)
+
+
+def test_every_part_of_a_batch_draws_its_own_numbers():
+    seen = []
+
+    class Listening(models.VariationalAutoencoder):
+        def objective(self, x, y=None, training=False):
+            seen.append(self.sample_noise(x))
+            return super().objective(x, y, training)
+
+        def sample_noise(self, x):
+            return keras.random.normal((2,), seed=self.listening_seed)
+
+    model = Listening(*networks.dense((6,), 3, (5,), code_parameters=2))
+    model.listening_seed = keras.random.SeedGenerator(1)
+    model.compile("sgd", micro_batches=3, run_eagerly=True)
+    model.train_on_batch(np.zeros((6, 6), "float32"))
+    assert len({tuple(np.asarray(noise)) for noise in seen}) == 3
+
+
+@pytest.mark.parametrize("parts, batch, words", [(0, 4, "micro_batches must be"), (3, 4, "must divide the batch")])
+def test_parts_that_do_not_divide_the_batch_are_refused(parts, batch, words):
+    model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+    with pytest.raises(InputError, match=words):
+        model.compile("sgd", micro_batches=parts, run_eagerly=True)
+        model.train_on_batch(np.zeros((batch, 6), "float32"))

@@ -9,6 +9,7 @@ from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
 from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
+from kerasae.data.statistics import channel_statistics
 from kerasae.data.subsets import balanced_subset, holdout
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Split",
     "balanced_subset",
     "batches",
+    "channel_statistics",
     "holdout",
     "in_order",
     "load",
