@@ -555,6 +555,32 @@ def test_smoothed_crossentropy_is_kerass_with_one_hot_labels(smoothing):
     expected = theirs(np.eye(4)[labels], logits)
     for shaped in (labels, labels[:, None], labels.astype("float32")):
         np.testing.assert_allclose(models.SmoothedCrossentropy(smoothing)(shaped, logits), expected, rtol=1e-5)
+    soft = RNG.dirichlet(np.ones(4), 9).astype("float32")
+    for given, same in ((np.eye(4)[labels], expected), (soft, theirs(soft, logits))):
+        np.testing.assert_allclose(models.SmoothedCrossentropy(smoothing)(given, logits), same, rtol=1e-5)
+
+
+def test_class_accuracy_takes_either_form_of_labels():
+    logits, labels = RNG.normal(0, 3, (9, 4)).astype("float32"), RNG.integers(0, 4, 9)
+    labels[:3] = logits[:3].argmax(axis=1)
+    metric = models.ClassAccuracy()
+    for shaped in (labels, labels[:, None], labels.astype("float32")):
+        metric.reset_state()
+        metric.update_state(shaped, logits)
+        assert float(metric.result()) == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    soft = RNG.dirichlet(np.ones(4), 9)
+    metric.update_state(soft, logits)
+    hits = [*(logits.argmax(axis=1) == labels), *(logits.argmax(axis=1) == soft.argmax(axis=1))]
+    assert float(metric.result()) == pytest.approx(np.mean(hits)) and 0 < np.mean(hits) < 1
+
+
+def test_a_classifier_trains_on_soft_labels_and_validates_on_integers():
+    encoder, _ = networks.dense((6,), 4, ())
+    model = models.Classifier(encoder, 3)
+    model.compile("adam", models.SmoothedCrossentropy(0.1), metrics=[models.ClassAccuracy()])
+    x, y = RNG.random((12, 6)).astype("float32"), RNG.integers(0, 3, 12)
+    history = model.fit(x, np.eye(3)[y] * 0.8 + 0.2 / 3, validation_data=(x, y), verbose=0).history
+    assert history["val_accuracy"][0] == pytest.approx((np.asarray(model(x)).argmax(axis=1) == y).mean())
 
 
 # ---- the linear autoencoder is PCA

@@ -1,6 +1,6 @@
 """Stateless augmentation for `batches(augment=…)`: what a sample undergoes depends on its seed pair alone.
 
-Two of them are combined by a function: `lambda images, seeds: elastic(affine(images, seeds), seeds)`.
+`Chain(affine, elastic)` does one after the other.
 """
 
 import math
@@ -117,6 +117,31 @@ class ElasticDistortion:
         noise = tf.reshape(noise, [-1, 2, height, width])
         down, along = _gaussian_matrix(height, self.sigma), _gaussian_matrix(width, self.sigma)
         return self.alpha * tf.einsum("hi,bcij,wj->bchw", down, noise, along)
+
+
+@dataclass(frozen=True, init=False)
+class Chain:
+    """Several augmentations, one after the other, each with the same seeds.
+
+    Raises:
+        InputError: a step is no function.
+
+    Example:
+        >>> augment = Chain(RandomFlip(), RandAugment(), RandomErasing())
+    """
+
+    steps: tuple
+
+    def __init__(self, *steps):
+        for step in steps:
+            if not callable(step):
+                raise InputError(f"steps: expected functions (images, seeds) -> images; received {step!r}.")
+        object.__setattr__(self, "steps", steps)
+
+    def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        for step in self.steps:
+            images = step(images, seeds)
+        return images
 
 
 def checked_images(images: tf.Tensor) -> tf.Tensor:
