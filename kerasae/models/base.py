@@ -1,11 +1,11 @@
 """The contract that every autoencoder keeps, and its one training step."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import tie_all
+from kerasae.models import jax_training
 from kerasae.models.arguments import RecordedArguments
 from kerasae.ops import likelihoods
 from kerasae.ops.pixels import to_unit
@@ -150,8 +150,13 @@ class Autoencoder(RecordedArguments, keras.Model):
     def metrics(self):
         return [self.loss_mean, *self.term_means]
 
-    def train_step(self, data):
-        x, y = self._unpack(data)
+    def train_step(self, *given):
+        """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
+        if keras.backend.backend() == "jax":
+            return jax_training.train(self, *given)
+        import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
+
+        x, y = self._unpack(*given)
         with tf.GradientTape() as tape:
             loss, terms = self._loss(x, y, training=True)
             scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
@@ -159,8 +164,11 @@ class Autoencoder(RecordedArguments, keras.Model):
         self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
         return self._track(loss, terms)
 
-    def test_step(self, data):
-        x, y = self._unpack(data)
+    def test_step(self, *given):
+        """The same without training."""
+        if keras.backend.backend() == "jax":
+            return jax_training.test(self, *given)
+        x, y = self._unpack(*given)
         return self._track(*self._loss(x, y, training=False))
 
     def _unpack(self, data):
@@ -229,4 +237,6 @@ def check_network(model, part, network):
 
 def scale_for_replicas(loss):
     """Divide the loss by the number of replicas, whose gradients are summed: as Keras's own trainer does."""
+    import tensorflow as tf
+
     return loss / tf.distribute.get_strategy().num_replicas_in_sync
