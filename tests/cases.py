@@ -173,7 +173,7 @@ def small_vit(**changes):
         "heads": 4,
         "decoder": "shallow",
         "decoder_width": 12,
-        "decoder_depth": 2,
+        "decoder_depth": 1,
         "decoder_heads": 3,
         "mlp_ratio": 2.0,
         "class_token": False,

@@ -213,6 +213,9 @@ class MaskedTokens(layers.Layer):
     Call it with the pair (tokens [B, N, D], mask [B, N], 1 = hidden, 0 = visible); it returns [B, N, D].
     """
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
     def build(self, input_shape):
         start = keras.initializers.RandomNormal(stddev=0.02)
         self.mask_token = self.add_weight(shape=(1, 1, input_shape[0][-1]), initializer=start, name="mask_token")

@@ -48,7 +48,7 @@ class SimMIM(MaskedAutoencoder):
         **kwargs,
     ):
         super().__init__(encoder, decoder, mask_ratio, normalize_targets, pixel_max, mask_group, target, **kwargs)
-        self.masked_tokens = MaskedTokens(name="masked_tokens", dtype=self._place.dtype_policy)
+        self.masked_tokens = MaskedTokens(name="masked_tokens", dtype=self._place.dtype_policy.name)
         shape = self._place.input.shape
         self.masked_tokens.build([shape, shape[:-1]])
 
