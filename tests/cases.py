@@ -171,6 +171,7 @@ def small_vit(**changes):
         "width": 8,
         "depth": 1,
         "heads": 4,
+        "decoder": "shallow",
         "decoder_width": 12,
         "decoder_depth": 1,
         "decoder_heads": 3,
@@ -187,21 +188,41 @@ def small_vit(**changes):
     return {**given, **changes}
 
 
-def masked():
+def masked(**changes):
+    """A row of a masked autoencoder on images of 4×18×2, 2×6 patches in groups of 2×2."""
     return {
-        **named(networks.vit(**small_vit())),
+        **named(networks.vit(**small_vit(shape=(4, 18, 2), **changes))),
         "mask_ratio": 0.5,
         "normalize_targets": False,
         "pixel_max": 15.0,
+        "mask_group": 2,
+        "target": built_target(),
         "name": "row",
     }
 
 
+def built_target():
+    """A target that has found the components of patches of 12 values."""
+    target = layers.LowVariance(0.6, name="target")
+    target.adapt(np.random.default_rng(2).normal(size=(10, 12, 12)).astype("float32"))
+    return target
+
+
 def pooled():
-    pair = networks.vit(**small_vit(class_token=True, pooling="class", learned_positions=False, depth=2))
-    given = {**masked(), **named(pair)}
-    del given["normalize_targets"]
+    """One of the paper: a class token, a deep decoder, normalised targets and single patches."""
+    changes = {"class_token": True, "pooling": "class", "learned_positions": False, "depth": 2, "decoder": "deep"}
+    given = {**masked(), **named(networks.vit(**small_vit(**changes)))}
+    for name in ("normalize_targets", "mask_group", "target"):
+        del given[name]
     return given
+
+
+def cross_masked():
+    return {**masked(decoder="cross"), "prediction_ratio": 0.4}
+
+
+def simmim():
+    return {**masked(decoder="linear"), "normalize_targets": True}
 
 
 def frozen_classifier():
@@ -229,22 +250,29 @@ MODELS = [
     Case(models.DenoisingAutoencoder, denoising, stored(6, levels=2), deterministic=False),
     Case(models.VariationalAutoencoder, variational, stored(5, 4, 1, levels=4), deterministic=False),
     Case(models.AdversarialAutoencoder, adversarial, stored(6), deterministic=False),
-    Case(
-        models.MaskedAutoencoder,
-        masked,
-        stored(4, 6, 2),
-        fixed=("likelihood",),
-        deterministic=False,
-        evaluates_alike=True,
-        decodes_its_code=False,
-        compiled=steady_adam,
+    *(
+        Case(
+            target,
+            arguments,
+            stored(4, 18, 2),
+            fixed=("likelihood",),
+            deterministic=False,
+            evaluates_alike=True,
+            decodes_its_code=False,
+            compiled=steady_adam,
+        )
+        for target, arguments in (
+            (models.MaskedAutoencoder, masked),
+            (models.CrossMaskedAutoencoder, cross_masked),
+            (models.SimMIM, simmim),
+        )
     ),
     Case(
         models.MaskedAutoencoder,
         pooled,
         stored(4, 6, 2),
         note="pooled",
-        leaves=("normalize_targets",),
+        leaves=("normalize_targets", "mask_group", "target"),
         fixed=("likelihood",),
         deterministic=False,
         evaluates_alike=True,
@@ -295,6 +323,22 @@ VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
 def built_for_tokens(layer):
     """Draw the first weights now: a layer that waited for its first call would draw others."""
     layer.build((None, 3, 4))
+    return layer
+
+
+def built_for_mask(layer):
+    layer.build([(None, 3, 4), (None, 3)])
+    return layer
+
+
+def built_for_queries(layer):
+    layer.build([(None, 1, 6), (None, 3, 4)])
+    return layer
+
+
+def adapted(layer):
+    """Components of images of three patches of four values."""
+    layer.adapt(np.random.default_rng(3).uniform(size=(20, 3, 4)))
     return layer
 
 
@@ -354,6 +398,25 @@ LAYERS = [
         ready=built_for_tokens,
     ),
     Case(
+        layers.MaskQueries,
+        lambda: {"width": 8, "grid": (3, 2), "learned": True, "name": "row"},
+        TOKENS,
+        fixed=("class_token",),
+        ready=built_for_tokens,
+    ),
+    Case(
+        layers.MaskedTokens,
+        lambda: {"name": "row"},
+        (TOKENS, np.float32([[0, 1, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]])),
+        ready=built_for_mask,
+    ),
+    Case(
+        layers.LowVariance,
+        lambda: {"variance": 0.4, "whole": True, "name": "row"},
+        TOKENS,
+        ready=adapted,
+    ),
+    Case(
         layers.TokenPooling,
         lambda: {"kind": "class", "name": "row"},
         TOKENS,
@@ -376,6 +439,18 @@ LAYERS = [
         lambda: {"heads": 2, "name": "row"},
         TOKENS,
         ready=built_for_tokens,
+    ),
+    Case(
+        layers.CrossAttention,
+        lambda: {"heads": 3, "name": "row"},
+        (VALUES.reshape(4, 1, 6), TOKENS),
+        ready=built_for_queries,
+    ),
+    Case(
+        layers.CrossBlock,
+        lambda: {"heads": 3, "mlp_ratio": 1.5, "drop_path": 0.3, "layer_scale": 0.5, "name": "row"},
+        (VALUES.reshape(4, 1, 6), TOKENS),
+        ready=built_for_queries,
     ),
     Case(
         layers.TransformerBlock,
@@ -459,6 +534,7 @@ FUNCTIONS = {
     "exact_gelu": "test_activations.py",
     "free_bits": "test_divergences.py",
     "gather_tokens": "test_patches.py",
+    "group_masking": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
     "normalize_patches": "test_patches.py",

@@ -35,9 +35,12 @@ def gelu(x):
 
 def attention(x, weights, path, heads):
     """Tokens [T, D]; q, k and v are thirds of one layer's outputs, each head by head."""
-    width = x.shape[1]
-    q, k, v = np.split(linear(x, weights, f"{path}/qkv"), 3, axis=1)
-    out, d = np.zeros_like(x), width // heads
+    return attend(*np.split(linear(x, weights, f"{path}/qkv"), 3, axis=1), weights, path, heads)
+
+
+def attend(q, k, v, weights, path, heads):
+    """Queries [Q, D], keys and values [T, D]."""
+    out, d = np.zeros_like(q), q.shape[1] // heads
     for head in range(heads):
         part = slice(head * d, (head + 1) * d)
         scores = q[:, part] @ k[:, part].T / math.sqrt(d)
@@ -51,6 +54,18 @@ def block(x, weights, path, heads):
     x = x + scales[0] * attention(layer_norm(x, weights, f"{path}/norm1"), weights, f"{path}/attention", heads)
     hidden = gelu(linear(layer_norm(x, weights, f"{path}/norm2"), weights, f"{path}/fc1"))
     return x + scales[1] * linear(hidden, weights, f"{path}/fc2")
+
+
+def cross_block(x, tokens, weights, path, heads):
+    """Queries [Q, D] that look at tokens [T, E] (Fu et al., arXiv 2401.14391), and not at each other."""
+    scales = [weights.values.get(f"{path}/scale{i}", 1.0) for i in (1, 2)]
+    k, v = np.split(linear(tokens, weights, f"{path}/attention/kv"), 2, axis=1)
+    for i, query in enumerate(x.copy()):  # one at a time
+        q = linear(layer_norm(query[None], weights, f"{path}/norm1"), weights, f"{path}/attention/q")
+        query = query + scales[0] * attend(q, k, v, weights, f"{path}/attention", heads)[0]
+        hidden = gelu(linear(layer_norm(query, weights, f"{path}/norm2"), weights, f"{path}/fc1"))
+        x[i] = query + scales[1] * linear(hidden, weights, f"{path}/fc2")
+    return x
 
 
 def patches_of(image, p, q):
@@ -84,6 +99,39 @@ def decode(tokens, places, count, weights, depth, heads):
     for i in range(depth):
         x = block(x, weights, f"row_decoder_block_{i}", heads)
     return linear(layer_norm(x, weights, "row_decoder_norm"), weights, "row_decoder_pred")[first:]
+
+
+def read_out(tokens, places, weights, depth, heads):
+    """Predictions of the patches at `places` by a cross-attention decoder."""
+    x = weights("row_decoder_queries/mask_token")[0] + weights("row_decoder_queries/positions")[0][places]
+    for i in range(depth):
+        x = cross_block(x, tokens, weights, f"row_decoder_block_{i}", heads)
+    return linear(layer_norm(x, weights, "row_decoder_norm"), weights, "row_decoder_pred")
+
+
+def simmim(image, mask, weights, patch, depth, heads):
+    """Predictions of all patches by SimMIM (arXiv 2111.09886), which sees a mask token where `mask` is 1."""
+    patches = patches_of(image, *patch)
+    positions, count = weights("row_tokens/positions")[0], len(patches)
+    x = linear(patches, weights, "row_embed")
+    x[mask > 0] = weights("masked_tokens/mask_token")[0]
+    x = x + positions[-count:]
+    if len(positions) > count:
+        x = np.concatenate([weights("row_tokens/class_token")[0] + positions[:1], x])
+    for i in range(depth):
+        x = block(x, weights, f"row_block_{i}", heads)
+    return linear(layer_norm(x, weights, "row_norm")[-count:], weights, "row_decoder_pred")
+
+
+def group_mask(noise, ratio, grid, group):
+    """1 where a patch is hidden, if groups with the least mean noise stay visible: [rows · columns]."""
+    rows, columns = grid
+    noise, mask = noise.reshape(grid), np.ones(grid)
+    corners = [(i, j) for i in range(0, rows, group) for j in range(0, columns, group)]
+    corners.sort(key=lambda c: noise[c[0] : c[0] + group, c[1] : c[1] + group].mean())
+    for i, j in corners[: int(len(corners) * (1 - ratio))]:
+        mask[i : i + group, j : j + group] = 0
+    return mask.ravel()
 
 
 def forward(image, noise, weights, *, patch, ratio, normalize, mean, std, depths, heads):

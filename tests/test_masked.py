@@ -5,8 +5,9 @@ import mae_reference
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.decomposition import PCA
 
-from kerasae import networks, ops
+from kerasae import layers, networks, ops
 from kerasae.errors import InputError
 from kerasae.models import MaskedAutoencoder
 
@@ -261,6 +262,71 @@ def test_the_picture_of_a_noise_differs_from_that_of_another():
     np.testing.assert_array_equal(model.reconstruct(x), model(x))
 
 
+# ---- groups of patches and targets of low variance
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_groups_are_masked_and_the_loss_is_that_of_the_hidden(normalize):
+    pair = networks.vit((12, 8, 2), 2, **SMALL)
+    model = MaskedAutoencoder(*pair, 0.6, normalize, mask_group=2)
+    x, noise = images(12, 8, 2), noise_for(model)
+    out = model.forward(x, noise)
+    masks = [mae_reference.group_mask(row, 0.6, (6, 4), 2) for row in noise]
+    np.testing.assert_array_equal(out["mask"], masks)
+    assert model.visible == 8 and out["tokens"].shape == (3, 9, 16)  # int(6 · 0.4) groups of 4, and the class token
+    target = np.asarray(ops.patchify(x, 2))
+    target = np.asarray(ops.normalize_patches(target)) if normalize else target
+    error = np.mean((np.asarray(out["prediction"]) - target) ** 2, axis=-1)
+    np.testing.assert_allclose(out["loss"], [e[m > 0].mean() for e, m in zip(error, masks, strict=True)], rtol=1e-4)
+
+
+def test_score_hides_every_group_at_least_once():
+    model = MaskedAutoencoder(*networks.vit((8, 8, 3), 2, **SMALL), 0.5, mask_group=2)
+    masks = []
+    plain = model._error
+    model._error = lambda out: masks.append(np.asarray(out["mask"])) or plain(out)
+    model.score(images(8, 8, 3))
+    assert len(masks) == 2 and np.all(np.sum(masks, axis=0) == 1)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_target_is_what_the_leading_components_leave(normalize, whole):
+    target = layers.LowVariance(0.5, whole)
+    pair = networks.vit((4, 6, 2), 2, **SMALL, mean=0.4, std=0.5)
+    model = MaskedAutoencoder(*pair, 0.5, normalize, target=target)
+    x, noise = images(4, 6, 2, count=60), noise_for(model, 60)
+    model.adapt_target(x, batch_size=25)
+    pixels = np.asarray(ops.patchify((x - np.float32(0.4)) / np.float32(0.5), 2))
+    pixels = np.asarray(ops.normalize_patches(pixels)) if normalize else pixels
+    rows = pixels.reshape(-1, 48 if whole else 8).astype("float64")
+    pca = PCA().fit(rows)
+    leading = pca.components_[: np.searchsorted(np.cumsum(pca.explained_variance_ratio_), 0.5) + 1]
+    centred = rows - pca.mean_
+    wanted = (centred - centred @ leading.T @ leading).reshape(pixels.shape)
+    out = model.forward(x, noise)
+    np.testing.assert_allclose(out["target"], wanted, atol=1e-4)
+    error = np.mean((np.asarray(out["prediction"]) - wanted) ** 2, axis=-1)
+    mask = np.asarray(out["mask"])
+    np.testing.assert_allclose(out["loss"], (error * mask).sum(axis=1) / mask.sum(axis=1), rtol=1e-3)
+
+
+def test_pictures_of_low_variance_predictions_lie_around_the_mean():
+    target = layers.LowVariance(0.5)
+    pair = networks.vit((4, 6, 2), 2, **SMALL)
+    model = MaskedAutoencoder(*pair, 0.5, normalize_targets=False, target=target)
+    x = 0.6 + 0.1 * images(4, 6, 2, count=60)
+    model.adapt_target(x)
+    for weight in pair[1].layers[-2].weights:  # predict nothing
+        weight.assign(0 * weight)
+    mean = np.tile(np.asarray(ops.patchify(x, 2)).mean(axis=(0, 1)), (6, 1))
+    out = np.asarray(ops.patchify(model.reconstruct(x), 2))
+    hidden = np.asarray(ops.patchify(x, 2)) != out
+    assert hidden.mean() == pytest.approx(0.5)
+    np.testing.assert_allclose(out[hidden], np.broadcast_to(mean, out.shape)[hidden], atol=1e-5)
+    np.testing.assert_allclose(ops.patchify(model.decode(model.encode(x)), 2)[0], mean, atol=1e-5)
+
+
 # ---- mistakes
 
 
@@ -297,3 +363,15 @@ def test_a_patch_of_one_value_cannot_be_normalised():
     with pytest.raises(InputError, match="normalize_targets=False"):
         MaskedAutoencoder(*pair)
     assert MaskedAutoencoder(*pair, normalize_targets=False).visible == 4
+
+
+def test_wrong_groups_and_targets():
+    pair = networks.vit((8, 12, 3), 2, **SMALL)
+    with pytest.raises(InputError, match="grid of 4×6 patches. Received: mask_group=4"):
+        MaskedAutoencoder(*pair, mask_group=4)
+    with pytest.raises(InputError, match="no visible group of 6"):
+        MaskedAutoencoder(*pair, mask_ratio=0.9, mask_group=2)
+    with pytest.raises(InputError, match="kerasae.layers.LowVariance. Received: 'pca'"):
+        MaskedAutoencoder(*pair, target="pca")
+    with pytest.raises(InputError, match="no target to adapt"):
+        MaskedAutoencoder(*pair).adapt_target(images(8, 12, 3))

@@ -1,11 +1,12 @@
 """Patches and masks against NumPy: loops over patches, and a transcription of the masking of the paper's code."""
 
 import keras
+import mae_reference
 import numpy as np
 import pytest
 
 from kerasae.errors import InputError
-from kerasae.ops import gather_tokens, normalize_patches, patchify, random_masking, unpatchify
+from kerasae.ops import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.patches import visible_count
 
 RNG = np.random.default_rng(0)
@@ -125,3 +126,48 @@ def test_targets_are_normalised_with_the_unbiased_variance():
 
 def test_a_patch_of_one_colour_is_normalised_to_zero():
     np.testing.assert_array_equal(normalize_patches(np.full((1, 2, 4), 0.5, "float32")), np.zeros((1, 2, 4)))
+
+
+# ---- masks in groups
+
+
+@pytest.mark.parametrize(
+    ("grid", "group", "ratio"), [((4, 4), 2, 0.75), ((4, 8), 4, 0.5), ((6, 4), 2, 0.6), ((3, 5), 1, 0.7)]
+)
+def test_groups_are_hidden_together(grid, group, ratio):
+    count, groups = grid[0] * grid[1], grid[0] * grid[1] // group**2
+    noise = RNG.uniform(size=(20, count)).astype("float32")
+    ids_keep, ids_restore, mask = map(np.asarray, group_masking(noise, ratio, grid, group))
+    visible = int(groups * (1 - ratio)) * group**2
+    assert ids_keep.shape == (20, visible)
+    np.testing.assert_array_equal(mask, [mae_reference.group_mask(row, ratio, grid, group) for row in noise])
+    for row, keep, restore, hidden in zip(noise, ids_keep, ids_restore, mask, strict=True):
+        order = np.argsort(restore)  # visible patches, then hidden ones, each by their own noise
+        np.testing.assert_array_equal(order[:visible], keep)
+        np.testing.assert_array_equal(hidden[order], np.arange(count) >= visible)
+        assert np.all(np.diff(row[order[:visible]]) > 0) and np.all(np.diff(row[order[visible:]]) > 0)
+
+
+def test_groups_of_one_patch_are_random_masking():
+    noise = RNG.normal(size=(5, 12)).astype("float32")
+    for ours, plain in zip(group_masking(noise, 0.7, (3, 4), 1), random_masking(noise, 0.7), strict=True):
+        np.testing.assert_array_equal(ours, plain)
+
+
+def test_the_last_of_the_hidden_are_any_of_them():
+    """Each patch equally often, as a decoder needs that predicts some of the hidden patches only."""
+    noise = RNG.uniform(size=(4000, 16)).astype("float32")
+    _, ids_restore, _ = group_masking(noise, 0.5, (4, 4), 2)
+    share = np.mean(np.asarray(ids_restore) == 15, axis=0)  # 1/16 each, standard deviation 0.004
+    assert np.all(np.abs(share - 1 / 16) < 0.02)
+
+
+@pytest.mark.parametrize(("grid", "group"), [((4, 6), 4), ((3, 3), 2), ((4, 4), 0), ((4, 4), 2.0), ((4, 4), -2)])
+def test_a_group_that_does_not_divide_the_grid(grid, group):
+    with pytest.raises(InputError, match=f"mask_group.*{grid[0]}×{grid[1]}.*Received: mask_group={group}"):
+        group_masking(np.zeros((1, grid[0] * grid[1])), 0.5, grid, group)
+
+
+def test_a_ratio_that_leaves_no_group():
+    with pytest.raises(InputError, match="no visible group of 4"):
+        group_masking(np.zeros((1, 16)), 0.8, (4, 4), 2)

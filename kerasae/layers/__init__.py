@@ -1,16 +1,32 @@
 """Level 1: one weight or one roll of the dice."""
 
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
-from kerasae.layers.tokens import Images, Patches, PatchTokens, Positioned, RestoredTokens, TokenDense, TokenPooling
-from kerasae.layers.transformer import SelfAttention, TransformerBlock
+from kerasae.layers.tokens import (
+    Images,
+    MaskedTokens,
+    MaskQueries,
+    Patches,
+    PatchTokens,
+    Positioned,
+    RestoredTokens,
+    TokenDense,
+    TokenPooling,
+)
+from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention, TransformerBlock
 
 __all__ = [
     "Corruption",
+    "CrossAttention",
+    "CrossBlock",
     "GaussianCorruption",
     "GaussianSample",
     "Images",
+    "LowVariance",
+    "MaskQueries",
+    "MaskedTokens",
     "MaskingCorruption",
     "PatchTokens",
     "Patches",

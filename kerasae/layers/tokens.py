@@ -171,6 +171,65 @@ class RestoredTokens(Positioned):
 
 
 @keras.saving.register_keras_serializable("kerasae")
+class MaskQueries(Positioned):
+    """A learned mask token at the places of some patches: what a cross-attention decoder asks with.
+
+    Fu et al., CrossMAE, arXiv 2401.14391, section 3. Call it with the tokens that will be asked, [B, T, E], of which
+    only the number of examples counts, and with the places `ids` int [B, K], or None for all N; it returns
+    [B, K or N, width].
+
+    Args:
+        width: of the queries.
+        grid, learned: as for `Positioned`.
+    """
+
+    def __init__(self, width, grid, learned=False, **kwargs):
+        super().__init__(grid, class_token=False, learned=learned, **kwargs)
+        self.width = int(width)
+
+    def build(self, input_shape):
+        super().build((*input_shape[:-1], self.width))
+        self.mask_token = self._token("mask_token", self.width)
+
+    def call(self, x, ids=None):
+        queries = ops.cast(self.mask_token + self.positions, x.dtype)
+        if ids is None:
+            return ops.broadcast_to(queries, (ops.shape(x)[0], *queries.shape[1:]))
+        return ops.take(queries[0], ids, axis=0)
+
+    def compute_output_shape(self, x_shape, ids_shape=None):
+        return (x_shape[0], self.grid[0] * self.grid[1] if ids_shape is None else ids_shape[1], self.width)
+
+    def get_config(self):
+        config = {**super().get_config(), "width": self.width}
+        del config["class_token"]
+        return config
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class MaskedTokens(layers.Layer):
+    """A learned mask token in place of every hidden token: (1 − m) x + m e, Xie et al., SimMIM, arXiv 2111.09886, 3.2.
+
+    Call it with the pair (tokens [B, N, D], mask [B, N], 1 = hidden, 0 = visible); it returns [B, N, D].
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+
+    def build(self, input_shape):
+        start = keras.initializers.RandomNormal(stddev=0.02)
+        self.mask_token = self.add_weight(shape=(1, 1, input_shape[0][-1]), initializer=start, name="mask_token")
+
+    def call(self, pair):
+        x, mask = pair
+        hidden = ops.expand_dims(ops.cast(mask, x.dtype), -1)
+        return x * (1.0 - hidden) + ops.cast(self.mask_token, x.dtype) * hidden
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
+
+
+@keras.saving.register_keras_serializable("kerasae")
 class TokenDense(layers.Dense):
     """A linear layer on every token: `keras.layers.Dense`, computed as one product of matrices.
 

@@ -34,11 +34,8 @@ class SelfAttention(layers.Layer):
 
     def call(self, x):
         _, tokens, width = x.shape
-        q, k, v = (self._by_head(part, tokens) for part in ops.split(on_rows(self.qkv, x), 3, axis=-1))
-        # Scaling q costs less than scaling the T × T scores.
-        scores = ops.matmul(q * (width // self.heads) ** -0.5, ops.transpose(k, (0, 1, 3, 2)))
-        mixed = ops.transpose(ops.matmul(ops.softmax(scores), v), (0, 2, 1, 3))
-        return ops.reshape(self.proj(ops.reshape(mixed, (-1, width))), (-1, tokens, width))
+        q, k, v = (by_head(part, tokens, self.heads) for part in ops.split(on_rows(self.qkv, x), 3, axis=-1))
+        return ops.reshape(self.proj(attend(q, k, v)), (-1, tokens, width))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -46,10 +43,46 @@ class SelfAttention(layers.Layer):
     def get_config(self):
         return {**super().get_config(), "heads": self.heads}
 
-    def _by_head(self, rows, tokens):
-        """[B·T, D] → [B, heads, T, D / heads]."""
-        x = ops.reshape(rows, (-1, tokens, self.heads, rows.shape[-1] // self.heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+
+@keras.saving.register_keras_serializable("kerasae")
+class CrossAttention(layers.Layer):
+    """softmax(q kᵀ / √d) v in several heads, where q asks and other tokens answer: arXiv 1706.03762, section 3.2.
+
+    q comes from one linear layer of the queries, k and v from another, `kv`, of the tokens that are looked at, which
+    may have another width.
+
+    Args:
+        heads: number of heads; it must divide the width D of the queries.
+
+    Call it with the pair (queries [B, Q, D], tokens [B, T, E]); it returns [B, Q, D].
+    """
+
+    def __init__(self, heads, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = int(heads)
+
+    def build(self, input_shape):
+        width, seen = (shape[-1] for shape in input_shape)
+        if self.heads < 1 or width % self.heads:
+            raise InputError(f"CrossAttention: heads={self.heads} must divide the width of the queries, {width}")
+        self.q = layers.Dense(width, name="q", dtype=self.dtype_policy)
+        self.kv = layers.Dense(2 * width, name="kv", dtype=self.dtype_policy)
+        self.proj = layers.Dense(width, name="proj", dtype=self.dtype_policy)
+        for layer, size in ((self.q, width), (self.kv, seen), (self.proj, width)):
+            layer.build((None, size))
+
+    def call(self, pair):
+        queries, tokens = pair
+        count, width = queries.shape[1:]
+        q = by_head(on_rows(self.q, queries), count, self.heads)
+        k, v = (by_head(part, tokens.shape[1], self.heads) for part in ops.split(on_rows(self.kv, tokens), 2, axis=-1))
+        return ops.reshape(self.proj(attend(q, k, v)), (-1, count, width))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads}
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -73,27 +106,33 @@ class TransformerBlock(layers.Layer):
         (2, 17, 192)
     """
 
+    attention_type = SelfAttention
+
     def __init__(self, heads, mlp_ratio=4.0, drop_path=0.0, layer_scale=None, **kwargs):
         super().__init__(**kwargs)
         if not 0.0 <= drop_path < 1.0:
-            raise InputError(f"TransformerBlock: drop_path must be in [0, 1). Received: drop_path={drop_path}")
+            raise InputError(f"{type(self).__name__}: drop_path must be in [0, 1). Received: drop_path={drop_path}")
         self.heads, self.mlp_ratio = int(heads), float(mlp_ratio)
         self.drop_path, self.layer_scale = float(drop_path), layer_scale
         options = {"dtype": self.dtype_policy}
         self.norm1 = layers.LayerNormalization(epsilon=1e-6, name="norm1", **options)
-        self.attention = SelfAttention(self.heads, name="attention", **options)
+        self.attention = self.attention_type(self.heads, name="attention", **options)
         self.norm2 = layers.LayerNormalization(epsilon=1e-6, name="norm2", **options)
         self.drop1, self.drop2 = (
             layers.Dropout(drop_path, noise_shape=(None, 1, 1), name=f"drop_path{i}", **options) for i in (1, 2)
         )
 
     def build(self, input_shape):
-        width = input_shape[-1]
+        self._build(input_shape, input_shape)
+
+    def _build(self, tokens_shape, attention_shape):
+        width = tokens_shape[-1]
         hidden = int(self.mlp_ratio * width)
         self.fc1 = layers.Dense(hidden, name="fc1", dtype=self.dtype_policy)
         self.fc2 = layers.Dense(width, name="fc2", dtype=self.dtype_policy)
-        for layer in (self.norm1, self.norm2, self.attention):
-            layer.build(input_shape)
+        for layer in (self.norm1, self.norm2):
+            layer.build(tokens_shape)
+        self.attention.build(attention_shape)
         self.fc1.build((None, width))
         self.fc2.build((None, hidden))
         self.scale1, self.scale2 = (self._scale(f"scale{i}", width) for i in (1, 2))
@@ -122,6 +161,52 @@ class TransformerBlock(layers.Layer):
     def _branch(self, x, scale, drop, training):
         x = x if scale is None else x * ops.cast(scale, x.dtype)
         return drop(x, training=training) if self.drop_path else x
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class CrossBlock(TransformerBlock):
+    """The block of a decoder that only reads: x + attention(norm(x), tokens), then x + mlp(norm(x)).
+
+    Queries look at the tokens and never at each other: Fu et al., CrossMAE, arXiv 2401.14391, section 3. The tokens are
+    taken as they come, normalised by whoever made them.
+
+    Args:
+        heads, mlp_ratio, drop_path, layer_scale: as for `TransformerBlock`.
+
+    Call it with the pair (queries [B, Q, D], tokens [B, T, E]); it returns [B, Q, D].
+
+    Example:
+        >>> CrossBlock(heads=3)((np.zeros((2, 9, 96), "float32"), np.zeros((2, 17, 192), "float32"))).shape
+        (2, 9, 96)
+    """
+
+    attention_type = CrossAttention
+
+    def build(self, input_shape):
+        self._build(input_shape[0], input_shape)
+
+    def call(self, pair, training=False):
+        x, tokens = pair
+        x = x + self._branch(self.attention((self.norm1(x), tokens)), self.scale1, self.drop1, training)
+        return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[0])
+
+
+def by_head(rows, tokens, heads):
+    """[B·T, D] → [B, heads, T, D / heads]."""
+    x = ops.reshape(rows, (-1, tokens, heads, rows.shape[-1] // heads))
+    return ops.transpose(x, (0, 2, 1, 3))
+
+
+def attend(q, k, v):
+    """softmax(q kᵀ / √d) v, heads side by side: [B, heads, Q, d] and twice [B, heads, T, d] → [B·Q, heads·d]."""
+    heads, _, d = q.shape[1:]
+    # Scaling q costs less than scaling the Q × T scores.
+    scores = ops.matmul(q * d**-0.5, ops.transpose(k, (0, 1, 3, 2)))
+    mixed = ops.transpose(ops.matmul(ops.softmax(scores), v), (0, 2, 1, 3))
+    return ops.reshape(mixed, (-1, heads * d))
 
 
 def on_rows(dense, x):

@@ -3,8 +3,10 @@
 from kerasae.models.adversarial import AdversarialAutoencoder
 from kerasae.models.base import Autoencoder
 from kerasae.models.classifier import ClassAccuracy, Classifier, SmoothedCrossentropy
+from kerasae.models.cross_masked import CrossMaskedAutoencoder
 from kerasae.models.deterministic import DenoisingAutoencoder
 from kerasae.models.masked import MaskedAutoencoder
+from kerasae.models.simmim import SimMIM
 from kerasae.models.stacked import StackedAutoencoder
 from kerasae.models.variational import VariationalAutoencoder
 
@@ -13,8 +15,10 @@ __all__ = [
     "Autoencoder",
     "ClassAccuracy",
     "Classifier",
+    "CrossMaskedAutoencoder",
     "DenoisingAutoencoder",
     "MaskedAutoencoder",
+    "SimMIM",
     "SmoothedCrossentropy",
     "StackedAutoencoder",
     "VariationalAutoencoder",

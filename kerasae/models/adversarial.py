@@ -1,7 +1,6 @@
 """Adversarial regularisation of the code: two players, hence two optimisers and a training step of their own."""
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
 from kerasae.errors import InputError
@@ -70,16 +69,21 @@ class AdversarialAutoencoder(Autoencoder):
         """As for `Autoencoder`; the discriminator's optimiser is made here, a copy of `optimizer`.
 
         Raises:
-            InputError: for `micro_batches`; two optimisers take turns on a whole batch.
+            InputError: for `micro_batches`, as two optimisers take turns on a whole batch; on another backend than
+                TensorFlow.
         """
         if options.get("micro_batches", 1) != 1:
             raise InputError(f"{type(self).__name__}: micro_batches is not supported; use smaller batches")
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(f"{type(self).__name__}: two optimisers in one step are written for TensorFlow only")
         super().compile(optimizer, loss, **options)
         self.discriminator_optimizer = twin(self.optimizer, self.discriminator_learning_rate)
         self.optimizer.build(self._trained())
         self.discriminator_optimizer.build(self.discriminator.trainable_weights)
 
     def train_step(self, data):
+        import tensorflow as tf  # here, so that machines with JAX alone can import the other models
+
         x, y = self._unpack(data)
         own, discriminators = self._trained(), self.discriminator.trainable_weights
         with tf.GradientTape(persistent=True) as tape:

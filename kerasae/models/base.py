@@ -1,12 +1,11 @@
 """The contract that every autoencoder keeps, and its one training step."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import tie_all
-from kerasae.models.accumulation import accumulate
+from kerasae.models import jax_training
 from kerasae.models.arguments import RecordedArguments
 from kerasae.ops import likelihoods
 from kerasae.ops.pixels import to_unit
@@ -141,6 +140,8 @@ class Autoencoder(RecordedArguments, keras.Model):
         """
         if micro_batches < 1:
             raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
+        if micro_batches > 1 and keras.backend.backend() != "tensorflow":
+            raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
         self.micro_batches = int(micro_batches)
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if (loss if name == "loss" else options.get(name)) is not None:
@@ -163,18 +164,26 @@ class Autoencoder(RecordedArguments, keras.Model):
     def metrics(self):
         return [self.loss_mean, *self.term_means]
 
-    def train_step(self, data):
-        x, y = self._unpack(data)
+    def train_step(self, *given):
+        """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
+        if keras.backend.backend() == "jax":
+            return jax_training.train(self, *given)
+        x, y = self._unpack(*given)
         weights = self._trained()
         if self.micro_batches == 1:
             gradients, loss, terms = self._gradients(x, y)
         else:
+            from kerasae.models.accumulation import accumulate  # here, as below
+
             gradients, loss, terms = accumulate(self._gradients, x, y, self.micro_batches, weights, self.terms)
         self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self._track(loss, terms)
 
-    def test_step(self, data):
-        x, y = self._unpack(data)
+    def test_step(self, *given):
+        """The same without training."""
+        if keras.backend.backend() == "jax":
+            return jax_training.test(self, *given)
+        x, y = self._unpack(*given)
         return self._track(*self._loss(x, y, training=False))
 
     def _unpack(self, data):
@@ -192,6 +201,8 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     def _gradients(self, x, y):
         """Gradients of the trained weights, scaled as the optimiser takes them, and the loss and the terms."""
+        import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
+
         with tf.GradientTape() as tape:
             loss, terms = self._loss(x, y, training=True)
             scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
@@ -250,4 +261,6 @@ def check_network(model, part, network):
 
 def scale_for_replicas(loss):
     """Divide the loss by the number of replicas, whose gradients are summed: as Keras's own trainer does."""
+    import tensorflow as tf
+
     return loss / tf.distribute.get_strategy().num_replicas_in_sync

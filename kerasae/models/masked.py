@@ -5,10 +5,10 @@ import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import Images, Patches, PatchTokens, RestoredTokens, TokenPooling
+from kerasae.layers import Images, LowVariance, MaskQueries, Patches, PatchTokens, RestoredTokens, TokenPooling
 from kerasae.models.base import Autoencoder
-from kerasae.ops import gather_tokens, normalize_patches, random_masking
-from kerasae.ops.patches import visible_count
+from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
+from kerasae.ops.patches import group_members, visible_count
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -32,15 +32,20 @@ class MaskedAutoencoder(Autoencoder):
     use fixed masks, the same for every example: the results are a function of the input.
 
     Args:
-        encoder, decoder: of `kerasae.networks.vit` or one of its presets.
+        encoder, decoder: of `kerasae.networks.vit` or one of its presets; a "deep" or a "shallow" decoder.
         mask_ratio: share of the patches hidden; the first int(N·(1 − mask_ratio)) by noise stay visible.
         normalize_targets: whether the target is normalised patch by patch. The features are better for it, but the
             prediction then holds no patch's brightness or contrast.
         pixel_max: as for `Autoencoder`.
+        mask_group: side g of the groups of g×g patches that are hidden together, of `kerasae.ops.group_masking`; then
+            the ratio is rounded up to whole groups.
+        target: None, or a `kerasae.layers.LowVariance`, which takes the leading principal components out of the
+            target (after normalisation, if any); call `adapt_target` before training.
 
     Raises:
         InputError: if a network is none of `vit`'s, the two do not fit each other, the ratio is not in (0, 1) or
-            leaves no visible or no hidden patch, or images of another shape are given.
+            leaves no visible or no hidden patch, the group does not divide the grid of patches, or images of another
+            shape are given.
 
     Example:
         >>> networks = kerasae.networks.vit_tiny((32, 32, 3), patch=4)
@@ -50,16 +55,30 @@ class MaskedAutoencoder(Autoencoder):
         >>> model.encode(images[:8])  # [8, 192]
     """
 
-    def __init__(self, encoder, decoder, mask_ratio=0.75, normalize_targets=True, pixel_max=255.0, **kwargs):
+    decoders = ("deep", "shallow")
+    """Kinds of `vit`'s decoder that fit."""
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        mask_ratio=0.75,
+        normalize_targets=True,
+        pixel_max=255.0,
+        mask_group=1,
+        target=None,
+        **kwargs,
+    ):
         super().__init__(encoder, decoder, "gaussian", pixel_max, **kwargs)
         self._check_chains()
         patches = encoder.layers[1]
         self.patches_shape = tuple(patches.output.shape[1:])
-        self.visible = visible_count(self.patches_shape[0], mask_ratio)
+        self._group(mask_ratio, mask_group)
         if normalize_targets and self.patches_shape[1] < 2:
             raise InputError("normalize_targets: a patch of one value has no variance; use normalize_targets=False")
         self.mask_ratio, self.normalize_targets = float(mask_ratio), bool(normalize_targets)
         self.mask_seed = keras.random.SeedGenerator()
+        self._aim_at(target)
 
     # What users call.
 
@@ -70,6 +89,8 @@ class MaskedAutoencoder(Autoencoder):
         prediction.
         """
         images = ops.cast(self.decoder(z, training=False), "float32")
+        if self.target is not None:
+            images = images + self.decoder.layers[-1](self.target.shift(ops.zeros((1, *self.patches_shape))))
         if self.normalize_targets:
             return ops.clip(0.5 + 0.25 * images, 0.0, 1.0)
         return ops.clip(self._first.undo(images), 0.0, 1.0)
@@ -82,7 +103,8 @@ class MaskedAutoencoder(Autoencoder):
 
         Args:
             x: [B, H, W, C].
-            noise: [B, N] as for `kerasae.ops.random_masking`; None for a fixed mask.
+            noise: [B, N] as for `kerasae.ops.random_masking`, also where patches are hidden in groups; None for a fixed
+                mask.
 
         Returns:
             float32 [B, H, W, C].
@@ -90,6 +112,8 @@ class MaskedAutoencoder(Autoencoder):
         x = self.prepare(x)
         out = self._forward(x, self._fixed_noise(x) if noise is None else noise)
         hidden, prediction = ops.expand_dims(out["mask"], -1), out["prediction"]
+        if self.target is not None:
+            prediction = self.target.shift(prediction)
         if self.normalize_targets:
             prediction = at_visible_level(prediction, out["patches"], 1.0 - hidden)
         images = self.decoder.layers[-1]
@@ -116,8 +140,8 @@ class MaskedAutoencoder(Autoencoder):
         The mean over the fewest fixed masks under which every patch is hidden at least once.
         """
         x = self.prepare(x)
-        hidden = self.patches_shape[0] - self.visible
-        turns = range(0, self.patches_shape[0], hidden)
+        groups, size = self.groups.shape
+        turns = range(0, groups, groups - self.visible // size)
         return sum(self._error(self._forward(x, self._fixed_noise(x, turn))) for turn in turns) / len(turns)
 
     def forward(self, x, noise, training=False):
@@ -135,6 +159,14 @@ class MaskedAutoencoder(Autoencoder):
         """
         out = self._forward(self.prepare(x), noise, training)
         return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
+
+    def adapt_target(self, images, batch_size=256):
+        """Let the target find its components in the patches of these images, [n, H, W, C], prepared as for training."""
+        if self.target is None:
+            raise InputError(f"{type(self).__name__}: no target to adapt; give target=kerasae.layers.LowVariance()")
+        starts = range(0, len(images), batch_size)
+        batches = (self.prepare(images[i : i + batch_size]) for i in starts)
+        self.target.adapt(ops.convert_to_numpy(self._pixels(self._first(x))) for x in batches)
 
     def prepare(self, x):
         x = super().prepare(x)
@@ -163,43 +195,111 @@ class MaskedAutoencoder(Autoencoder):
         return self.encoder.layers[1]
 
     def _forward(self, x, noise, training=False):
-        noise = ops.convert_to_tensor(noise, "float32")
-        ids_keep, ids_restore, mask = random_masking(noise, self.mask_ratio)
+        ids_keep, ids_restore, mask = self._masks(ops.convert_to_tensor(noise, "float32"))
         patches = self._first(x)
-        tokens = gather_tokens(patches, ids_keep)
-        for layer in without(TokenPooling, self.encoder.layers[2:]):
-            # The positions of the visible patches are theirs, not those of the first places.
-            known = {"ids": ids_keep} if isinstance(layer, PatchTokens) else {}
-            tokens = layer(tokens, training=training, **known)
-        prediction = tokens
-        for layer in without(keras.layers.RepeatVector, self.decoder.layers[1:-1]):
-            known = {"ids_restore": ids_restore} if isinstance(layer, RestoredTokens) else {}
-            prediction = layer(prediction, training=training, **known)
-        prediction = ops.cast(prediction[:, -self.patches_shape[0] :], "float32")  # without the class token
-        return {"tokens": tokens, "prediction": prediction, "mask": mask, "patches": patches}
+        tokens = self._tokens(patches, ids_keep, mask, training)
+        return {**self._predict(tokens, ids_restore, training), "tokens": tokens, "mask": mask, "patches": patches}
 
-    def _target(self, patches):
+    def _masks(self, noise):
+        """ids_keep, ids_restore and mask, as from `random_masking`."""
+        if self.mask_group == 1:
+            return random_masking(noise, self.mask_ratio)
+        return group_masking(noise, self.mask_ratio, self._place.grid, self.mask_group)
+
+    def _tokens(self, patches, ids_keep, mask, training):
+        """The encoder's tokens of the visible patches: [B, (1 +) visible, D]."""
+        # The positions of the visible patches are theirs, not those of the first places.
+        return run(self._encoding, gather_tokens(patches, ids_keep), training, PatchTokens, ids=ids_keep)
+
+    def _predict(self, tokens, ids_restore, training):
+        """{"prediction": float32 [B, N, P]}."""
+        x = run(self._decoding, tokens, training, RestoredTokens, ids_restore=ids_restore)
+        return {"prediction": ops.cast(x[:, -self.patches_shape[0] :], "float32")}  # without the class token
+
+    @property
+    def _place(self):
+        return next(layer for layer in self.encoder.layers if isinstance(layer, PatchTokens))
+
+    @property
+    def _encoding(self):
+        """The encoder's layers from patches to tokens."""
+        return without(TokenPooling, self.encoder.layers[2:])
+
+    @property
+    def _decoding(self):
+        """The decoder's layers from tokens to patches."""
+        return without(keras.layers.RepeatVector, self.decoder.layers[1:-1])
+
+    def _pixels(self, patches):
         return normalize_patches(patches) if self.normalize_targets else patches
 
+    def _target(self, patches):
+        pixels = self._pixels(patches)
+        return pixels if self.target is None else self.target.project(pixels)
+
+    def _distance(self, prediction, target):
+        """How far off each patch is: [B, N, P] twice → [B, N]."""
+        return ops.mean(ops.square(prediction - target), axis=-1)
+
     def _error(self, out):
-        errors = ops.mean(ops.square(out["prediction"] - self._target(out["patches"])), axis=-1)
+        errors = self._distance(out["prediction"], self._target(out["patches"]))
         return ops.sum(errors * out["mask"], axis=-1) / ops.sum(out["mask"], axis=-1)
 
     def _fixed_noise(self, x, turn=0):
         """The same noise for every example, float32 [B, N]: one permutation, turned so that others are hidden."""
-        count = self.patches_shape[0]
-        noise = (np.random.default_rng(0).permutation(count) + turn) % count
+        groups, size = self.groups.shape
+        ranks = (np.random.default_rng(0).permutation(groups) + turn) % groups
+        noise = np.empty(groups * size)
+        noise[self.groups] = ranks[:, None] + np.arange(size) / size
         return ops.tile(ops.convert_to_tensor(noise[None], "float32"), (ops.shape(x)[0], 1))
 
+    def _group(self, mask_ratio, mask_group):
+        """Which patches are hidden together, and how many stay visible."""
+        self.groups, self.mask_group = group_members(self._place.grid, mask_group), mask_group
+        groups, size = self.groups.shape
+        names = ("patch", "patches") if size == 1 else ("group", "groups")
+        self.visible = size * visible_count(groups, mask_ratio, *names)
+
+    def _aim_at(self, target):
+        if not isinstance(target, LowVariance | None):
+            raise InputError(
+                f"{type(self).__name__}: target must be a kerasae.layers.LowVariance. Received: {target!r}"
+            )
+        self.target = target
+        if target is not None and not target.built:
+            target.build((None, *self.patches_shape))
+
     def _check_chains(self):
-        ends = (self.encoder.layers[1:2], Patches), (self.decoder.layers[-1:], Images)
-        inside = (self.encoder.layers, PatchTokens), (self.decoder.layers, RestoredTokens)
-        for found, kind in (*ends, *inside):
+        wanted = [
+            (self.encoder.layers[1:2], Patches),
+            (self.encoder.layers, PatchTokens),
+            (self.decoder.layers[-1:], Images),
+        ]
+        for found, kind in wanted:
             if sum(isinstance(layer, kind) for layer in found) != 1:
                 raise InputError(
                     f"{type(self).__name__}: the networks must be those of kerasae.networks.vit or of its presets; "
                     f"no {kind.__name__} layer was found where it must be"
                 )
+        if decoder_kind(self.decoder) not in self.decoders:
+            names = " or ".join(map(repr, self.decoders))
+            raise InputError(
+                f"{type(self).__name__}: build the networks with kerasae.networks.vit(..., decoder={names}). "
+                f"Received: a decoder that is {decoder_kind(self.decoder)!r}"
+            )
+
+
+def decoder_kind(decoder):
+    """Which of `vit`'s decoders this is; a shallow one is deep with one block."""
+    kinds = {RestoredTokens: "deep", MaskQueries: "cross"}
+    return next((kinds[type(layer)] for layer in decoder.layers if type(layer) in kinds), "linear")
+
+
+def run(chain, x, training, kind=(), **known):
+    """x through a chain of layers, of which those of a `kind` are told what is `known`."""
+    for layer in chain:
+        x = layer(x, training=training, **(known if isinstance(layer, kind) else {}))
+    return x
 
 
 def without(kind, chain):

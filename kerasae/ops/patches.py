@@ -1,5 +1,6 @@
 """Images as sequences of patches, and which of the patches a masked autoencoder hides."""
 
+import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
@@ -90,15 +91,64 @@ def random_masking(noise, ratio):
     return ids_shuffle[:, :keep], ids_restore, ops.cast(ids_restore >= keep, "float32")
 
 
-def visible_count(patches, ratio):
-    """How many of a number of patches stay visible, or an error if that is none or all."""
+def group_masking(noise, ratio, grid, group):
+    """`random_masking` that hides groups of `group` × `group` neighbouring patches together.
+
+    The groups whose patches have the least mean noise stay visible, int(G·(1 − ratio)) of the G groups: what is hidden
+    is the ratio rounded up to whole groups. Within the visible and within the hidden, patches follow their own noise,
+    so that the last hidden ones are a random choice. Larger blocks make it harder to guess a patch from its neighbours:
+    Pixio, Yang et al., arXiv 2512.15715, hides 4×4 patches at once.
+
+    Args:
+        noise: [B, N], as for `random_masking`; N = rows · columns.
+        ratio: share of the groups to hide, in (0, 1).
+        grid: (rows, columns) of patches.
+        group: patches along the side of a group; it must divide rows and columns.
+
+    Returns:
+        ids_keep, ids_restore and mask, as from `random_masking`.
+
+    Raises:
+        InputError: if the group does not divide the grid, or no group stays visible or none is hidden.
+
+    Example:
+        >>> ids_keep, _, mask = group_masking(np.array([[0.3, 0.1, 0.9, 0.7, 0.2, 0.1, 0.8, 0.7]]), 0.5, (2, 4), 2)
+        >>> ids_keep, mask  # the left half of 2×4 patches is visible
+        ([[1, 5, 4, 0]], [[0, 0, 1, 1, 0, 0, 1, 1]])
+    """
+    members = group_members(grid, group)
+    keep = visible_count(members.shape[0], ratio, "group", "groups")
+    means = ops.mean(ops.take(noise, members, axis=-1), axis=-1)
+    hidden = ops.argsort(ops.argsort(means, axis=-1), axis=-1) >= keep  # [B, G]
+    group_of = np.argsort(members.ravel()) // members.shape[1]
+    order = ops.argsort(ops.argsort(noise, axis=-1), axis=-1)  # ranks, so that whatever is hidden comes last
+    late = ops.cast(ops.take(hidden, group_of, axis=-1), order.dtype)
+    ids_shuffle = ops.argsort(order + noise.shape[-1] * late, axis=-1)
+    mask = ops.cast(late, "float32")
+    return ids_shuffle[:, : keep * members.shape[1]], ops.argsort(ids_shuffle, axis=-1), mask
+
+
+def group_members(grid, group):
+    """Places of the patches of each group, row by row: a NumPy array of ints [G, group²]."""
+    if not isinstance(group, int) or group < 1 or any(n % group for n in grid):
+        raise InputError(
+            f"mask_group must be a whole number that divides the grid of {grid[0]}×{grid[1]} patches. "
+            f"Received: mask_group={group}; choose another, or another patch"
+        )
+    rows, columns = (n // group for n in grid)
+    places = np.arange(grid[0] * grid[1]).reshape(rows, group, columns, group)
+    return places.transpose(0, 2, 1, 3).reshape(rows * columns, group * group)
+
+
+def visible_count(patches, ratio, one="patch", many="patches"):
+    """How many of a number of patches, or of groups of them, stay visible, or an error if that is none or all."""
     if not 0.0 < ratio < 1.0:
         raise InputError(f"mask_ratio must lie between 0 and 1, both excluded. Received: mask_ratio={ratio}")
     keep = int(patches * (1.0 - ratio))  # as the paper's code rounds
     if not 0 < keep < patches:
         left, change = ("visible", "lower") if keep == 0 else ("hidden", "raise")
         raise InputError(
-            f"mask_ratio={ratio} leaves no {left} patch of {patches}; {change} the ratio or use smaller patches"
+            f"mask_ratio={ratio} leaves no {left} {one} of {patches}; {change} the ratio or use smaller {many}"
         )
     return keep
 

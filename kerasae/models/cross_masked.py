@@ -1,0 +1,91 @@
+"""A masked autoencoder whose decoder only reads: cross-attention from some hidden patches to the visible ones."""
+
+import keras
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.layers import CrossBlock, MaskQueries
+from kerasae.models.masked import MaskedAutoencoder
+from kerasae.ops import gather_tokens
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class CrossMaskedAutoencoder(MaskedAutoencoder):
+    """Predict a random part of the hidden patches, each by itself, from the visible ones: Fu et al., CrossMAE, arXiv
+    2401.14391, section 3.
+
+    The decoder's queries are mask tokens at the places of the patches to predict. In every block they look at the
+    encoder's tokens, and never at each other. So a step may predict a few of the hidden patches only, S, and pays for
+    no more; the loss of an example is
+
+        1 / |S| Σ_{i in S} 1 / P Σ_j (prediction_ij − target_ij)², S ⊂ hidden.
+
+    The patches with the greatest noise are predicted. Outside training, in `score`, `reconstruct` and `forward`, all
+    hidden patches are: no prediction depends on which others are made.
+
+    The paper's inter-block attention, by which each block of the decoder reads its own mixture of all the encoder's
+    blocks, is not there: all read the last one's output.
+
+    Args:
+        encoder, decoder: of `kerasae.networks.vit` with `decoder="cross"`.
+        mask_ratio, normalize_targets, pixel_max, mask_group, target: as for `MaskedAutoencoder`.
+        prediction_ratio: share of *all* patches that is predicted in a training step, rounded to whole patches; at most
+            the share that is hidden.
+
+    Raises:
+        InputError: as for `MaskedAutoencoder`, and if the prediction ratio leaves no patch to predict or asks for more
+            than are hidden.
+
+    Example:
+        >>> networks = kerasae.networks.vit_tiny((32, 32, 3), patch=4, decoder="cross")
+        >>> model = CrossMaskedAutoencoder(*networks, prediction_ratio=0.25)
+    """
+
+    decoders = ("cross",)
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        mask_ratio=0.75,
+        normalize_targets=True,
+        pixel_max=255.0,
+        mask_group=1,
+        target=None,
+        prediction_ratio=0.25,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, mask_ratio, normalize_targets, pixel_max, mask_group, target, **kwargs)
+        self.prediction_ratio = float(prediction_ratio)
+        self.predicted = self._predicted_count()
+
+    def forward(self, x, noise, training=False):
+        """As for `MaskedAutoencoder`; in training `prediction` is [B, S, P] and `ids` int [B, S] are its places."""
+        return super().forward(x, noise, training)
+
+    def _predict(self, tokens, ids_restore, training):
+        # In training the last ones of the sequence "visible patches, then hidden ones", which were shuffled.
+        ids = ops.argsort(ids_restore, axis=-1)[:, -self.predicted :] if training else None
+        out = {} if ids is None else {"ids": ids}
+        x = tokens
+        for layer in self._decoding:
+            known = {"ids": ids} if isinstance(layer, MaskQueries) else {}
+            x = layer((x, tokens) if isinstance(layer, CrossBlock) else x, training=training, **known)
+        return {**out, "prediction": ops.cast(x, "float32")}
+
+    def _error(self, out):
+        if "ids" not in out:
+            return super()._error(out)
+        target = gather_tokens(self._target(out["patches"]), out["ids"])
+        return ops.mean(self._distance(out["prediction"], target), axis=-1)
+
+    def _predicted_count(self):
+        count, ratio = self.patches_shape[0], self.prediction_ratio
+        hidden = count - self.visible
+        predicted = round(count * ratio) if 0.0 < ratio <= 1.0 else 0
+        if not 1 <= predicted <= hidden:
+            raise InputError(
+                f"prediction_ratio must choose at least 1 of the {count} patches and at most the {hidden} that are "
+                f"hidden. Received: prediction_ratio={ratio}"
+            )
+        return predicted
