@@ -27,7 +27,7 @@ class Recipe(DataRecipe):
 
 
 def run(recipe: Recipe):
-    """Stacked denoising autoencoder, convolutional VAE and masked autoencoder, from unlabelled images to SavedModels."""
+    """Stacked denoising, variational and masked autoencoder, from unlabelled images to SavedModels."""
     from pipelines import run as runs
 
     check(recipe)

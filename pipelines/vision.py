@@ -21,8 +21,8 @@ class VisionFields:
     """Learning rate at the end."""
     ema: float = field(default=0.0, metadata=within("share"))
     """Momentum of the moving average of the weights that is evaluated and saved; 0 for none."""
-    crop: bool = False
-    """Cut out a random rectangle of 8 % of the image or more and resize it."""
+    crop: float = field(default=1.0, metadata=within("factor"))
+    """Least area of the random crop as a share of the image; 1 for no crop."""
     flip: bool = False
     """Mirror half of the images left to right."""
     rand_augment: float = field(default=0.0, metadata=within("magnitude"))
@@ -40,7 +40,7 @@ class VisionFields:
 def check(recipe, info, encoder):
     """Raise InputError before anything is trained if these data or this encoder cannot be fine-tuned on like that."""
     images = ("crop", "flip", "rand_augment", "erasing", "mixup", "cutmix")
-    asked = [name for name in images if getattr(recipe, name)]
+    asked = [name for name in images if getattr(recipe, name) != VisionFields.__dataclass_fields__[name].default]
     if asked and len(info.shape) != 3:
         raise InputError(f"{asked[0]}: expected images. Received: examples {info.shape}; leave {asked[0]} out")
     if recipe.min_rate > recipe.finetune_rate:
@@ -84,7 +84,7 @@ def clone(encoder, recipe):
 def augmentation(recipe, info, others=()):
     """The augmentations that the recipe names, with `others` after the crops, or None."""
     data = kerasae.data
-    steps = [data.RandomResizedCrop(scale=(0.08, 1.0))] if recipe.crop else []
+    steps = [data.RandomResizedCrop((recipe.crop, 1.0))] if recipe.crop < 1 else []
     steps += [data.RandomFlip()] if recipe.flip else []
     steps += others
     if recipe.rand_augment:

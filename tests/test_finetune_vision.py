@@ -15,7 +15,7 @@ EVERYTHING = {
     "drop_path": 0.2,
     "min_rate": 1e-6,
     "ema": 0.8,
-    "crop": True,
+    "crop": 0.5,
     "flip": True,
     "rand_augment": 9.0,
     "erasing": 0.25,
@@ -133,7 +133,7 @@ def test_options_out_of_range(options, says, mae_run, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("option", [{"mixup": 0.8}, {"erasing": 0.2}, {"rand_augment": 5.0}, {"crop": True}])
+@pytest.mark.parametrize("option", [{"mixup": 0.8}, {"erasing": 0.2}, {"rand_augment": 5.0}, {"crop": 0.5}])
 def test_vectors_are_no_images(option, tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (40, 6)).astype("uint8"), np.arange(40) % 4

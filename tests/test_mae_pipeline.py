@@ -112,7 +112,7 @@ def test_sizes_and_given_statistics_reach_the_networks():
         ({"patch": (2, 2, 2)}, "patch: expected one number"),
         ({"mask_ratio": 0.99}, "leaves no visible patch of 16"),
         ({"mask_ratio": 0.0}, "mask_ratio must lie between 0 and 1"),
-        ({"crop": 1.5}, "crop: expected a share"),
+        ({"crop": 1.5}, "crop: expected a number above 0, up to 1"),
         ({"mean": (0.1, 0.2)}, "mean: expected 1 or 1 values"),
         ({"accumulate": 100}, "accumulate: 6000 images make an update"),
         ({"heads": 5}, "heads=5 must divide the width"),
