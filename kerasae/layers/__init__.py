@@ -1,12 +1,14 @@
 """Level 1: one weight or one roll of the dice."""
 
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import Images, Patches, PatchTokens, Positioned, RestoredTokens, TokenDense, TokenPooling
 from kerasae.layers.transformer import SelfAttention, TransformerBlock
 
 __all__ = [
+    "AttentionPooling",
     "Corruption",
     "GaussianCorruption",
     "GaussianSample",
