@@ -6,6 +6,7 @@ from keras import layers
 
 from kerasae.errors import InputError
 from kerasae.evaluate.heads import Budget, HeadResult, check_data, measure
+from kerasae.evaluate.sgd_probe import build_linear
 from kerasae.evaluate.tokens import Tokens
 from kerasae.layers import AttentionPooling
 
@@ -20,21 +21,23 @@ def attentive_probe(
     test_y: np.ndarray,
     *,
     heads: int | None = None,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 3e-3,
     weight_decay: float = 0.01,
     epochs: int = 10,
-    warmup_epochs: int = 1,
+    warmup: float = 0.1,
     batch_size: int = 256,
     min_steps: int = 500,
     seed: int = 0,
 ) -> HeadResult:
     """Train attention pooling and a linear classifier on all tokens of a frozen encoder; report its test accuracy.
 
-    logits = W pool((x − μ) / √(σ² + 1e-6)) + b, where one learned query attends to the tokens
+    logits = W norm(pool((x − μ) / √(σ² + 1e-6))) + b, where one learned query attends to the tokens
     (`kerasae.layers.AttentionPooling`): attentive probing of Chen et al., arXiv 2202.03026, in the plain form of
     El-Nouby et al., arXiv 2401.08541: normalisation without affine, one attention, one linear layer. μ and σ² are per
-    channel, of the *training* tokens (of 2048 examples at most). AdamW on the cross-entropy; the learning rate warms
-    up linearly, then falls by half a cosine to 0, step by step.
+    channel, of the *training* tokens (of 2048 examples at most). What is pooled goes through the head of `sgd_probe`,
+    whose batch norm without affine (norm) is an addition: a mean of many tokens varies little, and without it the same
+    steps got less far. AdamW on the cross-entropy; the learning rate warms up linearly, then falls by half a cosine to
+    0, step by step.
 
     The tokens are cached, so that no image is augmented. Test labels are used once, to count.
 
@@ -43,7 +46,8 @@ def attentive_probe(
         train_y, test_y: labels [N], integers ≥ 0.
         heads: of the attention; None for one per 64 channels, as many as divide the width.
         learning_rate, weight_decay: of AdamW; biases are not decayed.
-        epochs, warmup_epochs: of the whole training, and those of them in which the rate rises.
+        epochs: passes over the training examples.
+        warmup: share of the steps in which the learning rate rises.
         batch_size: examples per step; all of them if there are fewer.
         min_steps: train longer than `epochs` if these are fewer steps than this.
         seed: of the first weights, of the order of the examples and of those that give the moments.
@@ -65,13 +69,14 @@ def attentive_probe(
     if len(tokens.shape) != 2:
         raise InputError(f"train_x: expected tokens [N, T, D], received {(examples, *tokens.shape)}; do not pool them.")
     heads = default_heads(tokens.shape[1]) if heads is None else heads
-    budget = Budget(epochs=epochs, warmup_epochs=warmup_epochs, batch_size=batch_size, min_steps=min_steps)
+    budget = Budget(epochs=epochs, warmup=warmup, batch_size=batch_size, min_steps=min_steps)
     optimizer = keras.optimizers.AdamW(budget.rate(learning_rate, examples), weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     head = build_attentive(tokens.shape, int(data[1].max()) + 1, heads, moments(tokens, seed), seed)
     protocol = (
         f"attentive probe: one query with {heads} head{'s'[: heads > 1]} over {tokens.shape[0]} frozen tokens of width "
-        f"{tokens.shape[1]}, then a linear layer, AdamW with rate {learning_rate:g} and decay {weight_decay:g}"
+        f"{tokens.shape[1]}, then batch norm and a linear layer, AdamW with rate {learning_rate:g} and decay "
+        f"{weight_decay:g}"
     )
     return measure(head, data, optimizer, budget, seed, protocol)
 
@@ -93,15 +98,15 @@ def moments(tokens: Tokens, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build_attentive(shape: tuple[int, ...], classes: int, heads: int, moments, seed: int) -> keras.Model:
-    """Standardisation, attention pooling, then a linear layer: [B, T, D] → logits [B, K]."""
+    """Standardisation, attention pooling, then the head of `sgd_probe`: [B, T, D] → logits [B, K]."""
     mean, variance = moments
-    small = keras.initializers.TruncatedNormal(stddev=0.01, seed=seed)
-    return keras.Sequential(
+    head = keras.Sequential(
         [
             keras.Input(shape, dtype="float32"),
             layers.Normalization(axis=-1, mean=mean, variance=variance + 1e-6, dtype="float32"),
             AttentionPooling(heads, seed=seed, dtype="float32"),
-            layers.Dense(classes, kernel_initializer=small, dtype="float32"),
         ],
         name="attentive_probe",
     )
+    head.add(build_linear(shape[-1], classes, seed))
+    return head

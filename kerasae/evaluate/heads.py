@@ -34,10 +34,10 @@ class HeadResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long a head is trained: epochs, of which the first warm up, but never fewer than `min_steps` steps."""
+    """How long a head is trained: `epochs`, but never fewer than `min_steps` steps; a share of them warms up."""
 
     epochs: int
-    warmup_epochs: int
+    warmup: float
     batch_size: int
     min_steps: int
 
@@ -47,10 +47,8 @@ class Budget:
                 "epochs, batch_size, min_steps: expected at least 1, "
                 f"received {self.epochs}, {self.batch_size} and {self.min_steps}; raise them."
             )
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise InputError(
-                f"warmup_epochs: expected 0 to below {self.epochs} (epochs), received {self.warmup_epochs}; lower it."
-            )
+        if not 0 <= self.warmup < 1:
+            raise InputError(f"warmup: expected a share from 0 to below 1, received {self.warmup}; e.g. 0.1.")
 
     def batch(self, examples: int) -> int:
         """Examples of one step; all of them if they are fewer than a batch."""
@@ -65,11 +63,9 @@ class Budget:
         if not 0 < peak < np.inf:
             raise InputError(f"learning_rate: expected a number above 0, received {peak}; e.g. 0.1.")
         steps = self.steps(examples)
-        ramp = steps * self.warmup_epochs // self.epochs
-        start = 0.0 if ramp else peak
-        return keras.optimizers.schedules.CosineDecay(
-            start, max(1, steps - ramp), warmup_target=peak if ramp else None, warmup_steps=ramp
-        )
+        ramp = round(self.warmup * steps)
+        rise = {"warmup_target": peak, "warmup_steps": ramp} if ramp else {}
+        return keras.optimizers.schedules.CosineDecay(0.0 if ramp else peak, max(1, steps - ramp), **rise)
 
     def describe(self, examples: int) -> str:
         """The budget in words."""

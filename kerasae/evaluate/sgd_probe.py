@@ -18,7 +18,7 @@ def sgd_probe(
     learning_rate: float = 0.1,
     momentum: float = 0.9,
     epochs: int = 90,
-    warmup_epochs: int = 10,
+    warmup: float = 1 / 9,
     batch_size: int = 512,
     min_steps: int = 1000,
     seed: int = 0,
@@ -38,7 +38,8 @@ def sgd_probe(
             changes the weights by a fixed share per step, and needs as many examples as ImageNet has to get anywhere.
         learning_rate: per 256 examples of a batch.
         momentum: of either.
-        epochs, warmup_epochs: of the whole training, and those of them in which the rate rises.
+        epochs: passes over the training examples.
+        warmup: share of the steps in which the learning rate rises; 10 epochs of 90 in the paper.
         batch_size: examples per step; all of them if there are fewer.
         min_steps: train longer than `epochs` if these are fewer steps than this.
         seed: of the first weights and of the order of the examples.
@@ -56,7 +57,7 @@ def sgd_probe(
     """
     data = check_data(flat(train_x), train_y, flat(test_x), test_y)
     examples, width = len(data[1]), data[0].shape[0]
-    budget = Budget(epochs=epochs, warmup_epochs=warmup_epochs, batch_size=batch_size, min_steps=min_steps)
+    budget = Budget(epochs=epochs, warmup=warmup, batch_size=batch_size, min_steps=min_steps)
     rate = budget.rate(learning_rate * budget.batch(examples) / 256, examples)
     chosen = choose_optimizer(optimizer, rate, momentum)
     protocol = (
