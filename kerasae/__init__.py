@@ -16,6 +16,7 @@ __all__ = [
     "models",
     "networks",
     "ops",
+    "optimizers",
     "plots",
 ]
 

@@ -92,8 +92,14 @@ def image_grid(images: np.ndarray, columns: int = 8, titles: Sequence[str] | Non
     return figure
 
 
-def reconstructions(x: np.ndarray, x_hat: np.ndarray, corrupted: np.ndarray | None = None) -> Figure:
+def reconstructions(
+    x: np.ndarray, x_hat: np.ndarray, corrupted: np.ndarray | None = None, *, what: str = "corrupted"
+) -> Figure:
     """Inputs above their reconstructions, column by column; corrupted inputs, if given, in a row between.
+
+    Args:
+        x, x_hat, corrupted: examples [N, ...].
+        what: the word beside the row of the corrupted, such as "visible" for masked images.
 
     Raises:
         InputError: if the shapes differ.
@@ -103,7 +109,7 @@ def reconstructions(x: np.ndarray, x_hat: np.ndarray, corrupted: np.ndarray | No
         >>> len(reconstructions(x, x).axes)
         8
     """
-    rows = {"input": x, "corrupted": corrupted, "reconstruction": x_hat}
+    rows = {"input": x, what: corrupted, "reconstruction": x_hat}
     rows = {name: _checked(name, images) for name, images in rows.items() if images is not None}
     shapes = {name: images.shape for name, images in rows.items()}
     if len(set(shapes.values())) > 1:

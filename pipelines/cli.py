@@ -33,6 +33,7 @@ COMMANDS = {
     "list": "pipelines.listing",
     "train": "pipelines.train",
     "stacked": "pipelines.stacked",
+    "mae": "pipelines.mae",
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",

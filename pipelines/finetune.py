@@ -6,6 +6,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines import vision
 from pipelines.ranges import within
 from pipelines.recipe import DerivedRecipe
 
@@ -50,7 +51,7 @@ class FinetuneFields:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(FinetuneFields, DerivedRecipe):
+class Recipe(FinetuneFields, vision.VisionFields, DerivedRecipe):
     """Fine-tune the encoder of a run."""
 
 
@@ -67,6 +68,7 @@ def run(recipe: Recipe):
     model = runs.load_model(recipe.run, source.info)
     if not hasattr(model, "feature_encoder"):
         raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
+    vision.check(recipe, source.info, model.feature_encoder())
     directory = runs.Run(recipe.out, "finetune", recipe, origin=model)
     return directory.finish(compare(directory, model, source, recipe))
 
@@ -98,7 +100,8 @@ def compare(directory, model, source, recipe):
         seed = recipe.seed + repeat
         for kind in ("finetune", "scratch") if recipe.scratch else ("finetune",):
             classifier = build(model, source, recipe, seed, fresh=kind == "scratch")
-            fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed)
+            decay = 1.0 if kind == "scratch" else recipe.layer_decay
+            fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
             report = kerasae.evaluate.classify(classifier, source.test)
             scores[kind].append(report.accuracy)
             if repeat == 0 and kind == "finetune":
@@ -112,7 +115,7 @@ def build(model, source, recipe, seed, fresh):
 
     keras.utils.set_random_seed(seed)
     # A copy, so that every repeat starts from the pretrained weights.
-    encoder = keras.models.clone_model(model.feature_encoder())
+    encoder = vision.clone(model.feature_encoder(), recipe)
     if not fresh:
         encoder.set_weights(model.feature_encoder().get_weights())
     classifier = kerasae.models.Classifier(
@@ -126,7 +129,7 @@ def build(model, source, recipe, seed, fresh):
     return classifier
 
 
-def fit(directory, stage, classifier, source, recipe, seed):
+def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
     """Train a classifier on the labelled subset of this seed."""
     from pipelines import run as runs
 
@@ -138,8 +141,9 @@ def fit(directory, stage, classifier, source, recipe, seed):
         monitor="val_accuracy",
         patience=recipe.patience,
     )
-    compile_classifier(classifier, recipe, settings.steps(labelled))
-    directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, augment=augmentation(recipe))
+    compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
+    changes = {"augment": augmentation(recipe, source.info), "mix": vision.mixing(recipe, source.info)}
+    directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **changes)
 
 
 def labelled_splits(train, recipe, seed):
@@ -154,23 +158,28 @@ def labelled_splits(train, recipe, seed):
     return subset.subset(kept), subset.subset(held)
 
 
-def compile_classifier(classifier, recipe, steps):
+def compile_classifier(classifier, recipe, steps, layer_decay):
     """Adam with warm-up and cosine decay, cross-entropy on (smoothed) labels."""
     from pipelines import optimisers
 
-    optimizer = optimisers.build(steps, recipe.finetune_rate, warmup=recipe.warmup, weight_decay=recipe.weight_decay)
+    optimizer = optimisers.build(
+        steps,
+        recipe.finetune_rate,
+        warmup=recipe.warmup,
+        floor=recipe.min_rate,
+        weight_decay=recipe.weight_decay,
+        scales=kerasae.optimizers.layer_scales(classifier.encoder, layer_decay) if layer_decay < 1 else None,
+        spare_tokens=True,
+        ema=recipe.ema,
+    )
     loss = kerasae.models.SmoothedCrossentropy(recipe.label_smoothing)
-    classifier.compile(optimizer, loss=loss, metrics=["accuracy"])
+    classifier.compile(optimizer, loss=loss, metrics=[kerasae.models.ClassAccuracy()])
 
 
-def augmentation(recipe):
-    """The distortion that the recipe names, or None."""
-    from kerasae.data.augment import ElasticDistortion, RandomAffine
+def augmentation(recipe, info):
+    """What the recipe does to the images of these data, or None."""
+    from kerasae.data import ElasticDistortion, RandomAffine
 
-    if recipe.augment == "none":
-        return None
     affine = RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)
-    if recipe.augment == "affine":
-        return affine
-    elastic = ElasticDistortion()
-    return lambda images, seeds: elastic(affine(images, seeds), seeds)
+    distortions = {"none": (), "affine": (affine,), "elastic": (affine, ElasticDistortion())}
+    return vision.augmentation(recipe, info, distortions[recipe.augment])

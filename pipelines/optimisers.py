@@ -3,28 +3,54 @@
 import keras
 
 
-def build(steps, learning_rate, *, warmup=0.0, floor=0.0, weight_decay=0.0, schedule="cosine", clip=None):
+def build(
+    steps,
+    learning_rate,
+    *,
+    warmup=0.0,
+    warmup_steps=None,
+    floor=0.0,
+    weight_decay=0.0,
+    schedule="cosine",
+    clip=None,
+    betas=(0.9, 0.999),
+    scales=None,
+    spare_tokens=False,
+    ema=0.0,
+):
     """Adam, or AdamW where there is weight decay, with linear warm-up then half-cosine decay to `floor`.
 
+    At step t of T, with W steps of warm-up: peak · t / W before W, then
+    floor + (peak − floor) · (1 + cos(π (t − W) / (T − W))) / 2.
+
     Args:
-        steps: steps of the whole training.
+        steps: steps T of the whole training.
         learning_rate: the peak.
         warmup: share of the steps that warm up, in [0, 1).
+        warmup_steps: the steps W that warm up, instead of a share.
         floor: learning rate at the end.
-        weight_decay: decoupled decay; biases and scales are spared.
+        weight_decay: decoupled decay; vectors (biases, norms) are spared.
         schedule: "cosine" or "constant".
         clip: global norm of the gradients, or None.
+        betas: Adam's decay rates of the two moments.
+        scales: factors of the learning rate of each weight; see `kerasae.optimizers.layer_scales`.
+        spare_tokens: whether class tokens and positions are not decayed either.
+        ema: 0, or the momentum of a moving average of the weights, which `pipelines.training` then evaluates and keeps.
     """
-    rate = _rate(steps, learning_rate, warmup, floor) if schedule == "cosine" else learning_rate
-    if not weight_decay:
-        return keras.optimizers.Adam(rate, global_clipnorm=clip)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=weight_decay, global_clipnorm=clip)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    from kerasae.optimizers import LayerwiseAdamW
+
+    ramp = int(warmup * steps) if warmup_steps is None else int(warmup_steps)
+    rate = _rate(steps, learning_rate, ramp, floor) if schedule == "cosine" else learning_rate
+    options = {"beta_1": betas[0], "beta_2": betas[1], "global_clipnorm": clip}
+    if ema:
+        options |= {"use_ema": True, "ema_momentum": ema}
+    if not weight_decay and not scales:
+        return keras.optimizers.Adam(rate, **options)
+    return LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
 
 
-def _rate(steps, peak, warmup, floor):
-    ramp = int(warmup * steps)
+def _rate(steps, peak, ramp, floor):
+    ramp = min(ramp, steps - 1)
     start = 0.0 if ramp else peak
     return keras.optimizers.schedules.CosineDecay(
         start, max(1, steps - ramp), floor / peak, warmup_target=peak if ramp else None, warmup_steps=ramp

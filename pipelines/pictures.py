@@ -193,6 +193,13 @@ def reconstructions(model, examples: Examples) -> Picture:
     return picture("Reconstructions", caption, figure, 0.78)
 
 
+def masked_figure(model, images):
+    """Images, the patches of them that a masked autoencoder is shown, and what it makes of those."""
+    noise = np.random.default_rng(0).random((len(images), model.patches_shape[0]))
+    made, seen = model.reconstruct(images, noise), model.hide(images, noise)
+    return plots.reconstructions(array(model.prepare(images)), array(made), array(seen), what="visible")
+
+
 def corruption(model):
     """A copy of the model's corruption that draws the same every time, or None; of a stack the bottom layer's."""
     bottom = getattr(model, "autoencoders", [model])[0]

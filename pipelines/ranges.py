@@ -10,6 +10,8 @@ RULES = {
     "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
     "amount": ("a number from 0 up", lambda value: 0 <= value < float("inf")),
     "share": ("a share from 0 to below 1", lambda value: 0 <= value < 1),
+    "factor": ("a number above 0, up to 1", lambda value: 0 < value <= 1),
+    "magnitude": ("a number from 0 to 10", lambda value: 0 <= value <= 10),
     "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),
 }
 """Kind of range → what is expected, and whether a value is."""

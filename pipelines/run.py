@@ -65,7 +65,7 @@ class Run:
     def write_json(self, name, content):
         write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
 
-    def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None):
+    def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=()):
         """Train one stage to its end; resumes it, or skips it if it was finished. Returns its `Progress`.
 
         Args:
@@ -75,19 +75,21 @@ class Run:
             settings: a `Stage`.
             seed: of the order of the examples.
             validation: split for validation, or None.
-            augment: passed to `kerasae.data.batches`.
+            augment, mix: passed to `kerasae.data.batches`.
+            callbacks: Keras callbacks.
         """
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         with _Display(stage, plan, images) as bar, self._events(stage) as events:
             return train(
                 model,
-                lambda step: kerasae.data.batches(split, batch, seed=seed, start_step=step, augment=augment),
+                lambda step: kerasae.data.batches(split, batch, seed=seed, start_step=step, augment=augment, mix=mix),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),
                 validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch)),
                 on_epoch=lambda row: self._log(stage, images, row, events),
                 on_chunk=bar.show,
+                callbacks=callbacks,
             )
 
     @contextmanager

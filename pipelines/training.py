@@ -82,6 +82,9 @@ def train(
         on_chunk: called with the progress and the share of time spent waiting for data, about twice a second.
         callbacks: Keras callbacks; their batch hooks are called once per chunk.
 
+    Where the optimiser keeps a moving average of the weights (`use_ema`), training goes on from the weights themselves;
+    validation, the best epoch and the model at the end have the averages, and checkpoints hold both.
+
     Returns:
         The `Progress` at the end. The model has the best epoch's weights if `plan.monitor` is set.
 
@@ -113,6 +116,8 @@ class _Loop:
                 f"{self.keeper.folder}: the weights of the best epoch are damaged; "
                 f"remove {self.checkpoints.folder} to train this stage again"
             )
+        if averages(self.model):
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         return progress
 
     def _start(self):
@@ -195,11 +200,12 @@ class _Loop:
         if self.validation is None or not due:
             return {}
         self.model.reset_metrics()
-        for batch in self._distribute(self.validation()):
-            self.test(batch)
-        figures = {f"val_{name}": value for name, value in self._results().items()}
-        self._check_finite(progress, figures)
-        self._keep_best(progress, figures)
+        with averaged(self.model):
+            for batch in self._distribute(self.validation()):
+                self.test(batch)
+            figures = {f"val_{name}": value for name, value in self._results().items()}
+            self._check_finite(progress, figures)
+            self._keep_best(progress, figures)
         return figures
 
     def _keep_best(self, progress, figures):
@@ -252,6 +258,26 @@ def _compiled(model, strategy):
         strategy.run(model.test_step, args=(batch,))
 
     return steps, test
+
+
+def averages(model):
+    """Whether the model's optimiser keeps a moving average of the weights."""
+    return bool(getattr(model.optimizer, "use_ema", False))
+
+
+@contextmanager
+def averaged(model):
+    """The model with the moving average of its weights, if there is one, in place of the weights themselves."""
+    if not averages(model):
+        yield
+        return
+    weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, weight in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(weight)
 
 
 class _Stop:

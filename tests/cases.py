@@ -453,6 +453,7 @@ LIKELIHOODS = [
 
 LOSSES = [
     Case(models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "name": "row"}, None, LABELS),
+    Case(models.ClassAccuracy, lambda: {"name": "row"}, None, LABELS),
 ]
 
 ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]

@@ -106,6 +106,14 @@ def test_sgd_probe_is_as_good_as_logistic_regression(count):
     assert f"{count} labels" in found.protocol and "no augmentation" in found.protocol
 
 
+def test_lars_learns_too_and_takes_another_path():
+    data = (*blobs(400, 0), *blobs(400, 1))
+    plain, lars = sgd_probe(*data), sgd_probe(*data, optimizer="lars", learning_rate=2.0)
+    assert abs(lars.accuracy - plain.accuracy) < 0.03 and "LARS with base rate 2" in lars.protocol
+    start = sgd_probe(*data, optimizer="lars", learning_rate=1e-4)  # a step of 1e-7 of the weights: none
+    assert start.accuracy < 0.5 < sgd_probe(*data, learning_rate=1e-4).accuracy
+
+
 def test_sgd_probe_flattens_maps():
     (x, y), (test_x, test_y) = blobs(80, 0), blobs(80, 1)
     flat, maps = sgd_probe(x, y, test_x, test_y), sgd_probe(x.reshape(80, 3, 2), y, test_x.reshape(80, 3, 2), test_y)

@@ -555,6 +555,32 @@ def test_smoothed_crossentropy_is_kerass_with_one_hot_labels(smoothing):
     expected = theirs(np.eye(4)[labels], logits)
     for shaped in (labels, labels[:, None], labels.astype("float32")):
         np.testing.assert_allclose(models.SmoothedCrossentropy(smoothing)(shaped, logits), expected, rtol=1e-5)
+    soft = RNG.dirichlet(np.ones(4), 9).astype("float32")
+    for given, same in ((np.eye(4)[labels], expected), (soft, theirs(soft, logits))):
+        np.testing.assert_allclose(models.SmoothedCrossentropy(smoothing)(given, logits), same, rtol=1e-5)
+
+
+def test_class_accuracy_takes_either_form_of_labels():
+    logits, labels = RNG.normal(0, 3, (9, 4)).astype("float32"), RNG.integers(0, 4, 9)
+    labels[:3] = logits[:3].argmax(axis=1)
+    metric = models.ClassAccuracy()
+    for shaped in (labels, labels[:, None], labels.astype("float32")):
+        metric.reset_state()
+        metric.update_state(shaped, logits)
+        assert float(metric.result()) == pytest.approx((logits.argmax(axis=1) == labels).mean())
+    soft = RNG.dirichlet(np.ones(4), 9)
+    metric.update_state(soft, logits)
+    hits = [*(logits.argmax(axis=1) == labels), *(logits.argmax(axis=1) == soft.argmax(axis=1))]
+    assert float(metric.result()) == pytest.approx(np.mean(hits)) and 0 < np.mean(hits) < 1
+
+
+def test_a_classifier_trains_on_soft_labels_and_validates_on_integers():
+    encoder, _ = networks.dense((6,), 4, ())
+    model = models.Classifier(encoder, 3)
+    model.compile("adam", models.SmoothedCrossentropy(0.1), metrics=[models.ClassAccuracy()])
+    x, y = RNG.random((12, 6)).astype("float32"), RNG.integers(0, 3, 12)
+    history = model.fit(x, np.eye(3)[y] * 0.8 + 0.2 / 3, validation_data=(x, y), verbose=0).history
+    assert history["val_accuracy"][0] == pytest.approx((np.asarray(model(x)).argmax(axis=1) == y).mean())
 
 
 # ---- the linear autoencoder is PCA
@@ -574,3 +600,44 @@ def test_linear_autoencoder_reaches_the_error_of_pca():
     pca = PCA(8).fit(x.astype(float))
     theirs = np.mean((pca.inverse_transform(pca.transform(x)) - x) ** 2)
     assert -1e-6 < mine / theirs - 1 < 1e-4
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole():
+    """Two updates by four parts and by the whole batch: the same weights and the same figures."""
+    x, runs = np.random.default_rng(0).random((24, 6), "float32"), []
+    for parts in (1, 4):
+        keras.utils.set_random_seed(0)
+        model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), micro_batches=parts)
+        history = [model.train_on_batch(x, return_dict=True) for _ in range(2)]
+        runs.append((model.get_weights(), history))
+    for whole, cut in zip(*(weights for weights, _ in runs), strict=True):
+        np.testing.assert_allclose(whole, cut, rtol=1e-5, atol=1e-6)
+    for whole, cut in zip(*(history for _, history in runs), strict=True):
+        assert cut == pytest.approx(whole, rel=1e-5)
+
+
+def test_every_part_of_a_batch_draws_its_own_numbers():
+    seen = []
+
+    class Listening(models.VariationalAutoencoder):
+        def objective(self, x, y=None, training=False):
+            seen.append(self.sample_noise(x))
+            return super().objective(x, y, training)
+
+        def sample_noise(self, x):
+            return keras.random.normal((2,), seed=self.listening_seed)
+
+    model = Listening(*networks.dense((6,), 3, (5,), code_parameters=2))
+    model.listening_seed = keras.random.SeedGenerator(1)
+    model.compile("sgd", micro_batches=3, run_eagerly=True)
+    model.train_on_batch(np.zeros((6, 6), "float32"))
+    assert len({tuple(np.asarray(noise)) for noise in seen}) == 3
+
+
+@pytest.mark.parametrize("parts, batch, words", [(0, 4, "micro_batches must be"), (3, 4, "must divide the batch")])
+def test_parts_that_do_not_divide_the_batch_are_refused(parts, batch, words):
+    model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+    with pytest.raises(InputError, match=words):
+        model.compile("sgd", micro_batches=parts, run_eagerly=True)
+        model.train_on_batch(np.zeros((batch, 6), "float32"))

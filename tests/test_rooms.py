@@ -13,6 +13,7 @@ LEVELS = {
     "ops": 0,
     "data": 0.5,
     "layers": 1,
+    "optimizers": 1.5,
     "networks": 2,
     "models": 3,
     "evaluate": 4,
@@ -25,7 +26,7 @@ LEVELS = {
 }
 """Room → level; an import points to a lower level."""
 
-CLOSED_TO_DATA = {"layers", "networks", "models"}
+CLOSED_TO_DATA = {"layers", "optimizers", "networks", "models"}
 """Rooms above `data` that may not import it: data stand beside the models, not below them."""
 
 CONTRACT_ONLY = {"evaluate", "applications", "plots", "export"}

@@ -40,6 +40,14 @@ def classifier():
     return model
 
 
+def averaging():
+    """A classifier whose optimiser averages the weights."""
+    model = classifier()
+    optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, loss=kerasae.models.SmoothedCrossentropy(), metrics=["accuracy"])
+    return model
+
+
 def run(model, split, folder, plan=None, **options):
     return train(
         model,
@@ -54,7 +62,7 @@ def state(model):
     return [keras.ops.convert_to_numpy(v) for v in checkpoint.state_variables(model)]
 
 
-@pytest.mark.parametrize("build", [denoiser, classifier])
+@pytest.mark.parametrize("build", [denoiser, classifier, averaging])
 @pytest.mark.parametrize("stop_after", [3, 7, 10])
 def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
     rows, resumed_rows = [], []
@@ -76,6 +84,37 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
     figures = [{k: v for k, v in row.items() if "second" not in k and k != "data_wait"} for row in rows]
     again = [{k: v for k, v in row.items() if "second" not in k and k != "data_wait"} for row in resumed_rows]
     assert figures == again
+
+
+def test_the_model_ends_with_the_average_of_its_weights(split, tmp_path):
+    """The weights of every step, from a run without averages, give the average by its recursion."""
+    plain, weights = classifier(), []
+    plain.compile(keras.optimizers.Adam(0.01), loss=kerasae.models.SmoothedCrossentropy())
+    for batch in kerasae.data.batches(split, BATCH, seed=1).take(STEPS):
+        plain.train_step(batch)
+        weights.append([w.numpy().astype(float) for w in plain.trainable_weights])
+    average = weights[0]
+    for later in weights[1:]:
+        average = [0.9 * a + 0.1 * w for a, w in zip(average, later, strict=True)]
+
+    model = averaging()
+    run(model, split, tmp_path / "averaged", Plan(1, STEPS))
+    for got, wanted, last in zip(model.trainable_weights, average, weights[-1], strict=True):
+        np.testing.assert_allclose(got.numpy(), wanted, rtol=1e-4, atol=1e-6)
+        assert not np.allclose(got.numpy(), last, rtol=1e-3)
+
+
+def test_the_best_epoch_is_one_of_averaged_weights_and_training_goes_on_from_the_others(split, tmp_path):
+    rows, model = [], averaging()
+    plan = Plan(EPOCHS, STEPS, monitor="val_loss", mode="min")
+    validation = {"validation": lambda: kerasae.data.in_order(split, 64)}
+    run(model, split, tmp_path / "best", plan, on_epoch=rows.append, **validation)
+    best = min(rows, key=lambda row: row["val_loss"])
+    figures = model.evaluate(kerasae.data.in_order(split, 64), verbose=0, return_dict=True)
+    assert figures["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
+    unseen = []
+    run(averaging(), split, tmp_path / "blind", Plan(EPOCHS, STEPS), on_epoch=unseen.append)
+    assert [row["loss"] for row in unseen] == [row["loss"] for row in rows]
 
 
 def test_finished_stage_is_not_trained_again(split, tmp_path):

@@ -1,6 +1,6 @@
 """Stateless augmentation for `batches(augment=…)`: what a sample undergoes depends on its seed pair alone.
 
-Two of them are combined by a function: `lambda images, seeds: elastic(affine(images, seeds), seeds)`.
+`Chain(affine, elastic)` does one after the other.
 """
 
 import math
@@ -50,7 +50,7 @@ class RandomAffine:
         number("shear", self.shear, 0.0, 80.0)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        images = _images(images)
+        images = checked_images(images)
         height, width = images.shape[1], images.shape[2]
         moved = tf.raw_ops.ImageProjectiveTransformV3(
             images=tf.cast(images, tf.float32),  # on uint8 the operation would cut fractions off and darken
@@ -60,7 +60,7 @@ class RandomAffine:
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
         )
-        return _as_stored(moved, images)
+        return as_stored(moved, images)
 
     def transforms(self, seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
         """The maps from output to input pixels, float32 [B, 8], as ImageProjectiveTransformV3 takes them.
@@ -107,9 +107,9 @@ class ElasticDistortion:
         number("sigma", self.sigma, 0.1, 1e3)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        images = _images(images)
+        images = checked_images(images)
         field = self.field(seeds, images.shape[1], images.shape[2])
-        return _as_stored(_sample(tf.cast(images, tf.float32), field), images)
+        return as_stored(_sample(tf.cast(images, tf.float32), field), images)
 
     def field(self, seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
         """Displacements (down, right) in pixels, float32 [B, 2, H, W]."""
@@ -119,7 +119,32 @@ class ElasticDistortion:
         return self.alpha * tf.einsum("hi,bcij,wj->bchw", down, noise, along)
 
 
-def _images(images: tf.Tensor) -> tf.Tensor:
+@dataclass(frozen=True, init=False)
+class Chain:
+    """Several augmentations, one after the other, each with the same seeds.
+
+    Raises:
+        InputError: a step is no function.
+
+    Example:
+        >>> augment = Chain(RandomFlip(), RandAugment(), RandomErasing())
+    """
+
+    steps: tuple
+
+    def __init__(self, *steps):
+        for step in steps:
+            if not callable(step):
+                raise InputError(f"steps: expected functions (images, seeds) -> images; received {step!r}.")
+        object.__setattr__(self, "steps", steps)
+
+    def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        for step in self.steps:
+            images = step(images, seeds)
+        return images
+
+
+def checked_images(images: tf.Tensor) -> tf.Tensor:
     images = tf.convert_to_tensor(images)
     if (
         images.shape.rank != 4
@@ -130,10 +155,10 @@ def _images(images: tf.Tensor) -> tf.Tensor:
     return images
 
 
-def _as_stored(moved: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+def as_stored(moved: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Back to the type and shape of `images`."""
     moved = tf.ensure_shape(moved, images.shape)
-    return tf.cast(tf.round(moved), tf.uint8) if images.dtype == tf.uint8 else tf.cast(moved, images.dtype)
+    return tf.saturate_cast(tf.round(moved), tf.uint8) if images.dtype == tf.uint8 else tf.cast(moved, images.dtype)
 
 
 def _gaussian_matrix(size: int, sigma: float) -> np.ndarray:

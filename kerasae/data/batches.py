@@ -21,6 +21,7 @@ def batches(
     seed: int,
     start_step: int = 0,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+    mix: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
 ) -> tf.data.Dataset:
     """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
 
@@ -35,6 +36,8 @@ def batches(
         start_step: the first step to give, for resuming.
         augment: `augment(images, seeds) -> images`, with `seeds` int32 [B, 2] = (seed, number of the sample
             since step 0): it must be stateless.
+        mix: `mix(images, labels, seeds) -> images, targets`, after `augment`, such as `kerasae.data.Mixing`; the
+            batches then hold its targets [B, K] in place of labels.
 
     Raises:
         InputError: an argument is out of range.
@@ -46,14 +49,18 @@ def batches(
     batch = _clip(split, batch_size)
     seed = seed_number(seed)
     whole("start_step", start_step, 0, 2**40)
-    if augment is not None and not callable(augment):
-        raise InputError(f"augment: expected a function (images, seeds) -> images, or None; received {augment!r}.")
+    for name, function, form in (
+        ("augment", augment, "(images, seeds) -> images"),
+        ("mix", mix, "(images, labels, seeds) -> images, targets"),
+    ):
+        if function is not None and not callable(function):
+            raise InputError(f"{name}: expected a function {form}, or None; received {function!r}.")
 
     def at(step):
         images, labels = split.gather(_shuffled(step, batch, len(split), seed))
         if augment is not None:
             images = augment(images, _sample_seeds(step, batch, seed))
-        return images, labels
+        return (images, labels) if mix is None else mix(images, labels, _sample_seeds(step, batch, seed))
 
     steps = tf.data.Dataset.counter(start_step)
     return _plain(steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))

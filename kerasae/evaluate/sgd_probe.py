@@ -6,6 +6,7 @@ from keras import layers
 
 from kerasae.errors import InputError
 from kerasae.evaluate.heads import Budget, HeadResult, check_data, measure
+from kerasae.optimizers import LARS
 
 
 def sgd_probe(
@@ -87,8 +88,6 @@ def choose_optimizer(name: str, rate, momentum: float):
     if name == "sgd":
         return keras.optimizers.SGD(rate, momentum=momentum)
     if name == "lars":
-        from kerasae.optimizers import LARS
-
         return LARS(rate, momentum=momentum)
     raise InputError(f"optimizer: expected 'sgd' or 'lars', received {name!r}; choose one of them.")
 

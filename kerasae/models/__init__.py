@@ -2,7 +2,7 @@
 
 from kerasae.models.adversarial import AdversarialAutoencoder
 from kerasae.models.base import Autoencoder
-from kerasae.models.classifier import Classifier, SmoothedCrossentropy
+from kerasae.models.classifier import ClassAccuracy, Classifier, SmoothedCrossentropy
 from kerasae.models.deterministic import DenoisingAutoencoder
 from kerasae.models.masked import MaskedAutoencoder
 from kerasae.models.stacked import StackedAutoencoder
@@ -11,6 +11,7 @@ from kerasae.models.variational import VariationalAutoencoder
 __all__ = [
     "AdversarialAutoencoder",
     "Autoencoder",
+    "ClassAccuracy",
     "Classifier",
     "DenoisingAutoencoder",
     "MaskedAutoencoder",

@@ -67,7 +67,13 @@ class AdversarialAutoencoder(Autoencoder):
         return self.decode(keras.random.normal((n, *self.code_shape), seed=seed))
 
     def compile(self, optimizer="rmsprop", loss=None, **options):
-        """As for `Autoencoder`; the discriminator's optimiser is made here, a copy of `optimizer`."""
+        """As for `Autoencoder`; the discriminator's optimiser is made here, a copy of `optimizer`.
+
+        Raises:
+            InputError: for `micro_batches`; two optimisers take turns on a whole batch.
+        """
+        if options.get("micro_batches", 1) != 1:
+            raise InputError(f"{type(self).__name__}: micro_batches is not supported; use smaller batches")
         super().compile(optimizer, loss, **options)
         self.discriminator_optimizer = twin(self.optimizer, self.discriminator_learning_rate)
         self.optimizer.build(self._trained())

@@ -6,6 +6,7 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import tie_all
+from kerasae.models.accumulation import accumulate
 from kerasae.models.arguments import RecordedArguments
 from kerasae.ops import likelihoods
 from kerasae.ops.pixels import to_unit
@@ -131,8 +132,16 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     # The one training step.
 
-    def compile(self, optimizer="rmsprop", loss=None, **options):
-        """As in Keras, but without a loss or metrics: the variant's objective is the loss, its terms the metrics."""
+    def compile(self, optimizer="rmsprop", loss=None, *, micro_batches=1, **options):
+        """As in Keras, but without a loss or metrics: the variant's objective is the loss, its terms the metrics.
+
+        Args:
+            micro_batches: parts that a batch is cut into, one after the other, so that the activations of one part
+                only are in memory; the gradients are summed, and the weights updated once. It must divide the batch.
+        """
+        if micro_batches < 1:
+            raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
+        self.micro_batches = int(micro_batches)
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if (loss if name == "loss" else options.get(name)) is not None:
                 raise InputError(
@@ -140,6 +149,10 @@ class Autoencoder(RecordedArguments, keras.Model):
                     f"and its terms {', '.join(self.terms)} are the metrics"
                 )
         super().compile(optimizer, **options)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "micro_batches": self.micro_batches}
 
     def compile_from_config(self, config):
         # Keras does this by itself only for models whose `compile` is its own.
@@ -152,11 +165,12 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     def train_step(self, data):
         x, y = self._unpack(data)
-        with tf.GradientTape() as tape:
-            loss, terms = self._loss(x, y, training=True)
-            scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
         weights = self._trained()
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, weights), weights, strict=True))
+        if self.micro_batches == 1:
+            gradients, loss, terms = self._gradients(x, y)
+        else:
+            gradients, loss, terms = accumulate(self._gradients, x, y, self.micro_batches, weights, self.terms)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
         return self._track(loss, terms)
 
     def test_step(self, data):
@@ -175,6 +189,13 @@ class Autoencoder(RecordedArguments, keras.Model):
 
     def _trained(self):
         return [weight for part in self._parts() for weight in part.trainable_weights]
+
+    def _gradients(self, x, y):
+        """Gradients of the trained weights, scaled as the optimiser takes them, and the loss and the terms."""
+        with tf.GradientTape() as tape:
+            loss, terms = self._loss(x, y, training=True)
+            scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
+        return tape.gradient(scaled, self._trained()), loss, terms
 
     def _loss(self, x, y, training):
         terms = self.objective(x, y, training=training)

@@ -94,9 +94,10 @@ def with_dropout(encoder, rate):
 
 @keras.saving.register_keras_serializable("kerasae")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits [B, K] with integer labels [B], of which a share is spread over all classes.
+    """Cross-entropy of logits [B, K] with labels, of which a share is spread over all classes.
 
-    −Σ_k t_k log softmax(logits)_k with t = (1 − ε) one-hot + ε / K: Szegedy et al., arXiv 1512.00567, section 7.
+    −Σ_k t_k log softmax(logits)_k with t = (1 − ε) y + ε / K: Szegedy et al., arXiv 1512.00567, section 7. y is the
+    one-hot code of integer labels [B] (or [B, 1]), or the soft labels [B, K] that mixing gives, which sum to 1.
 
     Args:
         smoothing: the share ε in [0, 1).
@@ -110,9 +111,40 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         log_p = ops.log_softmax(ops.cast(y_pred, "float32"))
-        labels = ops.expand_dims(ops.cast(ops.reshape(y_true, (-1,)), "int32"), -1)
-        picked = ops.squeeze(ops.take_along_axis(log_p, labels, axis=-1), -1)
+        if is_soft(y_true, y_pred):
+            picked = ops.sum(ops.cast(y_true, "float32") * log_p, axis=-1)
+        else:
+            picked = ops.squeeze(
+                ops.take_along_axis(log_p, ops.expand_dims(classes_of(y_true, y_pred), -1), axis=-1), -1
+            )
         return -(1.0 - self.smoothing) * picked - self.smoothing * ops.mean(log_p, axis=-1)
 
     def get_config(self):
         return {**super().get_config(), "smoothing": self.smoothing}
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class ClassAccuracy(keras.metrics.Mean):
+    """Share of the examples whose greatest logit is at their class; of soft labels, at the greatest of them.
+
+    Called with logits [B, K] and integer labels [B] or [B, 1], or soft labels [B, K]; one metric may see both, such as
+    mixed labels in training and integers in validation. Keras's "accuracy" settles for the form that it sees first.
+    """
+
+    def __init__(self, name="accuracy", **kwargs):
+        super().__init__(name=name, **kwargs)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        hit = ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), classes_of(y_true, y_pred))
+        return super().update_state(ops.cast(hit, self.dtype), sample_weight)
+
+
+def is_soft(y_true, y_pred):
+    """Whether labels are probabilities of every class [B, K], not integers [B] or [B, 1]."""
+    return len(y_true.shape) == 2 and y_true.shape[-1] == y_pred.shape[-1]
+
+
+def classes_of(y_true, y_pred):
+    """Labels of either form as integers: int32 [B]."""
+    y_true = ops.argmax(y_true, axis=-1) if is_soft(y_true, y_pred) else ops.reshape(y_true, (-1,))
+    return ops.cast(y_true, "int32")

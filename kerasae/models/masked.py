@@ -113,6 +113,17 @@ class MaskedAutoencoder(Autoencoder):
                 tokens = layer(tokens)
         return tokens
 
+    def hide(self, x, noise):
+        """The images as the encoder gets them, hidden patches shown grey (0.5): float32 [B, H, W, C].
+
+        Args:
+            x, noise: as for `reconstruct`.
+        """
+        x = self.prepare(x)
+        mask = random_masking(ops.convert_to_tensor(noise, "float32"), self.mask_ratio)[2]
+        hidden = ops.expand_dims(mask, -1) * ops.ones((self.patches_shape[1],), mask.dtype)
+        return ops.where(self.decoder.layers[-1](hidden) > 0, 0.5, x)
+
     def call(self, x, training=False):
         return self.reconstruct(x)
 

@@ -1,0 +1,199 @@
+"""Optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
+
+import math
+
+import keras
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.layers import TransformerBlock
+
+TOKENS = ("class_token", "mask_token", "positions")
+"""Names of the weights of a vision transformer that are codes of tokens and places."""
+
+
+def decayed(variable, spare_tokens=False):
+    """Whether weight decay applies to a variable: not to vectors, such as biases and the scales of norms.
+
+    Args:
+        variable: a weight, with a `name` and a `shape`.
+        spare_tokens: whether class and mask tokens and positions are spared too, as He et al., arXiv 2111.06377, do in
+            fine-tuning; in their pretraining the tokens, of shape [1, 1, D], are decayed.
+    """
+    return len(variable.shape) > 1 and not (spare_tokens and variable.name in TOKENS)
+
+
+def layer_scales(encoder, decay):
+    """What each layer's learning rate is multiplied by, so that layers near the input change less.
+
+    scale = decay^(n + 1 − id), n the number of layers: Clark et al., arXiv 2003.10555, and He et al., arXiv
+    2111.06377, appendix A.1. In a chain of `kerasae.networks.vit` embedding, tokens and positions have id 0, block i
+    (from 0) has id i + 1, and what follows the last block, like a head, n + 1. In any other model the layers with a
+    matrix or a kernel have the ids 1 … n in order; those with vectors only, such as norms, share that of the layer
+    before.
+
+    Args:
+        encoder: functional Keras model, built.
+        decay: in (0, 1].
+
+    Returns:
+        A dict, path of the weight → scale: `scales` of `LayerwiseAdamW`. What it does not name, has scale 1.
+
+    Raises:
+        InputError: if decay is out of range.
+
+    Example:
+        >>> optimizer = LayerwiseAdamW(1e-3, weight_decay=0.05, scales=layer_scales(classifier.encoder, 0.65))
+    """
+    if not 0.0 < decay <= 1.0:
+        raise InputError(f"layer_scales: decay must be in (0, 1]. Received: decay={decay}")
+    layers = list(_with_weights(encoder))
+    chain = any(isinstance(layer, TransformerBlock) for layer in layers)
+    ids = _block_ids(layers) if chain else _matrix_ids(layers)
+    last = sum(isinstance(layer, TransformerBlock) for layer in layers) if chain else ids[-1] if ids else 0
+    return {w.path: decay ** (last + 1 - i) for layer, i in zip(layers, ids, strict=True) for w in layer.weights}
+
+
+def _with_weights(network):
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from _with_weights(layer)
+        elif layer.weights:
+            yield layer
+
+
+def _block_ids(layers):
+    blocks = [i for i, layer in enumerate(layers) if isinstance(layer, TransformerBlock)]
+    ids = {place: i + 1 for i, place in enumerate(blocks)}
+    return [ids.get(place, 0 if place < blocks[-1] else len(blocks) + 1) for place in range(len(layers))]
+
+
+def _matrix_ids(layers):
+    ids, found = [], 0
+    for layer in layers:
+        found += any(len(w.shape) > 1 for w in layer.weights)
+        ids.append(found)
+    return ids
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW with a learning rate, and so a decay, for every weight; vectors are not decayed.
+
+        w ← w − η s λ w,   then Adam's step with the learning rate η s,
+
+    s the scale of w: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. Without scales it is
+    `keras.optimizers.AdamW` with biases and norms left out of the decay.
+
+    Args:
+        learning_rate: η, a number or a schedule.
+        weight_decay: λ.
+        scales: None, or a dict, path of a weight → s, as `layer_scales` gives it; s is 1 for others.
+        spare_tokens: whether class and mask tokens and positions are not decayed either; see `decayed`.
+        **kwargs: as for `keras.optimizers.AdamW`.
+
+    Raises:
+        InputError: when it is built, if two weights with different scales, one of them named in `scales`, share a path.
+
+    Example:
+        >>> LayerwiseAdamW(1e-3, weight_decay=0.05, scales=layer_scales(encoder, 0.75), spare_tokens=True)
+    """
+
+    def __init__(self, learning_rate=0.001, weight_decay=0.004, *, scales=None, spare_tokens=False, **kwargs):
+        super().__init__(learning_rate, weight_decay, **kwargs)
+        self.scales = {path: float(scale) for path, scale in (scales or {}).items()}
+        self.spare_tokens = bool(spare_tokens)
+
+    def build(self, variables):
+        if self.built:
+            return
+        self._check_paths(variables)
+        self._rates = [self.scales.get(v.path, 1.0) for v in variables]
+        self._decays = [
+            self.weight_decay * (decayed(v, self.spare_tokens) and self._use_weight_decay(v)) for v in variables
+        ]
+        super().build(variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
+        if self._decays[index]:
+            self.assign_sub(variable, variable * self._decays[index] * rate)
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self):
+        return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
+
+    def _is_decayed(self, variable):
+        return decayed(variable, self.spare_tokens) and self._use_weight_decay(variable)
+
+    def _apply_weight_decay(self, variables):
+        """Nothing: Keras's decay knows one learning rate only; `update_step` decays."""
+
+    def _check_paths(self, variables):
+        paths = [v.path for v in variables if self.scales.get(v.path, 1.0) != 1.0]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise InputError(
+                f"LayerwiseAdamW: scales must name each weight by a path of its own. Received: two weights {twice[0]!r}"
+                "; give the layers different names"
+            )
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class LARS(keras.optimizers.Optimizer):
+    """Momentum with a learning rate for every weight, in proportion to its norm: You et al., arXiv 1708.03888, alg. 1.
+
+        u = g + λ w,   q = trust ‖w‖ / ‖u‖,   m ← μ m + q u,   w ← w − η m.
+
+    Where a norm is zero, q = 1. Vectors (biases, norms) are neither decayed nor adapted: u = g, q = 1. As in the linear
+    probe of He et al., arXiv 2111.06377.
+
+    Args:
+        learning_rate: η, a number or a schedule.
+        momentum: μ in [0, 1).
+        trust: trust coefficient > 0.
+        weight_decay: λ ≥ 0.
+        **kwargs: as for `keras.optimizers.Optimizer`.
+
+    Raises:
+        InputError: if an argument is out of range.
+
+    Example:
+        >>> LARS(0.1 * batch / 256)
+    """
+
+    def __init__(self, learning_rate=0.1, momentum=0.9, trust=0.001, weight_decay=0.0, **kwargs):
+        for name, value, ok in (
+            ("momentum", momentum, 0.0 <= momentum < 1.0),
+            ("trust", trust, 0.0 < trust < math.inf),
+            ("weight_decay", weight_decay, 0.0 <= weight_decay < math.inf),
+        ):
+            if not ok:
+                raise InputError(f"LARS: {name} is out of range. Received: {name}={value}")
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
+        self.momentum, self.trust = float(momentum), float(trust)
+
+    def build(self, variables):
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient, variable, learning_rate):
+        update = ops.cast(gradient, variable.dtype)
+        if len(variable.shape) > 1:
+            update = update + self.weight_decay * variable
+            update = update * self._ratio(variable, update)
+        momentum = self._momentums[self._get_variable_index(variable)]
+        self.assign(momentum, self.momentum * momentum + update)
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * momentum)
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": self.momentum, "trust": self.trust}
+
+    def _ratio(self, variable, update):
+        w, u = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, update))
+        return ops.where((w > 0) & (u > 0), self.trust * w / ops.where(u > 0, u, 1.0), 1.0)
+
+    def _apply_weight_decay(self, variables):
+        """Nothing: the decay is part of the gradient here; `update_step` adds it."""

@@ -1,0 +1,256 @@
+"""Pretrain a vision transformer as a masked autoencoder, without labels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.ranges import within
+from pipelines.recipe import RunRecipe
+
+PER = 256  # examples of the batch that `base_rate` is the learning rate of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(RunRecipe):
+    """One masked autoencoder: He et al., arXiv 2111.06377."""
+
+    size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
+    """Size of the transformer: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
+    patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
+    """Side of a square patch, or height and width; it must divide the image."""
+    width: int | None = field(default=None, metadata=within("count"))
+    """Width of the encoder's tokens instead of the size's."""
+    depth: int | None = field(default=None, metadata=within("count"))
+    """Blocks of the encoder instead of the size's."""
+    heads: int | None = field(default=None, metadata=within("count"))
+    """Heads of the encoder's attention instead of the size's."""
+    decoder_width: int | None = field(default=None, metadata=within("count"))
+    """Width of the decoder's tokens instead of the size's."""
+    decoder_depth: int | None = field(default=None, metadata=within("count"))
+    """Blocks of the decoder instead of the size's."""
+    decoder_heads: int | None = field(default=None, metadata=within("count"))
+    """Heads of the decoder's attention instead of the size's."""
+    pooling: Literal["mean", "class"] = "mean"
+    """The code: the mean of the patches' tokens, or the class token."""
+    learned_positions: bool = False
+    """Learn the positions instead of using fixed sin-cos ones."""
+    mask_ratio: float = field(default=0.75, metadata=within("share"))
+    """Share of the patches hidden."""
+    normalize_targets: bool = True
+    """Predict patches normalised by their own mean and deviation, not their pixels."""
+    mean: tuple[float, ...] | None = None
+    """Mean of each channel in [0, 1]; measured on the training images when not given."""
+    std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
+    """Standard deviation of each channel; measured on the training images when not given."""
+    epochs: int = field(default=100, metadata=within("count"))
+    """Epochs of training."""
+    batch_size: int = field(default=256, metadata=within("count"))
+    """Images that pass through the network at once, over all devices."""
+    accumulate: int = field(default=1, metadata=within("count"))
+    """Batches whose gradients make one update; the effective batch is batch_size times this."""
+    base_rate: float = field(default=1.5e-4, metadata=within("positive"))
+    """Peak learning rate per 256 images of the effective batch."""
+    warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
+    """Epochs over which the learning rate rises, step by step; it then falls along a half-cosine to 0."""
+    weight_decay: float = field(default=0.05, metadata=within("amount"))
+    """Decoupled weight decay of AdamW; biases and normalisations are spared."""
+    crop: float = field(default=0.2, metadata=within("positive"))
+    """Least area of the random crop as a share of the image; 1 for no crop."""
+    flip: bool = True
+    """Mirror half of the images; wrong for digits and letters."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the products; weights, losses and the saved model are float32."""
+    jit: bool = False
+    """Compile the step with XLA."""
+    pictures_every: int = field(default=10, metadata=within("count_or_none"))
+    """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
+
+
+def mae_mnist() -> Recipe:
+    """Masked autoencoder on MNIST: 128×6, patches of 4×4, three quarters hidden, 60,000 images without labels."""
+    return Recipe(
+        data="tfds:mnist",
+        out="runs/mae-mnist",
+        width=128,
+        depth=6,
+        heads=4,
+        decoder_width=64,
+        decoder_depth=2,
+        decoder_heads=2,
+        epochs=30,
+        warmup_epochs=3,
+        batch_size=256,
+        base_rate=1e-3,
+        crop=0.6,
+        flip=False,
+        precision="bfloat16",
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"mae-mnist": mae_mnist}
+
+
+def run(recipe: Recipe):
+    """Build the transformer, train it on masked images, save it."""
+    import keras
+
+    from pipelines import run as runs
+
+    source = recipe.source()
+    check(recipe, source)
+    place = statistics(recipe, source)
+    keras.utils.set_random_seed(recipe.seed)
+    model = build(recipe, source.info, place, recipe.precision)
+    directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
+    print(summary(recipe, model, source.train))
+    progress = fit(directory, model, source, recipe)
+    result = build(recipe, source.info, place, "float32")
+    result.set_weights(model.get_weights())
+    directory.save_model(result)
+    return directory.finish(figures(progress, result, source))
+
+
+def check(recipe, source):
+    """Raise InputError, before anything is written, for settings that these images cannot be trained with."""
+    info, batch = source.info, recipe.batch_size * recipe.accumulate
+    if len(info.shape) != 3:
+        raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
+    if not 0 < recipe.crop <= 1:
+        raise InputError(f"crop: expected a share above 0 and up to 1. Received: {recipe.crop}")
+    if len(recipe.patch) > 2:
+        raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
+    if recipe.accumulate > 1 and batch > len(source.train):
+        raise InputError(f"accumulate: {batch} images make an update, but there are {len(source.train)}; lower it")
+    for name in ("mean", "std"):
+        given = getattr(recipe, name)
+        if given is not None and len(given) not in (1, info.shape[-1]):
+            raise InputError(f"{name}: expected 1 or {info.shape[-1]} values, one per channel. Received: {given}")
+
+
+def side(recipe):
+    """The patch as the library takes it: one number, or (height, width)."""
+    return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch
+
+
+def statistics(recipe, source):
+    """Mean and standard deviation that images are standardised by, as the networks take them."""
+    measured = kerasae.data.channel_statistics(source.train, source.info.max_value)
+    given = recipe.mean, recipe.std
+    return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
+
+
+def build(recipe, info, place, precision):
+    """The model that the recipe describes, computing in `precision`."""
+    import keras
+
+    names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
+    chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
+            info.shape,
+            side(recipe),
+            pooling=recipe.pooling,
+            learned_positions=recipe.learned_positions,
+            **place,
+            **chosen,
+        )
+        return kerasae.models.MaskedAutoencoder(
+            *networks, recipe.mask_ratio, recipe.normalize_targets, pixel_max=info.max_value
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def effective_batch(recipe, split):
+    """Images of one update."""
+    return min(recipe.batch_size * recipe.accumulate, len(split))
+
+
+def peak_rate(recipe, split):
+    """Peak learning rate of the effective batch."""
+    return recipe.base_rate * effective_batch(recipe, split) / PER
+
+
+def summary(recipe, model, split):
+    """What will be trained, in two lines."""
+    batch, patches = effective_batch(recipe, split), model.patches_shape[0]
+    encoder, whole = (network.count_params() / 1e6 for network in (model.encoder, model))
+    each, total = f"{batch // recipe.accumulate} × {recipe.accumulate}", f"{recipe.base_rate:g} × {batch} / {PER}"
+    return (
+        f"encoder {encoder:.2f} million weights, with decoder {whole:.2f}; "
+        f"{model.visible} of {patches} patches visible\n"
+        f"effective batch {batch} ({each}), effective learning rate {peak_rate(recipe, split):.3g} ({total})"
+    )
+
+
+def fit(directory, model, source, recipe):
+    """Train on random crops of the unlabelled images; returns the progress."""
+    from pipelines import optimisers
+    from pipelines import run as runs
+
+    settings = runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, source.train))
+    per_epoch = settings.steps_per_epoch(source.train)
+    optimizer = optimisers.build(
+        settings.steps(source.train),
+        peak_rate(recipe, source.train),
+        warmup_steps=min(recipe.warmup_epochs, recipe.epochs) * per_epoch,
+        weight_decay=recipe.weight_decay,
+        betas=(0.9, 0.95),
+    )
+    model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit)
+    return directory.fit(
+        "mae",
+        model,
+        source.train,
+        settings,
+        seed=recipe.seed,
+        augment=augmentation(recipe),
+        callbacks=[pictures(directory, model, source, recipe)] if recipe.pictures_every else [],
+    )
+
+
+def augmentation(recipe):
+    """Random crop and flip, or None."""
+    steps = [kerasae.data.RandomResizedCrop((recipe.crop, 1.0))] if recipe.crop < 1 else []
+    steps += [kerasae.data.RandomFlip()] if recipe.flip else []
+    if not steps:
+        return None
+
+    def augment(images, seeds):
+        for step in steps:
+            images = step(images, seeds)
+        return images
+
+    return augment
+
+
+def pictures(directory, model, source, recipe):
+    """A callback that draws masked and reconstructed images into the run each few epochs."""
+    import keras
+
+    from pipelines.pictures import Examples, masked_figure
+
+    examples = Examples.of(source, 10)
+    folder = directory.path / "pictures"
+
+    def draw(epoch, logs):
+        if (epoch + 1) % recipe.pictures_every == 0 or epoch + 1 == recipe.epochs:
+            folder.mkdir(exist_ok=True)
+            masked_figure(model, examples.images).savefig(folder / f"epoch-{epoch + 1:04d}.png", dpi=80)
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=draw)
+
+
+def figures(progress, model, source):
+    """Numbers of the run: epochs, seconds and the loss on images that were not trained on."""
+    numbers = {"epochs": progress.epoch, "training_seconds": progress.seconds}
+    if "test" in source.splits:
+        model.compile()
+        numbers["test_loss"] = model.evaluate(kerasae.data.in_order(source.test, PER), verbose=0, return_dict=True)[
+            "loss"
+        ]
+    return numbers

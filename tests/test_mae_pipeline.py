@@ -1,0 +1,130 @@
+"""The pipeline of masked autoencoders on a few real digits."""
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines import mae, probe, run
+
+EPOCHS, WARMUP = 5, 2
+RECIPE = mae.Recipe(
+    data="digits",
+    patch=(2,),
+    width=24,
+    depth=2,
+    heads=3,
+    decoder_width=16,
+    decoder_depth=1,
+    decoder_heads=2,
+    epochs=EPOCHS,
+    warmup_epochs=WARMUP,
+    batch_size=60,
+    accumulate=2,
+    base_rate=2e-3,
+    crop=0.5,
+    flip=False,
+    pictures_every=2,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return mae.run(replace(RECIPE, out=str(tmp_path_factory.mktemp("runs") / "mae"), precision="bfloat16"))
+
+
+def rows(directory):
+    with open(directory.path / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_run_holds_a_float32_model_that_learned(trained):
+    losses = [float(row["loss"]) for row in rows(trained)]
+    assert len(losses) == EPOCHS and losses[-1] < 0.95 * losses[0]
+    model = run.load_model(trained.path)
+    assert {layer.dtype_policy.name for layer in model.encoder.layers} == {"float32"}
+    test = kerasae.data.load("digits").test
+    codes = np.asarray(model.encode(test.arrays()[0]))
+    assert codes.shape == (len(test), 24) and codes.std(axis=0).min() > 0
+    figures = json.loads((trained.path / "summary.json").read_text())
+    scores = kerasae.evaluate.features(type("", (), {"encode": model.score})(), test)
+    assert figures["test_loss"] == pytest.approx(scores.mean(), rel=1e-4)
+
+
+def test_the_learning_rate_of_every_epoch_is_the_formulas(trained):
+    """The rate of the last step of each epoch: warm-up, then half a cosine, counted in updates of 2 × 60 images."""
+    steps = len(kerasae.data.load("digits").train) // 120
+    peak, warm, total = 2e-3 * 120 / 256, WARMUP * steps, EPOCHS * steps
+    for epoch, row in enumerate(rows(trained), 1):
+        t = epoch * steps
+        wanted = peak * t / warm if t < warm else peak * 0.5 * (1 + math.cos(math.pi * (t - warm) / (total - warm)))
+        assert int(row["step"]) == t and float(row["learning_rate"]) == pytest.approx(wanted, rel=1e-4, abs=1e-9)
+
+
+def test_what_will_be_trained_is_printed_first(tmp_path, capsys):
+    mae.run(replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, base_rate=2.56e-3, pictures_every=0))
+    text = capsys.readouterr().out
+    assert "4 of 16 patches visible" in text
+    assert "effective batch 120 (60 × 2), effective learning rate 0.0012 (0.00256 × 120 / 256)" in text
+    assert not (tmp_path / "a" / "pictures").exists()
+
+
+def test_pictures_are_drawn_on_the_way_and_at_the_end(trained):
+    names = sorted(path.name for path in (trained.path / "pictures").iterdir())
+    assert names == ["epoch-0002.png", "epoch-0004.png", "epoch-0005.png"]
+    assert np.asarray(Image.open(trained.path / "pictures" / names[-1])).std() > 10
+
+
+def test_images_are_standardised_by_their_own_statistics(trained):
+    pixels = kerasae.data.load("digits").train.arrays()[0] / 16.0
+    patches = run.load_model(trained.path).encoder.layers[1]
+    assert patches.mean == pytest.approx((pixels.mean(),), rel=1e-6)
+    assert patches.std == pytest.approx((pixels.std(),), rel=1e-6)
+
+
+def test_its_run_can_be_probed(trained):
+    figures = probe.run(probe.Recipe(run=str(trained.path), labels=200)).figures
+    assert figures["probe_accuracy"] > 0.5
+
+
+def test_sizes_and_given_statistics_reach_the_networks():
+    info = kerasae.data.load("digits").info
+    place = {"mean": (0.1,), "std": (0.5,)}
+    model = mae.build(
+        replace(RECIPE, width=None, heads=None, depth=1, pooling="class", patch=(4, 2)), info, place, "float32"
+    )
+    assert model.code_shape == (192,) and model.patches_shape == (8, 8)
+    assert model.encoder.layers[1].mean == (0.1,) and model.encoder.layers[-1].kind == "class"
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"patch": (3,)}, "8×8 is not divisible by the patch 3×3; the nearest sizes that are: 6×6 and 9×9"),
+        ({"patch": (2, 2, 2)}, "patch: expected one number"),
+        ({"mask_ratio": 0.99}, "leaves no visible patch of 16"),
+        ({"mask_ratio": 0.0}, "mask_ratio must lie between 0 and 1"),
+        ({"crop": 1.5}, "crop: expected a share"),
+        ({"mean": (0.1, 0.2)}, "mean: expected 1 or 1 values"),
+        ({"accumulate": 100}, "accumulate: 6000 images make an update"),
+        ({"heads": 5}, "heads=5 must divide the width"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_written(changes, words, tmp_path):
+    with pytest.raises(InputError, match=words):
+        mae.run(replace(RECIPE, out=str(tmp_path / "a"), **changes))
+    assert not (tmp_path / "a").exists()
+
+
+def test_vectors_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", x_train=np.random.default_rng(0).random((20, 5), "float32"))
+    with pytest.raises(InputError, match="needs images, not examples"):
+        mae.run(replace(RECIPE, data=f"npz:{tmp_path / 'x.npz'}", out=str(tmp_path / "a")))
