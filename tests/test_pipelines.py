@@ -168,7 +168,7 @@ def test_attentive_probe_needs_tokens(vae_run, tmp_path):
 
 def test_protocols_that_differ_in_a_word_are_one_line():
     lines = ["C=1 chosen of 6, 40 labels", "C=0.1 chosen of 6, 40 labels", "C=1 chosen of 6, 40 labels"]
-    assert probe.common(lines) == "C=1/0.1 chosen of 6, 40 labels"
+    assert probe.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
     assert probe.common(["a b", "c"]) == "a b; or c" and probe.common(["a b"]) == "a b"
 
 
