@@ -23,7 +23,13 @@ BOOKKEEPING = ("stage", "epoch", "step", "seconds", "data_wait", "learning_rate"
 KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
 """Kinds of stages that are drawn on the same axes."""
 
-METHODS = {**KINDS, "probe": "linear probe", "knn": "nearest neighbours"}
+METHODS = {
+    **KINDS,
+    "probe": "linear probe",
+    "sgd_probe": "linear probe by SGD",
+    "attentive": "attentive probe",
+    "knn": "nearest neighbours",
+}
 """Figure NAME_accuracy → what was done with the encoder."""
 
 

@@ -33,6 +33,11 @@ MODELLESS = ("quickstart", "probe", "evaluate", "export")
 MEANINGS = {
     r"(.*_)?finetune_accuracy": ("%", "test accuracy after fine-tuning the pretrained encoder"),
     r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and budget"),
+    r"(.*_)?sgd_probe_accuracy": (
+        "%",
+        "test accuracy of batch norm and a linear layer on the frozen code, trained by SGD",
+    ),
+    r"(.*_)?attentive_accuracy": ("%", "test accuracy of a learned query over all frozen tokens"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
@@ -118,6 +123,7 @@ class Section:
     facts: dict[str, str] = field(default_factory=dict)
     pictures: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    protocols: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def about(self) -> str:
@@ -232,6 +238,7 @@ def illustrate(section: Section, sources: Sources) -> None:
     from pipelines import pictures
 
     section.summary = section.attempt("figures", read_summary, section.path) or {}
+    section.protocols = section.attempt("protocols", read_protocols, section.path) or []
     section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [])
     section.draw([pictures.confusion_file], section.path / "confusion.json")
     if section.command == "export" and section.recipe.get("dest"):
@@ -272,6 +279,16 @@ def read_summary(path: Path) -> dict:
     if not content:
         raise InputError("there is no summary.json yet: the run is not finished, repeat its command to resume it")
     return {name: value for name, value in content.items() if isinstance(value, int | float | str)}
+
+
+def read_protocols(path: Path) -> list[tuple[str, str]]:
+    """Probe and protocol of each row of `probes.csv`; none if there is no such file."""
+    from pipelines import run as runs
+
+    try:
+        return [(row["probe"], row["protocol"]) for row in runs.read_rows(path / "probes.csv")]
+    except (ValueError, KeyError):
+        raise InputError("probes.csv is damaged") from None
 
 
 def read_metrics(section: Section) -> list[dict]:

@@ -453,6 +453,12 @@ LAYERS = [
         ready=built_for_queries,
     ),
     Case(
+        layers.AttentionPooling,
+        lambda: {"heads": 2, "seed": 5, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
         layers.TransformerBlock,
         lambda: {"heads": 2, "mlp_ratio": 1.5, "drop_path": 0.3, "layer_scale": 0.5, "name": "row"},
         TOKENS,

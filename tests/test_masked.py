@@ -92,6 +92,19 @@ def test_pooled_codes_are_pooled_tokens(kind):
     np.testing.assert_allclose(model.encode(x), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "class", None])
+def test_tokens_are_all_tokens_and_hold_the_code(pooling):
+    model, every = build(pooling=pooling), build(pooling=None)
+    for a, b in zip(every.weights, model.weights, strict=True):
+        a.assign(b)
+    x = images(*model.example_shape)
+    tokens = model.tokens(x)
+    np.testing.assert_allclose(tokens, every.encode(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.pool(tokens), model.encode(x), rtol=1e-5, atol=1e-6)
+    stored = (255 * x).astype("uint8")
+    np.testing.assert_allclose(model.tokens(stored), model.tokens(stored / np.float32(255)), rtol=1e-5, atol=1e-6)
+
+
 def test_decode_of_all_tokens_is_the_decoder_without_mask_tokens():
     model = build(pooling=None, normalize=False)
     z = RNG.normal(size=(2, *model.code_shape)).astype("float32")

@@ -128,6 +128,50 @@ def test_train_probe_and_evaluate_a_vae(vae_run):
     assert figures["cross_entropy_bound_standard_error"] > 0
 
 
+@pytest.fixture
+def masked_run(small_digits, tmp_path):
+    """The run of an untrained masked autoencoder."""
+    pair = kerasae.networks.vit((8, 8, 1), 2, width=8, depth=1, heads=2, decoder_width=4, decoder_heads=1)
+    kerasae.models.MaskedAutoencoder(*pair, pixel_max=255.0).save(tmp_path / "model.keras")
+    (tmp_path / "recipe.json").write_text(json.dumps({"command": "mae", "recipe": {"data": small_digits}}))
+    return tmp_path
+
+
+def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
+    recipe = probe.Recipe(
+        run=str(masked_run), probes=("attentive", "knn", "linear", "sgd"), labels=40, repeats=2, sgd_batch=16
+    )
+    probed = probe.run(recipe)
+    assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
+    rows = run.read_rows(probed.path / "probes.csv")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split("  ")[0] == "probe" and len({line.index("test acc") for line in printed[:1]}) == 1
+    summary = json.loads((probed.path / "summary.json").read_text())
+    names = {"attentive": "attentive", "knn": "knn", "linear": "probe", "sgd": "sgd_probe"}
+    assert set(summary) == {f"{name}_accuracy{end}" for name in names.values() for end in ("", "_std")}
+    for line, found, name in zip(printed[1:], rows, names, strict=False):
+        assert found["probe"] == name == line.split()[0] and found["labels"] == "40" and found["repeats"] == "2"
+        accuracy, spread = (summary[f"{names[name]}_accuracy{end}"] for end in ("", "_std"))
+        assert float(found["accuracy"]) == accuracy and float(found["accuracy_std"]) == spread
+        assert f"{100 * accuracy:.2f} ± {100 * spread:.2f} %" in line and line.endswith(found["protocol"])
+        assert "40 labels" in found["protocol"]
+    assert rows[0]["features"] == "17 × 8" and {row["features"] for row in rows[1:]} == {"8"}
+    assert "in 500 steps of 40" in rows[0]["protocol"] and "in 1000 steps of 16" in rows[3]["protocol"]
+
+
+def test_attentive_probe_needs_tokens(vae_run, tmp_path):
+    out = tmp_path / "probe"
+    with pytest.raises(InputError, match="tokens of a vision transformer.*VariationalAutoencoder"):
+        probe.run(probe.Recipe(run=str(vae_run.path), probes=("linear", "attentive"), out=str(out)))
+    assert not out.exists()
+
+
+def test_protocols_that_differ_in_a_word_are_one_line():
+    lines = ["C=1 chosen of 6, 40 labels", "C=0.1 chosen of 6, 40 labels", "C=1 chosen of 6, 40 labels"]
+    assert probe.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
+    assert probe.common(["a b", "c"]) == "a b; or c" and probe.common(["a b"]) == "a b"
+
+
 def test_evaluate_prints_the_confusion_matrix(stacked_run, capsys):
     figures = evaluate.run(evaluate.Recipe(run=str(stacked_run.path / "finetune-40"))).figures
     assert figures["accuracy"] == pytest.approx(1 - figures["error"])

@@ -172,6 +172,19 @@ def test_run_prints_where_the_page_is(tmp_path, capsys):
     assert recipe["widths"] == "5 4"
 
 
+def test_a_figure_of_a_probe_stands_with_its_protocol(tmp_path):
+    figures = {"sgd_probe_accuracy": 0.5, "attentive_accuracy": 0.75}
+    make_run(tmp_path, "probe", {"labels": None}, figures)
+    lines = ["probe,accuracy,protocol", "sgd,0.5,SGD on <b>192</b> features", 'attentive,0.75,"a query, 10 epochs"']
+    (tmp_path / "probes.csv").write_text("\n".join(lines))
+    text = report.write(tmp_path).read_text()
+    assert "<dt>sgd</dt><dd>SGD on &lt;b&gt;192&lt;/b&gt; features</dd>" in text
+    assert "<dt>attentive</dt><dd>a query, 10 epochs</dd>" in text and 'class="notes"' not in text
+    assert "a linear layer on the frozen code" in text and "a learned query over all frozen tokens" in text
+    (tmp_path / "probes.csv").write_text("nothing\nof the kind\n")
+    assert "probes.csv is damaged" in notes(tmp_path)
+
+
 def test_text_from_outside_is_escaped(tmp_path):
     for name in (HOSTILE, "b"):
         (tmp_path / "data" / name).mkdir(parents=True)

@@ -1,15 +1,22 @@
 """Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
+from kerasae.evaluate.attentive_probe import attentive_probe
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
+from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.reconstruction import reconstruction_error
+from kerasae.evaluate.sgd_probe import sgd_probe
+from kerasae.evaluate.tokens import Tokens, tokens_and_features
 
 __all__ = [
     "Classification",
+    "HeadResult",
     "KnnResult",
     "ProbeResult",
+    "Tokens",
+    "attentive_probe",
     "classify",
     "evidence_lower_bound",
     "features",
@@ -19,4 +26,6 @@ __all__ = [
     "measure_classification",
     "nll_summary",
     "reconstruction_error",
+    "sgd_probe",
+    "tokens_and_features",
 ]

@@ -89,11 +89,7 @@ def linear_probe(
     train_x, train_y = check_features("train", train_x, train_y)
     test_x, test_y = check_features("test", test_x, test_y)
     check_widths(train_x, test_x)
-    if len(np.unique(train_y)) < 2:
-        raise InputError(
-            f"train_y: expected at least two classes, received only class {train_y[0]}; "
-            "add labelled examples of another class."
-        )
+    check_classes(train_y)
     strength, how = _choose_strength(train_x, train_y, sorted(strengths), folds, choose_on, max_iter, seed)
     scaler, classifier = StandardScaler(), LogisticRegression(C=strength, max_iter=max_iter)
     scaled = scaler.fit_transform(train_x)
@@ -135,14 +131,24 @@ def features(model, data, batch_size: int = 256) -> np.ndarray:
 def outputs(function: Callable, data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:
     """Run `function` over `data` in batches: yield (x as stored, labels or None, output as float32).
 
-    The function is traced once, with the batch axis open, so that a smaller last batch costs no new trace.
+    Several outputs come as a tuple. The function is traced once, with the batch axis open, so that a smaller last
+    batch costs no new trace.
     """
     step = None
     for x, y in example_batches(data, batch_size):
         if step is None:
-            signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
-            step = tf.function(lambda batch: tf.cast(function(batch), tf.float32), input_signature=signature)
-        yield x, y, step(x).numpy()
+            step = traced(function, x)
+        yield x, y, tf.nest.map_structure(lambda output: output.numpy(), step(x))
+
+
+def traced(function: Callable, x: np.ndarray) -> Callable:
+    """`function` for batches like `x` of any length, as a graph with float32 outputs."""
+    signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
+
+    def call(batch):
+        return tf.nest.map_structure(lambda output: tf.cast(output, tf.float32), function(batch))
+
+    return tf.function(call, input_signature=signature)
 
 
 def example_batches(data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -173,19 +179,8 @@ def public_method(model, name: str) -> Callable:
 
 def check_features(part: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Flatten features to [N, F] float32 and labels to [N] int64, or say what is wrong with them."""
-    if y is None:
-        raise InputError(f"{part}_y: expected integer labels, received None; a probe needs labelled data.")
-    x, y = np.asarray(x), np.asarray(y)
-    if x.ndim < 2 or y.ndim != 1 or len(x) == 0 or len(x) != len(y):
-        raise InputError(
-            f"{part}_x, {part}_y: expected features [N, ...] and labels [N] of one length N > 0, "
-            f"received {x.shape} and {y.shape}; pass one label per example."
-        )
-    if y.dtype.kind not in "iu" or y.min() < 0:
-        raise InputError(
-            f"{part}_y: expected integers of at least 0, received {y.dtype} from {y.min()}; "
-            "number the classes from 0 and leave out examples without a label."
-        )
+    x = np.asarray(x)
+    y = check_labels(part, x.shape, y)
     x = x.reshape(len(x), -1).astype(np.float32, copy=False)
     broken = np.flatnonzero(~np.isfinite(x.sum(axis=1, dtype=np.float64)))
     if len(broken):
@@ -193,7 +188,34 @@ def check_features(part: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
             f"{part}_x: expected finite features, received NaN or infinity in {len(broken)} of {len(x)} "
             f"examples (first: {broken[0]}); check the training of the encoder."
         )
-    return x, y.astype(np.int64)
+    return x, y
+
+
+def check_labels(part: str, shape: tuple[int, ...], y: np.ndarray) -> np.ndarray:
+    """Labels [N] int64 of features of this shape, or say what is wrong with them."""
+    if y is None:
+        raise InputError(f"{part}_y: expected integer labels, received None; a probe needs labelled data.")
+    y = np.asarray(y)
+    if len(shape) < 2 or y.ndim != 1 or shape[0] == 0 or shape[0] != len(y):
+        raise InputError(
+            f"{part}_x, {part}_y: expected features [N, ...] and labels [N] of one length N > 0, "
+            f"received {shape} and {y.shape}; pass one label per example."
+        )
+    if y.dtype.kind not in "iu" or y.min() < 0:
+        raise InputError(
+            f"{part}_y: expected integers of at least 0, received {y.dtype} from {y.min()}; "
+            "number the classes from 0 and leave out examples without a label."
+        )
+    return y.astype(np.int64)
+
+
+def check_classes(train_y: np.ndarray) -> None:
+    """Say so if there is only one class to learn from."""
+    if len(np.unique(train_y)) < 2:
+        raise InputError(
+            f"train_y: expected at least two classes, received only class {train_y[0]}; "
+            "add labelled examples of another class."
+        )
 
 
 def check_widths(train_x: np.ndarray, test_x: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from kerasae.layers.low_variance import LowVariance
+from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
@@ -18,6 +19,7 @@ from kerasae.layers.tokens import (
 from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention, TransformerBlock
 
 __all__ = [
+    "AttentionPooling",
     "Corruption",
     "CrossAttention",
     "CrossBlock",

@@ -120,6 +120,23 @@ class MaskedAutoencoder(Autoencoder):
         hidden = images(hidden * ops.ones_like(prediction))
         return ops.where(hidden > 0, ops.clip(self._first.undo(images(prediction)), 0.0, 1.0), x)
 
+    def tokens(self, x):
+        """All tokens of the encoder after its last normalisation: [B, H, W, C] → [B, (1 +) N, D].
+
+        Never masked, and not pooled: what an attentive probe looks at. A class token, if there is one, comes first.
+        """
+        tokens = self.prepare(x)
+        for layer in without(TokenPooling, self.encoder.layers[1:]):
+            tokens = layer(tokens, training=False)
+        return tokens
+
+    def pool(self, tokens):
+        """The code within all tokens: encode(x) is pool(tokens(x)). [B, (1 +) N, D] → [B, *code_shape]."""
+        for layer in self.encoder.layers:
+            if isinstance(layer, TokenPooling):
+                tokens = layer(tokens)
+        return tokens
+
     def hide(self, x, noise):
         """The images as the encoder gets them, hidden patches shown grey (0.5): float32 [B, H, W, C].
 
