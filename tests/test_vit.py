@@ -131,6 +131,36 @@ def test_drop_path_rises_linearly_over_the_encoder_only():
     assert rates[0] == pytest.approx([0, 0.1, 0.2, 0.3]) and rates[1] == [0, 0]
 
 
+# ---- decoders
+
+
+@pytest.mark.parametrize("pooling", [None, "mean"])
+def test_a_shallow_decoder_is_a_deep_one_of_one_block(pooling):
+    changes = {**SMALL, "decoder_depth": 3, "pooling": pooling}
+    _, shallow = vit((4, 6, 1), 2, **changes, decoder="shallow")
+    _, deep = vit((4, 6, 1), 2, **{**changes, "decoder_depth": 1})
+    assert [w.path for w in shallow.weights] == [w.path for w in deep.weights]
+    deep.set_weights(shallow.get_weights())
+    z = RNG.normal(size=(2, *deep.input_shape[1:])).astype("float32")
+    np.testing.assert_allclose(shallow(z), deep(z), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_cross_and_linear_decoders_are_those_of_numpy(class_token):
+    z = RNG.normal(size=(2, 6 + class_token, 16)).astype("float32")
+    for kind in ("cross", "linear"):
+        _, decoder = vit(
+            (4, 6, 1), 2, **{**SMALL, "decoder_depth": 2}, decoder=kind, pooling=None, class_token=class_token
+        )
+        weights = mae_reference.Weights(decoder)
+        for tokens, image in zip(z.astype("float64"), np.asarray(decoder(z)), strict=True):
+            if kind == "cross":
+                wanted = mae_reference.read_out(tokens, np.arange(6), weights, 2, 3)
+            else:
+                wanted = mae_reference.linear(tokens, weights, "row_decoder_pred")[-6:]
+            np.testing.assert_allclose(mae_reference.patches_of(image, 2, 2), wanted, rtol=1e-4, atol=1e-4)
+
+
 # ---- layers
 
 
@@ -197,10 +227,12 @@ def test_patches_are_standardised_and_back():
 # ---- another image size
 
 
+@pytest.mark.parametrize("decoder", ["deep", "cross", "linear"])
 @pytest.mark.parametrize("pooling", [None, "mean"])
 @pytest.mark.parametrize("class_token", [True, False])
-def test_resizing_interpolates_positions_and_copies_the_rest(pooling, class_token):
-    pair = vit((4, 9, 2), (2, 3), **SMALL, pooling=pooling, class_token=class_token, learned_positions=True)
+def test_resizing_interpolates_positions_and_copies_the_rest(pooling, class_token, decoder):
+    options = {**SMALL, "pooling": pooling, "class_token": class_token, "decoder": decoder}
+    pair = vit((4, 9, 2), (2, 3), **options, learned_positions=True)
     encoder, decoder = (resize_vit(part, (8, 6, 2)) for part in pair)
     x = RNG.uniform(size=(2, 8, 6, 2)).astype("float32")
     assert decoder(encoder(x)).shape == x.shape and decoder.input_shape == encoder.output_shape
@@ -209,7 +241,8 @@ def test_resizing_interpolates_positions_and_copies_the_rest(pooling, class_toke
             if not a.path.endswith("positions"):
                 np.testing.assert_array_equal(a, b, err_msg=a.path)
                 continue
-            a, b, first = np.asarray(a)[0], np.asarray(b)[0], int(class_token)
+            a, b = np.asarray(a)[0], np.asarray(b)[0]
+            first = len(a) - 6  # the class token's, which queries do without
             np.testing.assert_array_equal(a[:first], b[:first])
             np.testing.assert_allclose(b[first:], ops.resize_positions(a[first:], (2, 3), (4, 2)), atol=1e-6)
 
@@ -246,6 +279,8 @@ def test_resizing_mistakes():
         ({"pooling": "max"}, "'mean'"),
         ({"drop_path": 1.0}, "drop_path"),
         ({"depth": 0}, "depth=0"),
+        ({"decoder": "cross", "decoder_heads": 5}, "heads=5.*12"),
+        ({"decoder": "wide"}, "deep, shallow, cross, linear.*'wide'"),
         ({"shape": (8, 12)}, "H, W, C"),
     ],
 )
