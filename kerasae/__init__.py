@@ -17,6 +17,7 @@ __all__ = [
     "networks",
     "ops",
     "plots",
+    "weights",
 ]
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",
     "export": "pipelines.export",
+    "weights": "pipelines.weights",
     "report": "pipelines.report",
 }
 
