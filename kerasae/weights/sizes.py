@@ -129,7 +129,7 @@ class Ruler:
         if (stated := self.config.get("image_size")) is not None:
             sides = self.sides(stated)
             if sides[0] // patch[0] * (sides[1] // patch[1]) != places:
-                raise InputError(f"{self.file} has {places} positions, but its configuration says image_size {stated}")
+                raise InputError(f"{self.file} has {places} places, but its configuration says image_size {stated}")
             return (sides[0] // patch[0], sides[1] // patch[1])
         if image_size is not None:
             rows, columns = (n // p for n, p in zip(image_size, patch, strict=True))
@@ -137,7 +137,8 @@ class Ruler:
                 return (rows, columns)
         side = isqrt(max(places, 0))
         if side < 1 or side * side != places:
-            known = f"{places} positions, which make no square of patches {patch[0]}×{patch[1]}"
+            name, sides = self.layout.names("pos_embed")[0], f"{patch[0]}×{patch[1]}"
+            known = f"{name} for {places} places, which make no square of patches {sides}"
             raise InputError(f"{self.file} has {known}; give image_size, height and width")
         return (side, side)
 

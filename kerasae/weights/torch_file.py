@@ -8,7 +8,6 @@ import mmap
 import pickle
 import struct
 import zipfile
-from collections import OrderedDict
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
@@ -49,6 +48,9 @@ BYSTANDERS = {
 LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 """What torch.save wrote first before version 1.6, behind a few bytes of pickle."""
 
+SETS = (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET)
+"""Words of a pickle that weights do not need."""
+
 MISHAPS = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(struct.error, OverflowError, MemoryError, RecursionError),
@@ -87,6 +89,21 @@ class Tensor(NamedTuple):
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False)
 
 
+def mapping(items=()):
+    """What takes the place of an OrderedDict."""
+    return put({}, [part for item in items for part in item])
+
+
+def put(content, items):
+    """A dictionary with the items key, value, key, value, … put in; the keys are names and numbers."""
+    for key, value in zip(items[::2], items[1::2], strict=True):
+        # Nested tuples, whose hash can take years, are no names.
+        if not isinstance(key, str | bytes | int | float | None):
+            raise Refused("holds a dictionary whose keys are no names")
+        content[key] = value
+    return content
+
+
 def rebuild_tensor(storage, offset, shape, stride, *_):
     """What `torch._utils._rebuild_tensor_v2` is called with; its gradient and hooks are left out."""
     whole = [offset, *shape, *stride]
@@ -103,7 +120,7 @@ def rebuild_parameter(data, *_):
 
 
 KNOWN = {
-    "collections.OrderedDict": OrderedDict,
+    "collections.OrderedDict": mapping,
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": rebuild_parameter,
     **dict.fromkeys(BYSTANDERS, Bystander),
@@ -123,12 +140,22 @@ class WeightUnpickler(pickle._Unpickler):
         storage: function (key, type, count) → array of the numbers that the pickle refers to.
     """
 
+    dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) not in SETS}
     # State for objects that are made already: attributes, which weights do not need.
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: lambda self: self.stack.pop()}
+    dispatch[pickle.BUILD[0]] = lambda self: self.stack.pop()
+    dispatch[pickle.DICT[0]] = lambda self: self.append(put({}, self.pop_mark()))
+    dispatch[pickle.SETITEM[0]] = lambda self: self.fill([self.stack.pop() for _ in range(2)][::-1])
+    dispatch[pickle.SETITEMS[0]] = lambda self: self.fill(self.pop_mark())
 
     def __init__(self, stream, storage=None):
         super().__init__(stream, encoding="utf-8")
         self.storage, self.types = storage, {}
+
+    def fill(self, items):
+        """Put items into the dictionary on top of the stack."""
+        if type(self.stack[-1]) is not dict:
+            raise Refused("puts items into something that is no dictionary")
+        put(self.stack[-1], items)
 
     def find_class(self, module, name):
         if f"{module}.{name}" not in KNOWN:
@@ -137,10 +164,11 @@ class WeightUnpickler(pickle._Unpickler):
 
     def persistent_load(self, pid):
         kind, storage, key, _, count, *view = pid
-        if kind != "storage" or storage not in STORAGES or type(count) is not int or any(view):
-            raise Refused(f"refers to numbers in a way that is not known: {pid}"[:200])
-        self.types[str(key)] = np.dtype(STORAGES[storage])
-        return partial(self.storage, str(key), self.types[str(key)], count)
+        texts = [isinstance(value, str) for value in (kind, storage, key)]
+        if not all(texts) or storage not in STORAGES or type(count) is not int or any(v is not None for v in view):
+            raise Refused("refers to its numbers in a way that torch.save does not")
+        self.types[key] = np.dtype(STORAGES[storage])
+        return partial(self.storage, key, self.types[key], count)
 
 
 @contextmanager
@@ -201,6 +229,8 @@ def read_legacy(file):
     unpickler = WeightUnpickler(file, storage)
     content = unpickler.load()
     for key in WeightUnpickler(file).load():
+        if not isinstance(key, str):
+            raise Refused("names its storages in a way that torch.save does not")
         (held,) = struct.unpack("<q", file.read(8))
         places[key] = file.tell(), max(held, 0)
         file.seek(max(held, 0) * unpickler.types[key].itemsize, 1)
