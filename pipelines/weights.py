@@ -69,8 +69,8 @@ def bring_in(recipe):
     directory = runs.Run(recipe.dest or f"runs/{name_of(recipe.source)}", "weights", recipe, origin=model)
     directory.save_model(model)
     shape, kind = "×".join(map(str, model.example_shape)), type(model).__name__
-    print(f"{kind} of images {shape}, stored values up to {model.pixel_max:g}; say which with --data:")
     verb = "evaluate" if kind == "Classifier" else "finetune"
+    print(f"{kind} of images {shape}, stored values 0 to {model.pixel_max:g}; go on with data of yours:")
     print(f"  kerasae {verb} {directory.path} --data SPEC")
     return directory.finish(figures(model))
 
