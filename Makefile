@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format
+.PHONY: demo test parity lint format
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -12,6 +12,9 @@ demo: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest
+
+parity: $(VENV)/installed-parity
+	$(BIN)/python -m pytest tests/parity
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -35,3 +38,8 @@ $(VENV)/installed-test: pyproject.toml | $(BIN)/pip
 	@echo "Installing kerasae, TensorFlow and the test tools into $(VENV); this takes a minute or two."
 	@$(PIP) install --editable ".[test]"
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-parity: pyproject.toml | $(BIN)/pip
+	@echo "Installing PyTorch and transformers beside kerasae into $(VENV); this takes some minutes."
+	@$(PIP) install --editable ".[test,parity]"
+	@touch $@ $(VENV)/installed $(VENV)/installed-test

@@ -38,6 +38,7 @@ COMMANDS = {
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",
     "export": "pipelines.export",
+    "weights": "pipelines.weights",
     "report": "pipelines.report",
 }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 import kerasae
+from kerasae.errors import InputError
 from pipelines.ranges import check, within
 
 
@@ -60,6 +61,8 @@ class DerivedRecipe(DataRecipe):
         if self.data is not None:
             return placed  # how the run read its own data says nothing about others
         origin = read_recipe(self.run)["recipe"]
+        if origin.get("data") is None:
+            raise InputError(f"{self.run} was not trained here and has no data of its own; give some with --data")
         size = self.image_size or origin.get("image_size")
         return replace(
             placed,

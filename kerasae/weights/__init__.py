@@ -1,0 +1,7 @@
+"""Level 4: weights of other projects, read and written without PyTorch."""
+
+from kerasae.weights.exporting import export_weights
+from kerasae.weights.importing import import_weights
+from kerasae.weights.reading import read_weights
+
+__all__ = ["export_weights", "import_weights", "read_weights"]

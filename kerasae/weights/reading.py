@@ -1,0 +1,140 @@
+"""Files of weights as arrays by name: PyTorch's and safetensors."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import ml_dtypes  # noqa: F401 (teaches NumPy the bfloat16 that safetensors asks it for)
+import numpy as np
+import safetensors
+
+from kerasae.errors import InputError
+from kerasae.weights.torch_file import LEGACY_MAGIC, Refused, Tensor, open_torch
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+"""What the file of weights is called in a folder of transformers."""
+
+ENVELOPES = ("model", "state_dict", "model_state_dict", "module")
+"""The names under which training checkpoints hold the weights of the model."""
+
+WRAPPERS = ("module.", "_orig_mod.")
+"""What PyTorch puts in front of every name when it trains in parallel or compiled."""
+
+
+class Checkpoint(NamedTuple):
+    """Weights by name, and what lies beside them about the network and its images."""
+
+    file: Path
+    tensors: dict[str, np.ndarray]
+    config: dict
+    images: dict
+
+
+def read_weights(file) -> dict[str, np.ndarray]:
+    """The arrays of a file of weights by name, of the types and in the layout in which they are stored.
+
+    Nothing in the file is executed, and PyTorch is not needed. A dictionary that holds the weights under "model" or
+    "state_dict", beside an optimiser for instance, is opened; "module." in front of every name is left out.
+
+    Args:
+        file: a file of `torch.save` (.pth, .pt, .bin) or of safetensors, told apart by what they hold; or a folder
+            with `model.safetensors` or `pytorch_model.bin` in it.
+
+    Returns:
+        Name → array; bfloat16 is NumPy's type of that name from `ml_dtypes`.
+
+    Raises:
+        InputError: if the file is damaged, cut short, or something else, or holds objects that are no weights.
+
+    Example:
+        >>> read_weights("mae_pretrain_vit_base.pth")["cls_token"].shape
+        (1, 1, 768)
+    """
+    return read_checkpoint(file).tensors
+
+
+def read_checkpoint(file):
+    """`read_weights`, with what the folder or the file itself says about the network."""
+    file = find(Path(file))
+    try:
+        tensors, notes = read_safetensors(file) if kind(file) == "safetensors" else (read_torch_tensors(file), {})
+        config = read_json(file.with_name("config.json")) or decode(notes.get("config"))
+        images = read_json(file.with_name("preprocessor_config.json")) or decode(notes.get("images"))
+    except Refused as error:
+        raise InputError(f"{file} {error}") from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
+    return Checkpoint(file, unwrapped(tensors), config, images)
+
+
+def find(path):
+    """The file itself, or the file of weights in a folder."""
+    if not path.is_dir():
+        return path
+    for name in FILES:
+        if (path / name).is_file():
+            return path / name
+    raise InputError(f"{path} is a folder without {' or '.join(FILES)}; name the file of weights")
+
+
+def kind(file):
+    """ "torch" or "safetensors", by the first bytes."""
+    with open(file, "rb") as stream:
+        head = stream.read(32)
+    if head.startswith(b"PK") or LEGACY_MAGIC in head:
+        return "torch"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head.startswith(b"\x80"):
+        raise Refused("is a pickle that torch.save did not write; it was not opened")
+    raise Refused("holds no weights: expected a file of torch.save (.pth, .pt, .bin) or of safetensors")
+
+
+def read_safetensors(file):
+    """The tensors, and the notes in the file's header."""
+    try:
+        with safetensors.safe_open(file, framework="np") as content:
+            return {name: content.get_tensor(name) for name in content.keys()}, content.metadata() or {}  # noqa: SIM118
+    except (safetensors.SafetensorError, TypeError, ValueError) as error:
+        raise Refused(f"is damaged or cut short: {error}") from None
+
+
+def read_torch_tensors(file):
+    """The tensors of a file of torch.save; what else a training checkpoint holds is left where it is."""
+    with open(file, "rb") as stream, open_torch(stream) as content:
+        named = state_dict(content)
+        return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, Tensor)}
+
+
+def state_dict(content):
+    """The innermost dictionary of tensors by name."""
+    for _ in ENVELOPES:
+        if isinstance(content, dict):
+            if any(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()):
+                return {name: value for name, value in content.items() if isinstance(name, str)}
+            content = next((content[name] for name in ENVELOPES if name in content), None)
+    raise Refused(f"holds no tensors by name, neither at the top nor under {', '.join(map(repr, ENVELOPES))}")
+
+
+def unwrapped(tensors):
+    """The tensors without what PyTorch's wrappers put in front of every name."""
+    for wrapper in (*WRAPPERS, *WRAPPERS):
+        if tensors and all(name.startswith(wrapper) for name in tensors):
+            tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
+    return tensors
+
+
+def read_json(file):
+    """The dictionary in a JSON file; empty if there is no file."""
+    return decode(file.read_bytes(), file.name) if file.is_file() else {}
+
+
+def decode(text, source="its header"):
+    """A dictionary from JSON; empty for None."""
+    try:
+        content = json.loads(text or "{}")
+    except ValueError as error:
+        raise Refused(f"cannot be understood: {source} is no JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise Refused(f"cannot be understood: {source} holds no dictionary")
+    return content
