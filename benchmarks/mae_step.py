@@ -1,87 +1,168 @@
-"""Training step of a masked autoencoder: ViT-T 192×12 h3, patch 4 at 32×32, decoder 192×4 h3, three quarters hidden.
+"""Training step of a masked autoencoder, side by side with transformers' ViTMAE in PyTorch.
 
-    python benchmarks/mae_step.py [--batch 128] [--steps 3] [--rounds 5] [--only bf16]
+    python benchmarks/mae_step.py [--size tiny|base] [--batch N] [--steps 2] [--rounds 7] [--peer-python PYTHON]
 
-Runs whole training steps in fp32 and mixed_bfloat16, with XLA and without, taking turns, and prints images per second
-(median of the rounds, and the fastest) and which share of the machine's rate of matrix products of that type,
-measured in the same rounds, the step's matrix products reach.
+Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
+512×8; three quarters of the patches are hidden, targets normalised, AdamW. Every variant, ours in fp32 and bf16 with
+XLA and without, and the peer's in fp32 and bf16, is a process of its own; they take turns, a few steps each round, so
+that whatever else the machine does falls on all of them. Printed are the medians of images per second, the share that
+our matrix products reach of the machine's rate for them (measured in the same rounds), and the peak memory.
+
+The peer needs torch and transformers, in this environment or in that of --peer-python; without them, ours run alone.
 """
 
 import argparse
+import resource
 import statistics
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-import keras
-import numpy as np
-import tensorflow as tf
-from matrix_rate import matrix_rate
-
-import kerasae
-
-SIDE, PATCH, WIDTH, DEPTH, DECODER_DEPTH, HIDDEN = 32, 4, 192, 12, 4, 0.75
-POLICIES = {"fp32": "float32", "bf16": "mixed_bfloat16"}
+SIZES = {"tiny": (32, 4, 192, 12, 192, 4, 128), "base": (224, 16, 768, 12, 512, 8, 16)}
+"""Side, patch, width and depth of the encoder, width and depth of the decoder, images of a batch."""
+OURS = ("fp32", "fp32 XLA", "bf16", "bf16 XLA")
+PEERS = ("fp32", "bf16")
+HIDDEN = 0.75
 
 
 def main():
     arguments = parse()
-    images = np.random.default_rng(0).integers(0, 256, (arguments.batch, SIDE, SIDE, 3)).astype("uint8")
-    variants = [f"{kind}{xla}" for kind in POLICIES for xla in ("", " XLA")]
-    steps = {name: step_of(name, images) for name in variants if name.startswith(arguments.only)}
-    rates, speeds = {kind: [] for kind in POLICIES}, {name: [] for name in steps}
-    for _ in range(arguments.rounds):
-        for kind in rates:
-            rates[kind].append(matrix_rate("float32" if kind == "fp32" else "bfloat16", repeats=3))
-        for name, step in steps.items():
-            speeds[name].append(arguments.batch / seconds(step, arguments.steps))
-    for name, values in speeds.items():
-        rate = statistics.median(rates[name.split()[0]])
-        middle = statistics.median(values)
-        print(
-            f"{name:<9} {middle:6.1f} images/s (median of {len(values)}, fastest {max(values):.1f}): "
-            f"{middle * flops() / rate:.0%} of the measured matrix-product rate, {rate / 1e9:.0f} GFLOP/s"
-        )
+    if arguments.worker:
+        return work(arguments.worker, arguments.size, arguments.batch)
+    batch = arguments.batch or SIZES[arguments.size][-1]
+    workers = {f"ours {name}": ours(name, arguments.size, batch) for name in OURS if name.startswith(arguments.only)}
+    workers |= {f"peer {name}": peer(arguments, name, batch) for name in PEERS if name.startswith(arguments.only)}
+    workers = {name: worker for name, worker in workers.items() if started(name, worker)}
+    speeds, rates = take_turns(workers, arguments, batch)
+    for name, worker in workers.items():
+        print(line(name, speeds[name], rates, arguments.size, float(ask(worker, "peak"))))
+    print(verdict(speeds))
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="variants whose name starts with this")
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--batch", type=int, help="images of a step; 128, and 16 for base, when not given")
+    parser.add_argument("--steps", type=int, default=2, help="steps of a variant in a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", default="", help="variants whose name starts with this: fp32 or bf16")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has torch and transformers")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def step_of(name, images):
-    """A function that trains one step and waits for its end; compiled and warm."""
-    kind, *xla = name.split()
-    keras.config.set_dtype_policy(POLICIES[kind])
-    keras.utils.set_random_seed(0)
-    model = kerasae.models.MaskedAutoencoder(*kerasae.networks.vit_tiny((SIDE, SIDE, 3), PATCH), HIDDEN)
-    model.compile(keras.optimizers.AdamW(1e-4, weight_decay=0.05, beta_2=0.95), jit_compile=bool(xla))
-    batch = tf.constant(images)
-    for _ in range(2):
-        model.train_on_batch(batch)
-    return lambda: model.train_on_batch(batch)
+# ---- the processes
 
 
-def seconds(step, count):
-    """Seconds of one of `count` steps."""
-    began = time.perf_counter()
-    for _ in range(count):
-        step()
-    return (time.perf_counter() - began) / count
+def ours(name, size, batch):
+    return start([sys.executable, __file__, "--worker", name, "--size", size, "--batch", str(batch)])
 
 
-def flops():
-    """Matrix products of one image's forward and backward pass; a backward pass has two for each of the forward's."""
-    patches, values = (SIDE // PATCH) ** 2, PATCH * PATCH * 3
-    visible = int(patches * (1 - HIDDEN))
-    encoder, decoder = (
-        depth * (12 * tokens * WIDTH**2 + 2 * tokens**2 * WIDTH)
-        for depth, tokens in ((DEPTH, visible + 1), (DECODER_DEPTH, patches + 1))
+def peer(arguments, name, batch):
+    script = str(Path(__file__).with_name("mae_peer.py"))
+    return start([arguments.peer_python, script, arguments.size, name, "eager", str(batch)])
+
+
+def start(command):
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    ends = (visible + patches + 1) * values * WIDTH + (visible + 1) * WIDTH**2
-    return 6 * (encoder + decoder + ends)
+
+
+def started(name, worker):
+    """Wait until a process has made its first steps; say so if it cannot."""
+    if worker.stdout.readline().strip() == "ready":
+        return True
+    print(f"{name}: could not be started", file=sys.stderr)
+    return False
+
+
+def ask(worker, question):
+    worker.stdin.write(f"{question}\n")
+    worker.stdin.flush()
+    return worker.stdout.readline()
+
+
+def take_turns(workers, arguments, batch):
+    """Images per second of every worker and round, and the rates of matrix products in FLOP/s by number format."""
+    from matrix_rate import matrix_rate
+
+    speeds, rates = {name: [] for name in workers}, {kind: [] for kind in PEERS}
+    for _ in range(arguments.rounds):
+        for kind in rates:
+            rates[kind].append(matrix_rate("float32" if kind == "fp32" else "bfloat16", repeats=3))
+        for name, worker in workers.items():
+            speeds[name].append(batch * arguments.steps / float(ask(worker, arguments.steps)))
+    return speeds, {kind: statistics.median(values) for kind, values in rates.items()}
+
+
+def work(name, size, batch):
+    """What a process of ours does: see `mae_peer.py` for the protocol."""
+    step = step_of(name, size, batch)
+    print("ready", flush=True)
+    for request in sys.stdin:
+        if request.strip() == "peak":
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            continue
+        began = time.perf_counter()
+        for _ in range(int(request)):
+            step()
+        print(time.perf_counter() - began, flush=True)
+
+
+def step_of(name, size, batch):
+    """A function that trains one step and waits for its end; compiled and warm."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import kerasae
+
+    kind, *xla = name.split()
+    side, patch = SIZES[size][:2]
+    keras.config.set_dtype_policy("float32" if kind == "fp32" else "mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    networks = getattr(kerasae.networks, f"vit_{size}")((side, side, 3), patch)
+    model = kerasae.models.MaskedAutoencoder(*networks, HIDDEN)
+    model.compile(keras.optimizers.AdamW(1e-4, weight_decay=0.05, beta_2=0.95), jit_compile=bool(xla))
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype("uint8"))
+    for _ in range(2):
+        model.train_on_batch(images)
+    return lambda: model.train_on_batch(images)
+
+
+# ---- the figures
+
+
+def line(name, speeds, rates, size, peak):
+    who, kind, *_ = name.split()
+    middle = statistics.median(speeds)
+    share = middle * flops(size) / rates[kind]
+    text = f"{name:<14} {middle:7.1f} img/s (fastest {max(speeds):.1f}), peak {peak:.0f} MiB"
+    return f"{text}, {share:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
+
+
+def verdict(speeds):
+    """Our best median over the peer's best median."""
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    best = {who: max((v for n, v in medians.items() if n.startswith(who)), default=0.0) for who in ("ours", "peer")}
+    if not best["peer"]:
+        return f"ours {best['ours']:.1f} img/s; the peer was not measured: it needs torch and transformers"
+    return f"ours {best['ours']:.1f} img/s, peer {best['peer']:.1f} img/s, ratio {best['ours'] / best['peer']:.2f}"
+
+
+def flops(size):
+    """Matrix products of one image's forward and backward pass; a backward pass has two for each of the forward's."""
+    side, patch, width, depth, narrow, shallow, _ = SIZES[size]
+    patches, values = (side // patch) ** 2, patch * patch * 3
+    visible = int(patches * (1 - HIDDEN))
+    blocks = sum(
+        deep * (12 * tokens * wide**2 + 2 * tokens**2 * wide)
+        for wide, deep, tokens in ((width, depth, visible + 1), (narrow, shallow, patches + 1))
+    )
+    ends = visible * values * width + (patches + 1) * values * narrow + (visible + 1) * width * narrow
+    return 6 * (blocks + ends)
 
 
 if __name__ == "__main__":

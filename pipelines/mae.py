@@ -36,10 +36,20 @@ class Recipe(RunRecipe):
     """The code: the mean of the patches' tokens, or the class token."""
     learned_positions: bool = False
     """Learn the positions instead of using fixed sin-cos ones."""
-    mask_ratio: float = field(default=0.75, metadata=within("share"))
-    """Share of the patches hidden."""
-    normalize_targets: bool = True
-    """Predict patches normalised by their own mean and deviation, not their pixels."""
+    decoder: Literal["deep", "shallow", "cross", "linear"] = "deep"
+    """What predicts hidden patches: several blocks; one block; cross-attention (CrossMAE); or a linear layer behind an
+    encoder that gets mask tokens (SimMIM)."""
+    mask_ratio: float | None = field(default=None, metadata=within("share"))
+    """Share of the patches hidden; 0.75, and 0.6 for SimMIM, when not given."""
+    mask_group: int = field(default=1, metadata=within("count"))
+    """Side of the squares of patches that are hidden together."""
+    prediction_ratio: float | None = field(default=None, metadata=within("share"))
+    """Share of all patches that CrossMAE predicts in a step; a quarter when not given."""
+    normalize_targets: bool | None = None
+    """Predict patches normalised by their own mean and deviation, not their pixels; SimMIM predicts pixels when not
+    given, the others do not."""
+    low_variance: float = field(default=0.0, metadata=within("share"))
+    """Share of the patches' variance, in leading principal components, that is left out of the target; 0 for none."""
     mean: tuple[float, ...] | None = None
     """Mean of each channel in [0, 1]; measured on the training images when not given."""
     std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
@@ -119,6 +129,8 @@ def run(recipe: Recipe):
     place = statistics(recipe, source)
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe, source.info, place, recipe.precision)
+    if recipe.low_variance:
+        model.adapt_target(sample(source.train))
     directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
     print(summary(recipe, model, source.train))
     progress = fit(directory, model, source, recipe)
@@ -137,6 +149,8 @@ def check(recipe, source):
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
     if recipe.accumulate > 1 and batch > len(source.train):
         raise InputError(f"accumulate: {batch} images make an update, but there are {len(source.train)}; lower it")
+    if recipe.prediction_ratio is not None and recipe.decoder != "cross":
+        raise InputError(f"prediction_ratio: only for decoder cross, not {recipe.decoder}; leave it out")
     for name in ("mean", "std"):
         given = getattr(recipe, name)
         if given is not None and len(given) not in (1, info.shape[-1]):
@@ -155,6 +169,14 @@ def statistics(recipe, source):
     return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
 
 
+def sample(split, count=10000):
+    """Images evenly spread over a split, as stored."""
+    import numpy as np
+
+    rows = np.unique(np.linspace(0, len(split) - 1, count).astype(int))
+    return split.gather(rows)[0].numpy()
+
+
 def build(recipe, info, place, precision):
     """The model that the recipe describes, computing in `precision`."""
     import keras
@@ -167,16 +189,30 @@ def build(recipe, info, place, precision):
         networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
             info.shape,
             side(recipe),
+            decoder=recipe.decoder,
             pooling=recipe.pooling,
             learned_positions=recipe.learned_positions,
             **place,
             **chosen,
         )
-        return kerasae.models.MaskedAutoencoder(
-            *networks, recipe.mask_ratio, recipe.normalize_targets, pixel_max=info.max_value
-        )
+        return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def variant(recipe):
+    """The class of the model, which goes with the decoder."""
+    own = {"cross": "CrossMaskedAutoencoder", "linear": "SimMIM"}
+    return getattr(kerasae.models, own.get(recipe.decoder, "MaskedAutoencoder"))
+
+
+def options(recipe):
+    """What the recipe says about masks and targets, as arguments of the model; what it leaves open is left out."""
+    names = ("mask_ratio", "mask_group", "prediction_ratio", "normalize_targets")
+    given = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    if recipe.low_variance:
+        given["target"] = kerasae.layers.LowVariance(recipe.low_variance)
+    return given
 
 
 def effective_batch(recipe, split):

@@ -106,11 +106,32 @@ def test_sizes_and_given_statistics_reach_the_networks():
 
 
 @pytest.mark.parametrize(
+    "changes, kind, hidden",
+    [
+        ({"decoder": "shallow"}, "MaskedAutoencoder", 12),
+        ({"decoder": "cross", "prediction_ratio": 0.5, "mask_group": 2}, "CrossMaskedAutoencoder", 12),
+        ({"decoder": "linear", "low_variance": 0.5}, "SimMIM", 10),
+    ],
+)
+def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
+    recipe = replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, accumulate=1, pictures_every=0)
+    directory = mae.run(replace(recipe, **changes))
+    model = run.load_model(directory.path)
+    assert type(model).__name__ == kind and 16 - model.visible == hidden
+    assert getattr(model, "predicted", 8) == 8
+    if "low_variance" in changes:
+        projection = np.asarray(model.target.projection)
+        assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone
+
+
+@pytest.mark.parametrize(
     "changes, words",
     [
         ({"patch": (3,)}, "8×8 is not divisible by the patch 3×3; the nearest sizes that are: 6×6 and 9×9"),
         ({"patch": (2, 2, 2)}, "patch: expected one number"),
         ({"mask_ratio": 0.99}, "leaves no visible patch of 16"),
+        ({"prediction_ratio": 0.5}, "prediction_ratio: only for decoder cross"),
+        ({"mask_group": 3}, "mask_group must be a whole number that divides the grid of 4×4"),
         ({"mask_ratio": 0.0}, "mask_ratio must lie between 0 and 1"),
         ({"crop": 1.5}, "crop: expected a number above 0, up to 1"),
         ({"mean": (0.1, 0.2)}, "mean: expected 1 or 1 values"),

@@ -144,7 +144,7 @@ class MaskedAutoencoder(Autoencoder):
             x, noise: as for `reconstruct`.
         """
         x = self.prepare(x)
-        mask = random_masking(ops.convert_to_tensor(noise, "float32"), self.mask_ratio)[2]
+        mask = self._masks(ops.convert_to_tensor(noise, "float32"))[2]
         hidden = ops.expand_dims(mask, -1) * ops.ones((self.patches_shape[1],), mask.dtype)
         return ops.where(self.decoder.layers[-1](hidden) > 0, 0.5, x)
 

@@ -1,0 +1,60 @@
+"""One training step of transformers' ViTMAEForPreTraining: the peer of `mae_step.py`, in a process of its own.
+
+    python benchmarks/mae_peer.py tiny|base fp32|bf16 eager|compile BATCH
+
+Needs torch and transformers, and nothing of ours. Speaks the protocol of `mae_step.py`: says `ready`, then answers
+each number of steps with their seconds, and `peak` with the peak memory in MiB.
+"""
+
+import resource
+import sys
+import time
+
+import torch
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+TINY = {
+    "image_size": 32,
+    "patch_size": 4,
+    "hidden_size": 192,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 3,
+    "intermediate_size": 768,
+    "decoder_hidden_size": 192,
+    "decoder_num_hidden_layers": 4,
+    "decoder_num_attention_heads": 3,
+    "decoder_intermediate_size": 768,
+}
+
+
+def main(size, kind, mode, batch):
+    shared = {"norm_pix_loss": True, "layer_norm_eps": 1e-6, "mask_ratio": 0.75}
+    config = ViTMAEConfig(**(TINY if size == "tiny" else {}), **shared)
+    model = ViTMAEForPreTraining(config).train()
+    forward = torch.compile(model) if mode == "compile" else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
+    images = torch.randn(int(batch), 3, config.image_size, config.image_size)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bf16"):
+            loss = forward(images).loss
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for _ in range(2):
+        step()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        if line.strip() == "peak":
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            continue
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(time.perf_counter() - began, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
