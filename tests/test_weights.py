@@ -67,7 +67,7 @@ def test_the_layouts_of_transformers(kind, tmp_path):
 
 
 def test_rectangles_other_channels_and_odd_widths(tmp_path):
-    weights = random_weights(grid=(2, 4), patch=(3, 2), channels=2, hidden=44)
+    weights = random_weights(grid=(2, 4), patch=(3, 2), channels=2, width=28, hidden=61)  # int(61 / 28 * 28) is 60
     file = save(tmp_path, weights)
     given = {"mean": (0.4, 0.6), "std": (0.2, 0.3)}
     model = import_weights(file, image_size=(6, 8), normalize_targets=False, **HEADS, **given)

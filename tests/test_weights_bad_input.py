@@ -120,14 +120,24 @@ CLAIMS = {
 }
 
 
+def claiming(folder, claim, stored):
+    """A file with one tensor of twelve numbers and so many stored bytes."""
+    tensor = torch_files.Raw(torch_files.Pickle().tensor(np.zeros((3, 4), "float32"), **claim))
+    with zipfile.ZipFile(folder / "x.pth", "w") as archive:
+        archive.writestr("x/data.pkl", torch_files.Pickle().dump({"a": tensor}))
+        archive.writestr("x/data/0", bytes(stored))
+    return folder / "x.pth"
+
+
 @pytest.mark.parametrize("claim", CLAIMS.values(), ids=CLAIMS.keys())
 def test_a_tensor_that_claims_what_is_not_stored(claim, tmp_path):
-    tensor = torch_files.Raw(torch_files.Pickle().tensor(np.zeros((3, 4), "float32"), **claim))
-    data = torch_files.Pickle().dump({"a": tensor})
-    with zipfile.ZipFile(tmp_path / "x.pth", "w") as archive:
-        archive.writestr("x/data.pkl", data)
-        archive.writestr("x/data/0", bytes(48))
-    refused(tmp_path / "x.pth")
+    refused(claiming(tmp_path, claim, 48), "tensor")
+
+
+@pytest.mark.parametrize("stored", [0, 44, 47, 52, 4800])
+def test_a_storage_of_another_length_than_is_said(stored, tmp_path):
+    assert read_weights(claiming(tmp_path, {}, 48))["a"].shape == (3, 4)
+    refused(claiming(tmp_path, {}, stored), f"12 numbers of type float32 where {stored} bytes are stored")
 
 
 def test_pickles_that_claim_memory(tmp_path):
