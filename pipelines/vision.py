@@ -35,6 +35,8 @@ class VisionFields:
     """α of CutMix, which pastes a rectangle of one image into another; 0 for none."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Type of the encoder's computations; weights and the loss stay float32."""
+    jit: bool = False
+    """Compile the step with XLA; it takes a while at the start, and is faster then for transformers in float32."""
 
 
 def check(recipe, info, encoder):
