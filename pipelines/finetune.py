@@ -173,7 +173,7 @@ def compile_classifier(classifier, recipe, steps, layer_decay):
         ema=recipe.ema,
     )
     loss = kerasae.models.SmoothedCrossentropy(recipe.label_smoothing)
-    classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit, metrics=[kerasae.models.ClassAccuracy()])
+    classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=[kerasae.models.ClassAccuracy()])
 
 
 def augmentation(recipe, info):

@@ -73,7 +73,7 @@ class Recipe(RunRecipe):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Number format of the products; weights, losses and the saved model are float32."""
     jit: bool = False
-    """Compile the step with XLA."""
+    """Compile the step with XLA also where Keras would not, which is on CPUs and several GPUs."""
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
     """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
 
@@ -251,7 +251,7 @@ def fit(directory, model, source, recipe):
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.95),
     )
-    model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit)
+    model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit or "auto")
     return directory.fit(
         "mae",
         model,
