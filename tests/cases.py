@@ -417,6 +417,12 @@ LAYERS = [
         ready=adapted,
     ),
     Case(
+        layers.TokenNorm,
+        lambda: {"epsilon": 0.3, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
         layers.TokenPooling,
         lambda: {"kind": "class", "name": "row"},
         TOKENS,

@@ -109,7 +109,8 @@ def test_layerwise_adamw_equals_its_formula(spare_tokens, jit):
             np.testing.assert_allclose(variable.numpy(), w, rtol=2e-4, atol=2e-6)
 
 
-def test_without_scales_it_is_keras_adamw_to_the_bit():
+def test_without_scales_it_is_keras_adamw():
+    """To rounding: the whole step is one kernel here, several in Keras."""
     ours, theirs = weights(), weights()
     for a, b in zip(ours, theirs, strict=True):
         b.assign(a)
@@ -120,7 +121,7 @@ def test_without_scales_it_is_keras_adamw_to_the_bit():
         mine.apply([keras.ops.convert_to_tensor(g) for g in grads], ours)
         keras_own.apply([keras.ops.convert_to_tensor(g) for g in grads], theirs)
     for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-6, atol=1e-6)
 
 
 def test_what_a_user_excludes_is_not_decayed_either():

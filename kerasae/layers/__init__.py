@@ -2,6 +2,7 @@
 
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from kerasae.layers.low_variance import LowVariance
+from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
@@ -38,6 +39,7 @@ __all__ = [
     "SelfAttention",
     "TiedDense",
     "TokenDense",
+    "TokenNorm",
     "TokenPooling",
     "TransformerBlock",
     "tie_all",

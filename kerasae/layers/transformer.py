@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
+from kerasae.layers.normalization import TokenNorm
 from kerasae.ops import exact_gelu
 
 
@@ -115,9 +116,9 @@ class TransformerBlock(layers.Layer):
         self.heads, self.mlp_ratio = int(heads), float(mlp_ratio)
         self.drop_path, self.layer_scale = float(drop_path), layer_scale
         options = {"dtype": self.dtype_policy}
-        self.norm1 = layers.LayerNormalization(epsilon=1e-6, name="norm1", **options)
+        self.norm1 = TokenNorm(name="norm1", **options)
         self.attention = self.attention_type(self.heads, name="attention", **options)
-        self.norm2 = layers.LayerNormalization(epsilon=1e-6, name="norm2", **options)
+        self.norm2 = TokenNorm(name="norm2", **options)
         self.drop1, self.drop2 = (
             layers.Dropout(drop_path, noise_shape=(None, 1, 1), name=f"drop_path{i}", **options) for i in (1, 2)
         )

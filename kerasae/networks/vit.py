@@ -16,6 +16,7 @@ from kerasae.layers import (
     Positioned,
     RestoredTokens,
     TokenDense,
+    TokenNorm,
     TokenPooling,
     TransformerBlock,
 )
@@ -96,7 +97,7 @@ def vit(
     for i in range(depth):
         rate = drop_path * i / max(1, depth - 1)
         x = TransformerBlock(heads, mlp_ratio, rate, layer_scale, name=f"{name}_block_{i}")(x)
-    x = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
+    x = TokenNorm(name=f"{name}_norm")(x)
     count = x.shape[1]
     if pooling is not None:
         x = TokenPooling(pooling, class_token, name=f"{name}_pool")(x)
@@ -118,7 +119,7 @@ def deep_decoder(x, place, width, depth, heads, mlp_ratio, name):
     x = RestoredTokens(**place, name=f"{name}_tokens")(x)
     for i in range(depth):
         x = TransformerBlock(heads, mlp_ratio, name=f"{name}_block_{i}")(x)
-    return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(x)
+    return TokenNorm(name=f"{name}_norm")(x)
 
 
 def shallow_decoder(x, place, width, depth, heads, mlp_ratio, name):
@@ -131,7 +132,7 @@ def cross_decoder(x, place, width, depth, heads, mlp_ratio, name):
     queries = MaskQueries(width, place["grid"], place["learned"], name=f"{name}_queries")(x)
     for i in range(depth):
         queries = CrossBlock(heads, mlp_ratio, name=f"{name}_block_{i}")((queries, x))
-    return layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm")(queries)
+    return TokenNorm(name=f"{name}_norm")(queries)
 
 
 def linear_decoder(x, place, width, depth, heads, mlp_ratio, name):

@@ -3,6 +3,7 @@
 from kerasae.ops.activations import exact_gelu
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.pixels import sum_per_example, to_unit
 from kerasae.ops.positions import resize_positions, sincos_positions
@@ -18,6 +19,7 @@ __all__ = [
     "gaussian_kl",
     "gaussian_log_density",
     "group_masking",
+    "layer_norm",
     "normalize_patches",
     "patchify",
     "random_masking",
