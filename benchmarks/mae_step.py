@@ -125,7 +125,7 @@ def step_of(name, size, batch):
     keras.utils.set_random_seed(0)
     networks = getattr(kerasae.networks, f"vit_{size}")((side, side, 3), patch)
     model = kerasae.models.MaskedAutoencoder(*networks, HIDDEN)
-    model.compile(keras.optimizers.AdamW(1e-4, weight_decay=0.05, beta_2=0.95), jit_compile=bool(xla))
+    model.compile(kerasae.optimizers.LayerwiseAdamW(1e-4, 0.05, beta_2=0.95), jit_compile=bool(xla))
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype("uint8"))
     for _ in range(2):
         model.train_on_batch(images)

@@ -55,7 +55,45 @@ class Recipe(FinetuneFields, vision.VisionFields, DerivedRecipe):
     """Fine-tune the encoder of a run."""
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {}
+def mae_mnist(labels=None, **changes) -> Recipe:
+    """The settings that the recipes of masked autoencoders on MNIST share."""
+    settings = {
+        "run": "runs/mae-mnist",
+        "labels": labels,
+        "repeats": 5,
+        "finetune_rate": 1e-3,
+        "warmup": 0.1,
+        "weight_decay": 0.05,
+        "layer_decay": 0.75,
+        "drop_path": 0.1,
+        "label_smoothing": 0.1,
+        "augment": "affine",
+        "holdout": 0.0,
+        "jit": True,
+    }
+    return Recipe(**{**settings, **changes})
+
+
+def mae_mnist_100() -> Recipe:
+    """The masked autoencoder of mae-mnist and 100 labels, mean of 5 choices of labels."""
+    return mae_mnist(100, finetune_epochs=40)
+
+
+def mae_mnist_1000() -> Recipe:
+    """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels."""
+    return mae_mnist(1000, finetune_epochs=60)
+
+
+def mae_mnist_all() -> Recipe:
+    """The masked autoencoder of mae-mnist and all 60,000 labels, mean of 5 seeds."""
+    return mae_mnist(finetune_epochs=6, finetune_batch=250)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "mae-mnist-100": mae_mnist_100,
+    "mae-mnist-1000": mae_mnist_1000,
+    "mae-mnist-all": mae_mnist_all,
+}
 
 
 def run(recipe: Recipe):

@@ -80,6 +80,7 @@ class Run:
         """
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
+        check_replicas(images)
         with _Display(stage, plan, images) as bar, self._events(stage) as events:
             return train(
                 model,
@@ -159,6 +160,13 @@ class Stage:
         """The stage as the training loop takes it; without validation there is nothing to monitor."""
         watch = (self.monitor, self.mode, self.patience) if validated else ()
         return Plan(self.epochs, self.steps_per_epoch(split), *watch)
+
+
+def check_replicas(images):
+    """Raise InputError for a batch that leaves one of the devices without an image."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if images < replicas:
+        raise InputError(f"batch_size: {images} cannot be shared by {replicas} devices; give at least {replicas}")
 
 
 class _Display:
