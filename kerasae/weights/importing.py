@@ -7,7 +7,7 @@ import numpy as np
 
 from kerasae import models, networks, ops
 from kerasae.errors import InputError
-from kerasae.layers import TokenPooling
+from kerasae.layers import TokenNorm, TokenPooling
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
 from kerasae.weights.reading import read_checkpoint
 from kerasae.weights.sizes import Ruler
@@ -197,7 +197,7 @@ def pooled_first(encoder):
     """The encoder whose last normalisation stands behind the mean over the patches' tokens."""
     *_, block, norm, _ = encoder.layers
     x = TokenPooling("mean", name=f"{encoder.name}_mean")(block.output)
-    x = keras.layers.LayerNormalization(epsilon=norm.epsilon, name=f"{encoder.name}_fc_norm")(x)
+    x = TokenNorm(epsilon=norm.epsilon, name=f"{encoder.name}_fc_norm")(x)
     return keras.Model(encoder.inputs[0], x, name=encoder.name)
 
 

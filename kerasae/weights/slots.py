@@ -6,9 +6,18 @@ import keras
 import numpy as np
 
 from kerasae.errors import InputError
-from kerasae.layers import Images, Patches, PatchTokens, RestoredTokens, TokenDense, TokenPooling, TransformerBlock
+from kerasae.layers import (
+    Images,
+    Patches,
+    PatchTokens,
+    RestoredTokens,
+    TokenDense,
+    TokenNorm,
+    TokenPooling,
+    TransformerBlock,
+)
 
-INPUT, NORM = keras.layers.InputLayer, keras.layers.LayerNormalization
+INPUT, NORM = keras.layers.InputLayer, TokenNorm
 ENCODERS = {
     "norm": (
         (INPUT, Patches, TokenDense, PatchTokens, TransformerBlock, NORM),
