@@ -196,7 +196,8 @@ def attribute_docstrings(recipe: type) -> dict[str, str]:
     found = {}
     for owner in reversed(recipe.__mro__):
         if is_dataclass(owner):
-            found |= {p.arg_name: p.description for p in docstring_parser.parse_from_object(owner).params}
+            params = docstring_parser.parse_from_object(owner).params
+            found |= {p.arg_name: p.description and " ".join(p.description.split()) for p in params}
     return found
 
 

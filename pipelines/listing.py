@@ -52,11 +52,11 @@ def variants() -> dict[str, str]:
 def command_names() -> dict[str, str]:
     """Name in `kerasae train NAME` → class: "denoising" → "DenoisingAutoencoder"; "plain" for the parent.
 
-    A stack is not among them: it is made of autoencoders, and `kerasae stacked` trains it. Nor is a masked autoencoder,
-    which takes networks of its own.
+    A stack is not among them: it is made of autoencoders, and `kerasae stacked` trains it. Nor are masked autoencoders,
+    which take networks of their own: `kerasae mae` trains them.
     """
     stem = {name: name.removesuffix("Autoencoder").lower() or "plain" for name in variants()}
-    return {short: name for name, short in stem.items() if short not in ("stacked", "masked")}
+    return {short: name for name, short in stem.items() if short not in ("stacked", "masked", "crossmasked", "simmim")}
 
 
 def public_names() -> list[str]:

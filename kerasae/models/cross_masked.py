@@ -11,10 +11,9 @@ from kerasae.ops import gather_tokens
 
 @keras.saving.register_keras_serializable("kerasae")
 class CrossMaskedAutoencoder(MaskedAutoencoder):
-    """Predict a random part of the hidden patches, each by itself, from the visible ones: Fu et al., CrossMAE, arXiv
-    2401.14391, section 3.
+    """Predict a random part of the hidden patches, each by itself, from the visible ones.
 
-    The decoder's queries are mask tokens at the places of the patches to predict. In every block they look at the
+    CrossMAE: Fu et al., arXiv 2401.14391, section 3. The decoder's queries are mask tokens at the places of the patches to predict. In every block they look at the
     encoder's tokens, and never at each other. So a step may predict a few of the hidden patches only, S, and pays for
     no more; the loss of an example is
 

@@ -9,10 +9,9 @@ from kerasae.models.masked import MaskedAutoencoder, run
 
 @keras.saving.register_keras_serializable("kerasae")
 class SimMIM(MaskedAutoencoder):
-    """Show the encoder a mask token in every hidden place, and predict pixels by a linear layer: Xie et al., arXiv
-    2111.09886, section 3.
+    """Show the encoder mask tokens in hidden places, and predict pixels by a linear layer.
 
-    The loss of an example is the mean absolute error of its hidden pixels,
+    Xie et al., arXiv 2111.09886, section 3. The loss of an example is the mean absolute error of its hidden pixels,
 
         1 / |hidden| Σ_{i hidden} 1 / P Σ_j |prediction_ij − target_ij|,
 
