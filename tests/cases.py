@@ -544,6 +544,7 @@ ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 
 FUNCTIONS = {
     "exact_gelu": "test_activations.py",
+    "layer_norm": "test_normalization.py",
     "free_bits": "test_divergences.py",
     "gather_tokens": "test_patches.py",
     "group_masking": "test_patches.py",
