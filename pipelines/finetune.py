@@ -75,17 +75,31 @@ def mae_mnist(labels=None, **changes) -> Recipe:
 
 
 def mae_mnist_100() -> Recipe:
-    """The masked autoencoder of mae-mnist and 100 labels, mean of 5 choices of labels."""
+    """The masked autoencoder of mae-mnist and 100 labels, mean of 5 choices of labels.
+
+    Reproduces: the protocol of stacked --recipe sdae-mnist-100 (90.83 %), with a masked autoencoder.
+    Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-100
+    Measured on two CPU cores that other work shared: accuracy 96.29 % (standard deviation 0.15 over the 5); from
+    scratch, with the same labels, distortions and budget, 90.59 % (1.38).
+    """
     return mae_mnist(100, finetune_epochs=40)
 
 
 def mae_mnist_1000() -> Recipe:
-    """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels."""
+    """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels.
+
+    Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-1000
+    Not measured to its end yet.
+    """
     return mae_mnist(1000, finetune_epochs=60)
 
 
 def mae_mnist_all() -> Recipe:
-    """The masked autoencoder of mae-mnist and all 60,000 labels, mean of 5 seeds."""
+    """The masked autoencoder of mae-mnist and all 60,000 labels, mean of 5 seeds.
+
+    Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-all
+    Not measured to its end yet.
+    """
     return mae_mnist(finetune_epochs=6, finetune_batch=250)
 
 

@@ -79,7 +79,13 @@ class Recipe(RunRecipe):
 
 
 def mae_mnist() -> Recipe:
-    """Masked autoencoder on MNIST: 128×6, patches of 4×4, three quarters hidden, 60,000 images without labels."""
+    """Masked autoencoder on MNIST: 128×6, patches of 4×4, three quarters hidden, 60,000 images without labels.
+
+    Reproduces: nothing; no probe table of a masked autoencoder on MNIST is published.
+    Command: kerasae mae --recipe mae-mnist, then kerasae probe runs/mae-mnist
+    Measured on two CPU cores that other work shared: 32 minutes; linear probe with all labels 98.34 %, 20 nearest
+    neighbours 97.97 %; see docs/mae.md for fewer labels and other probes.
+    """
     return Recipe(
         data="tfds:mnist",
         out="runs/mae-mnist",
@@ -100,7 +106,11 @@ def mae_mnist() -> Recipe:
 
 
 def mae_cifar10() -> Recipe:
-    """Masked autoencoder on CIFAR-10: 192×6, patches of 4×4, three quarters hidden, 50,000 images without labels."""
+    """Masked autoencoder on CIFAR-10: 192×6, patches of 4×4, three quarters hidden, 50,000 images without labels.
+
+    Command: kerasae mae --recipe mae-cifar10
+    Not measured to its end yet.
+    """
     return Recipe(
         data="tfds:cifar10",
         out="runs/mae-cifar10",
