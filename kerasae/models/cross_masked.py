@@ -13,9 +13,9 @@ from kerasae.ops import gather_tokens
 class CrossMaskedAutoencoder(MaskedAutoencoder):
     """Predict a random part of the hidden patches, each by itself, from the visible ones.
 
-    CrossMAE: Fu et al., arXiv 2401.14391, section 3. The decoder's queries are mask tokens at the places of the patches to predict. In every block they look at the
-    encoder's tokens, and never at each other. So a step may predict a few of the hidden patches only, S, and pays for
-    no more; the loss of an example is
+    CrossMAE: Fu et al., arXiv 2401.14391, section 3. The decoder's queries are mask tokens at the places of the patches
+    to predict. In every block they look at the encoder's tokens, and never at each other. So a step may predict a few
+    of the hidden patches only, S, and pays for no more; the loss of an example is
 
         1 / |S| Σ_{i in S} 1 / P Σ_j (prediction_ij − target_ij)², S ⊂ hidden.
 
