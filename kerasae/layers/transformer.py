@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.layers.normalization import TokenNorm
-from kerasae.ops import exact_gelu
+from kerasae.ops import affine, exact_gelu
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -33,10 +33,11 @@ class SelfAttention(layers.Layer):
         self.qkv.build((None, width))
         self.proj.build((None, width))
 
-    def call(self, x):
+    def call(self, x, training=False):
         _, tokens, width = x.shape
-        q, k, v = (by_head(part, tokens, self.heads) for part in ops.split(on_rows(self.qkv, x), 3, axis=-1))
-        return ops.reshape(self.proj(attend(q, k, v)), (-1, tokens, width))
+        qkv = on_rows(self.qkv, x, training)
+        q, k, v = (by_head(part, tokens, self.heads) for part in ops.split(qkv, 3, axis=-1))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v), training), (-1, tokens, width))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -72,12 +73,13 @@ class CrossAttention(layers.Layer):
         for layer, size in ((self.q, width), (self.kv, seen), (self.proj, width)):
             layer.build((None, size))
 
-    def call(self, pair):
+    def call(self, pair, training=False):
         queries, tokens = pair
         count, width = queries.shape[1:]
-        q = by_head(on_rows(self.q, queries), count, self.heads)
-        k, v = (by_head(part, tokens.shape[1], self.heads) for part in ops.split(on_rows(self.kv, tokens), 2, axis=-1))
-        return ops.reshape(self.proj(attend(q, k, v)), (-1, count, width))
+        q = by_head(on_rows(self.q, queries, training), count, self.heads)
+        kv = on_rows(self.kv, tokens, training)
+        k, v = (by_head(part, tokens.shape[1], self.heads) for part in ops.split(kv, 2, axis=-1))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v), training), (-1, count, width))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -139,7 +141,7 @@ class TransformerBlock(layers.Layer):
         self.scale1, self.scale2 = (self._scale(f"scale{i}", width) for i in (1, 2))
 
     def call(self, x, training=False):
-        x = x + self._branch(self.attention(self.norm1(x)), self.scale1, self.drop1, training)
+        x = x + self._branch(self.attention(self.norm1(x), training=training), self.scale1, self.drop1, training)
         return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
@@ -156,8 +158,8 @@ class TransformerBlock(layers.Layer):
         return self.add_weight(shape=(width,), initializer=start, name=name)
 
     def _mlp(self, x, training):
-        hidden = exact_gelu(on_rows(self.fc1, x), training)
-        return ops.reshape(self.fc2(hidden), (-1, *x.shape[1:]))
+        hidden = exact_gelu(on_rows(self.fc1, x, training), training)
+        return ops.reshape(on_rows(self.fc2, hidden, training), (-1, *x.shape[1:]))
 
     def _branch(self, x, scale, drop, training):
         x = x if scale is None else x * ops.cast(scale, x.dtype)
@@ -188,7 +190,9 @@ class CrossBlock(TransformerBlock):
 
     def call(self, pair, training=False):
         x, tokens = pair
-        x = x + self._branch(self.attention((self.norm1(x), tokens)), self.scale1, self.drop1, training)
+        x = x + self._branch(
+            self.attention((self.norm1(x), tokens), training=training), self.scale1, self.drop1, training
+        )
         return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
@@ -210,10 +214,13 @@ def attend(q, k, v):
     return ops.reshape(mixed, (-1, heads * d))
 
 
-def on_rows(dense, x):
-    """A dense layer on every token, [B, T, D] → [B·T, units].
+def on_rows(dense, x, training=False):
+    """A dense layer without activation on every token, [..., D] → [rows, units].
 
     As one product of matrices: with a batch axis its gradient is a product per example and a sum over them, which
     took 1.8 times as long.
     """
-    return dense(ops.reshape(x, (-1, x.shape[-1])))
+    rows = ops.reshape(x, (-1, x.shape[-1]))
+    if training and dense.quantization_mode is None:
+        return affine(rows, dense.kernel, dense.bias, training)
+    return dense(rows)

@@ -1,6 +1,7 @@
 """Level 0: pure tensor functions, without weights, state or files."""
 
 from kerasae.ops.activations import exact_gelu
+from kerasae.ops.affine import affine
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from kerasae.ops.normalization import layer_norm
@@ -13,6 +14,7 @@ __all__ = [
     "Categorical",
     "Gaussian",
     "Likelihood",
+    "affine",
     "exact_gelu",
     "free_bits",
     "gather_tokens",

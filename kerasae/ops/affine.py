@@ -1,0 +1,52 @@
+"""The linear layer, with a gradient of the bias that is worth writing by hand."""
+
+import functools
+
+import keras
+from keras import ops
+
+from kerasae.ops.activations import narrow
+
+
+def affine(x, kernel, bias, training=False):
+    """x W + b.
+
+    In training, on TensorFlow, in bfloat16 or float16, the gradient of b is a product with a row of ones. On a CPU it
+    adds in float32, where TensorFlow's own adds in the narrow type, and takes half the time: 2 % of the step of a
+    small masked autoencoder. In float32 it would gain nothing.
+
+    Args:
+        x: floating [N, D].
+        kernel: [D, U], of the type of x.
+        bias: [U], of the type of x.
+        training: whether to use that gradient; the values are the same.
+
+    Returns:
+        [N, U], of the type of x.
+
+    Example:
+        >>> affine(np.ones((1, 2), "float32"), np.ones((2, 1), "float32"), np.ones(1, "float32"))  # [[3]]
+    """
+    if training and keras.backend.backend() == "tensorflow" and narrow(x):
+        return narrow_affine()(x, kernel, bias)
+    return ops.add(ops.matmul(x, kernel), bias)
+
+
+@functools.cache
+def narrow_affine():
+    """The layer in the two operations that TensorFlow makes one of, and its gradient."""
+    import tensorflow as tf
+
+    def column_sums(rows):
+        return tf.matmul(tf.ones((1, tf.shape(rows)[0]), rows.dtype), rows)[0]
+
+    @tf.custom_gradient
+    def layer(x, kernel, bias):
+        def gradients(above):
+            dx = tf.matmul(above, kernel, transpose_b=True)
+            return dx, tf.matmul(x, above, transpose_a=True), column_sums(above)
+
+        return tf.nn.bias_add(tf.matmul(x, kernel), bias), gradients
+
+    # Read here: a variable among the arguments would ask the gradient for a place of its own.
+    return lambda *arguments: layer(*(tf.identity(ops.convert_to_tensor(value)) for value in arguments))
