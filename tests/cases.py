@@ -543,6 +543,7 @@ ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 """Public classes that are there to be inherited from; each has rows for its children."""
 
 FUNCTIONS = {
+    "affine": "test_affine.py",
     "exact_gelu": "test_activations.py",
     "layer_norm": "test_normalization.py",
     "free_bits": "test_divergences.py",
