@@ -164,7 +164,7 @@ def run(recipe: Recipe):
     keras.utils.set_random_seed(recipe.seed)
     model = build(recipe, source.info, place, recipe.precision)
     if recipe.low_variance:
-        model.adapt_target(sample(source.train))
+        model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
     directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
     print(summary(recipe, model, source.train))
     progress = fit(directory, model, source, recipe)
@@ -201,14 +201,6 @@ def statistics(recipe, source):
     measured = kerasae.data.channel_statistics(source.train, source.info.max_value)
     given = recipe.mean, recipe.std
     return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
-
-
-def sample(split, count=10000):
-    """Images evenly spread over a split, as stored."""
-    import numpy as np
-
-    rows = np.unique(np.linspace(0, len(split) - 1, count).astype(int))
-    return split.gather(rows)[0].numpy()
 
 
 def build(recipe, info, place, precision):

@@ -9,7 +9,7 @@ from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
 from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
-from kerasae.data.statistics import channel_statistics
+from kerasae.data.statistics import channel_statistics, spread_examples
 from kerasae.data.subsets import balanced_subset, holdout
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "holdout",
     "in_order",
     "load",
+    "spread_examples",
     "steps_per_epoch",
 ]

@@ -47,3 +47,12 @@ def _physical_memory() -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # no sysconf on Windows: assume a small laptop
         return 8 * 2**30
+
+
+def bounds(name: str, value: tuple[float, float], most: float) -> None:
+    """Raise InputError unless `value` is (least, largest), both from 0.001 to `most`."""
+    low, high = value
+    number(name, low, 1e-3, most)
+    number(name, high, 1e-3, most)
+    if low > high:
+        raise InputError(f"{name}: expected (least, largest); received ({low}, {high}).")

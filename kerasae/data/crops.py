@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kerasae.data.augment import as_stored, checked_images
-from kerasae.data.checks import number
+from kerasae.data.checks import bounds
 from kerasae.data.draws import uniform
-from kerasae.errors import InputError
 
 CROP_STREAM, FLIP_STREAM = 3, 4
 ATTEMPTS = 10
@@ -39,11 +38,8 @@ class RandomResizedCrop:
     """Least and largest width over height."""
 
     def __post_init__(self):
-        for name, (low, high), limit in (("scale", self.scale, 1.0), ("ratio", self.ratio, 100.0)):
-            number(name, low, 1e-3, limit)
-            number(name, high, 1e-3, limit)
-            if low > high:
-                raise InputError(f"{name}: expected (least, largest). Received: ({low}, {high})")
+        bounds("scale", self.scale, 1.0)
+        bounds("ratio", self.ratio, 100.0)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         images = checked_images(images)

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from kerasae.data.augment import as_stored, checked_images
-from kerasae.data.checks import number
+from kerasae.data.checks import bounds, number
 from kerasae.data.draws import uniform
-from kerasae.errors import InputError
 
 BOX_STREAM, NOISE_STREAM = 5, 6
 ATTEMPTS = 10
@@ -43,11 +42,8 @@ class RandomErasing:
     def __post_init__(self):
         number("probability", self.probability, 0.0, 1.0)
         number("maximum", self.maximum, 1e-6)
-        for name, (low, high), limit in (("area", self.area, 1.0), ("ratio", self.ratio, 100.0)):
-            number(name, low, 1e-3, limit)
-            number(name, high, 1e-3, limit)
-            if low > high:
-                raise InputError(f"{name}: expected (least, largest); received ({low}, {high}).")
+        bounds("area", self.area, 1.0)
+        bounds("ratio", self.ratio, 100.0)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         images = checked_images(images)

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the channels, by which images are standardised."""
+"""Examples spread over a split, and the mean and standard deviation of their channels."""
 
 import numpy as np
 
@@ -21,9 +21,14 @@ def channel_statistics(split, pixel_max: float = 255.0, count: int = 4096) -> tu
         >>> mean, std = channel_statistics(source.train)
         >>> networks = kerasae.networks.vit_tiny(source.info.shape, patch=4, mean=mean, std=std)
     """
-    rows = np.unique(np.linspace(0, len(split) - 1, whole("count", count, 1)).astype(int))
-    images = split.gather(rows)[0].numpy()
+    images = spread_examples(split, count)
     scale = pixel_max if np.issubdtype(images.dtype, np.integer) else 1.0
     pixels = images.reshape(-1, images.shape[-1])
     means, deviations = (f(pixels, axis=0, dtype=np.float64) / scale for f in (np.mean, np.std))
     return tuple(means.tolist()), tuple(np.where(deviations > 0, deviations, 1.0).tolist())
+
+
+def spread_examples(split, count: int) -> np.ndarray:
+    """`count` examples [count, ...] evenly spread over a split, as stored; all of them if there are fewer."""
+    rows = np.unique(np.linspace(0, len(split) - 1, whole("count", count, 1)).astype(int))
+    return split.gather(rows)[0].numpy()
