@@ -17,6 +17,8 @@ class DataRecipe:
     """Folder in which TensorFlow Datasets keeps its data sets."""
     image_size: tuple[int, ...] | None = None
     """Resize images of mixed sizes: one number for a square, or height and width."""
+    center: float = field(default=1.0, metadata=within("factor"))
+    """Share of an image's side that is kept around its centre when it is resized; 0.875 is usual for photos."""
     skip_broken: bool = False
     """Count and skip images that cannot be read instead of stopping."""
     seed: int = field(default=0, metadata=within("seed"))
@@ -28,7 +30,8 @@ class DataRecipe:
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
-        source = kerasae.data.load(self.data, data_dir=self.data_dir, image_size=size, skip_broken=self.skip_broken)
+        options = {"image_size": size, "center": self.center, "skip_broken": self.skip_broken}
+        source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
         return source
@@ -69,5 +72,6 @@ class DerivedRecipe(DataRecipe):
             data=origin.get("data"),
             data_dir=self.data_dir or origin.get("data_dir"),
             image_size=tuple(size) if size else None,
+            center=self.center if self.center < 1 else origin.get("center", 1.0),
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
         )

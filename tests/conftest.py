@@ -2,10 +2,13 @@
 
 import os
 import sys
+import tempfile
 
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+CACHE = tempfile.TemporaryDirectory(prefix="kerasae-cache-")
+os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's own
 
 
 @pytest.fixture(autouse=True)

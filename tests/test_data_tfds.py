@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from kerasae.data import checks, load
+from kerasae.data import load
 from kerasae.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -140,12 +140,14 @@ def test_without_the_network_it_says_what_to_give(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_records_are_named(tmp_path):
-    KerasaeBits(data_dir=tmp_path).download_and_prepare()
+@pytest.mark.parametrize(("builder", "size"), [(KerasaeBits, None), (KerasaeMixed, 4)])
+def test_damaged_records_are_named(tmp_path, builder, size):
+    """In memory and in files."""
+    builder(data_dir=tmp_path).download_and_prepare()
     (record,) = tmp_path.rglob("*.tfrecord*")
     record.write_bytes(record.read_bytes()[:-20])
     with pytest.raises(InputError, match="is damaged .*prepare the data set again"):
-        load("tfds:kerasae_bits", data_dir=tmp_path)
+        load(f"tfds:{builder.name}", data_dir=tmp_path, image_size=size)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +168,3 @@ def test_data_dir_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="data_dir: expected a folder"):
         load("tfds:mnist", data_dir=tmp_path / "file")
-
-
-def test_too_big_for_memory(prepared, monkeypatch):
-    monkeypatch.setattr(checks, "_physical_memory", lambda: 2 * 90 * 1000)
-    with pytest.raises(InputError, match="tfds:kerasae_photos needs .* GiB in memory.*smaller"):
-        load("tfds:kerasae_photos", data_dir=prepared)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from kerasae.data.checks import SEED_LIMIT, seed_number, whole
+from kerasae.data.crops import leading_crop
 from kerasae.errors import InputError
 
 PREFETCH = 2
@@ -56,11 +57,14 @@ def batches(
         if function is not None and not callable(function):
             raise InputError(f"{name}: expected a function {form}, or None; received {function!r}.")
 
+    crop, rest = leading_crop(augment) if split.encoded else (None, augment)
+
     def at(step):
-        images, labels = split.gather(_shuffled(step, batch, len(split), seed))
-        if augment is not None:
-            images = augment(images, _sample_seeds(step, batch, seed))
-        return (images, labels) if mix is None else mix(images, labels, _sample_seeds(step, batch, seed))
+        seeds = _sample_seeds(step, batch, seed)
+        images, labels = split.gather(_shuffled(step, batch, len(split), seed), crop, seeds)
+        if rest is not None:
+            images = rest(images, seeds)
+        return (images, labels) if mix is None else mix(images, labels, seeds)
 
     steps = tf.data.Dataset.counter(start_step)
     return _plain(steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))

@@ -33,13 +33,16 @@ def number(name: str, value, low: float, high: float = float("inf")) -> float:
 
 def fits_in_memory(nbytes: int, what: str, advice: str) -> None:
     """Raise `InputError` when an array of `nbytes` would take more than half of this machine's memory."""
-    limit = _physical_memory() // 2
-    if nbytes > limit:
+    if not memory_for(nbytes):
         raise InputError(
-            f"{what} needs {nbytes / 2**30:.3g} GiB in memory; expected at most {limit / 2**30:.3g} GiB, "
-            f"half of "
-            f"this machine's memory; {advice}."
+            f"{what} needs {nbytes / 2**30:.3g} GiB in memory; expected at most {_physical_memory() / 2**31:.3g} GiB, "
+            f"half of this machine's memory; {advice}."
         )
+
+
+def memory_for(nbytes: int) -> bool:
+    """Whether an array of `nbytes` takes at most half of this machine's memory."""
+    return nbytes <= _physical_memory() // 2
 
 
 def _physical_memory() -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kerasae.data.augment import as_stored, checked_images
+from kerasae.data.augment import Chain, as_stored, checked_images
 from kerasae.data.checks import bounds
 from kerasae.data.draws import uniform
 
@@ -22,7 +22,8 @@ class RandomResizedCrop:
     within `ratio` (Szegedy et al., arXiv 1409.4842, section 6, as in the masked autoencoders' recipe). The resizing is
     Pillow's bicubic: Keys's kernel with a = −0.5.
 
-    Called as `kerasae.data.augment.RandomAffine` is.
+    Called as `kerasae.data.augment.RandomAffine` is. Where it is the first augmentation of examples that are stored
+    encoded, `kerasae.data.batches` cuts each rectangle from the image as it is stored, whatever its size.
 
     Raises:
         InputError: a bound is out of range or the two are in the wrong order.
@@ -52,8 +53,9 @@ class RandomResizedCrop:
         x = tf.reshape(cubic_matrices(left, columns, width) @ x, [-1, width, height, channels])
         return as_stored(tf.transpose(x, [0, 2, 1, 3]), images)
 
-    def boxes(self, seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        """The rectangles as (top, left, height, width) in whole pixels, float32 [B, 4]."""
+    def boxes(self, seeds: tf.Tensor, height, width) -> tf.Tensor:
+        """The rectangles as (top, left, height, width) in whole pixels, float32 [B, 4], of images of one size."""
+        height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
         u = tf.reshape(uniform(seeds, 2 * ATTEMPTS + 2, CROP_STREAM), [-1, 2 * ATTEMPTS + 2])
         area = height * width * (self.scale[0] + u[:, :ATTEMPTS] * (self.scale[1] - self.scale[0]))
         low, high = (math.log(r) for r in self.ratio)
@@ -65,14 +67,23 @@ class RandomResizedCrop:
         rows, columns = (tf.gather(sides, first, batch_dims=1) for sides in (rows, columns))
         top, left = tf.floor(u[:, -2] * (height - rows + 1)), tf.floor(u[:, -1] * (width - columns + 1))
         box = tf.stack([top, left, rows, columns], axis=1)
-        return tf.where(found[:, None], box, tf.constant(self.central(height, width))[None])
+        return tf.where(found[:, None], box, self.central(height, width)[None])
 
-    def central(self, height: int, width: int) -> list[float]:
-        """The largest central rectangle whose width over height is within `ratio`."""
-        wanted = min(max(width / height, self.ratio[0]), self.ratio[1])
-        rows = float(min(height, round(width / wanted)))
-        columns = float(min(width, round(height * wanted)))
-        return [float((height - rows) // 2), float((width - columns) // 2), rows, columns]
+    def central(self, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+        """The largest central rectangle whose width over height is within `ratio`, like `boxes`."""
+        wanted = tf.clip_by_value(width / height, *self.ratio)
+        rows = tf.minimum(height, tf.round(width / wanted))
+        columns = tf.minimum(width, tf.round(height * wanted))
+        return tf.stack([(height - rows) // 2, (width - columns) // 2, rows, columns])
+
+
+def leading_crop(augment):
+    """An augmentation as (its first step if that is a `RandomResizedCrop`, what follows), None for nothing."""
+    if isinstance(augment, RandomResizedCrop):
+        return augment, None
+    if isinstance(augment, Chain) and augment.steps and isinstance(augment.steps[0], RandomResizedCrop):
+        return augment.steps[0], Chain(*augment.steps[1:])
+    return None, augment
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,20 @@
 import difflib
 from pathlib import Path
 
-from kerasae.data.checks import whole
+from kerasae.data.checks import number, whole
 from kerasae.data.info import Source
 from kerasae.errors import InputError
 
 KINDS = {"digits": "digits", "tfds": "tfds:NAME[/config]", "folder": "folder:DIR", "npz": "npz:FILE"}
 
 
-def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False) -> Source:
+def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False, center: float = 1.0) -> Source:
     """Load the data set that `spec` names.
 
     | spec | data |
     |---|---|
     | `digits` | scikit-learn's 1,797 handwritten digits 8x8, embedded: train 1,437, test 360, values 0..16 |
-    | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory |
+    | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory if it fits |
     | `folder:DIR` | image files, one folder per class or no classes; read when needed |
     | `npz:FILE` | arrays x_train, y_train, x_test, y_test; labels and test optional; in memory |
 
@@ -27,6 +27,8 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
         data_dir: for tfds, the folder that holds prepared data sets.
         image_size: for folder and tfds, side or (height, width) to which every image is scaled and
             centre-cropped; needed where sizes differ.
+        center: for folder and tfds, in (0, 1]: images are scaled to cover `image_size` / center before the centre is
+            cut out; 0.875 is usual for photos around an object.
         skip_broken: for folder, leave unreadable images out and count them in `info.skipped`.
 
     Raises:
@@ -39,7 +41,7 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
     """
     kind, rest = _parse(spec)
     size = _image_size(image_size)
-    _refuse_unused(kind, data_dir=data_dir, image_size=image_size, skip_broken=skip_broken)
+    _refuse_unused(kind, data_dir=data_dir, image_size=image_size, skip_broken=skip_broken, center=center)
     # each kind needs a library of its own (scikit-learn, tensorflow_datasets, Pillow): import what is used
     if kind == "digits":
         from kerasae.data.digits import load_digits
@@ -48,11 +50,11 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
     if kind == "tfds":
         from kerasae.data.tfds import load_tfds
 
-        return load_tfds(rest, data_dir, size)
+        return load_tfds(rest, data_dir, size, center)
     if kind == "folder":
         from kerasae.data.folder import load_folder
 
-        return load_folder(rest, size, skip_broken)
+        return load_folder(rest, size, skip_broken, center)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest)
@@ -93,7 +95,10 @@ def _refuse_unused(kind: str, **given) -> None:
     """An argument that a source would ignore is a mistake: say so."""
     if not isinstance(given["skip_broken"], bool):
         raise InputError(f"skip_broken: expected True or False; received {given['skip_broken']!r}.")
-    users = {"data_dir": ("tfds",), "image_size": ("tfds", "folder"), "skip_broken": ("folder",)}
+    cut = number("center", given["center"], 0.1, 1.0) < 1
+    images = ("tfds", "folder")
+    users = {"data_dir": ("tfds",), "image_size": images, "skip_broken": ("folder",), "center": images}
     for name, kinds in users.items():
-        if given[name] not in (None, False) and kind not in kinds:
+        used = cut if name == "center" else given[name] not in (None, False)
+        if used and kind not in kinds:
             raise InputError(f"{name}: only used with {' and '.join(kinds)}, not with {kind}; leave it out.")

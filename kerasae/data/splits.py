@@ -1,6 +1,4 @@
-"""A split: numbered examples, in memory or in files, that can be gathered inside a tf.data graph."""
-
-import os
+"""A split: numbered examples, in memory or encoded, that can be gathered inside a tf.data graph."""
 
 import numpy as np
 import tensorflow as tf
@@ -33,30 +31,6 @@ class ArrayStore:
     def read(self, rows: tf.Tensor) -> tf.Tensor:
         """Examples [B, ...] of the given rows."""
         return tf.gather(self.images, rows)
-
-
-class FileStore:
-    """Image files of one final shape, read and decoded when they are gathered, so that memory stays flat."""
-
-    dtype = tf.uint8
-
-    def __init__(self, paths, shape: tuple[int, int, int], decode):
-        with tf.device("CPU:0"):
-            self.paths = tf.constant([os.fsencode(path) for path in paths])
-        self.shape = shape
-        self.decode = decode
-        self.parallel_calls = max(2, os.cpu_count() or 2)
-
-    def __len__(self) -> int:
-        return int(self.paths.shape[0])
-
-    def read(self, rows: tf.Tensor) -> tf.Tensor:
-        """Images [B, H, W, C] uint8 of the given rows."""
-        signature = tf.TensorSpec(self.shape, self.dtype)
-        return tf.map_fn(self._read_one, tf.gather(self.paths, rows), fn_output_signature=signature)
-
-    def _read_one(self, path: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(self.decode(tf.io.read_file(path)), self.shape)
 
 
 class Split:
@@ -108,14 +82,23 @@ class Split:
         """Batches to prepare at the same time: few from memory, one per core where files are decoded."""
         return self._store.parallel_calls
 
-    def gather(self, indices) -> tuple[tf.Tensor, tf.Tensor]:
+    @property
+    def encoded(self) -> bool:
+        """Whether examples are decoded as they are gathered, so that a crop can be cut from what is stored."""
+        return hasattr(self._store, "read_cropped")
+
+    def gather(self, indices, crop=None, seeds=None) -> tuple[tf.Tensor, tf.Tensor]:
         """Examples [B, ...] and labels [B] int64 (-1 where there are none) at `indices` [B]; for Dataset.map.
+
+        Of an `encoded` split, `crop`, a `RandomResizedCrop`, is cut from each image as it is stored, before it is
+        resized; `seeds` int32 [B, 2] are its own.
 
         Raises tf.errors.InvalidArgumentError for an index outside 0..N-1.
         """
         with tf.device("CPU:0"):
             indices = tf.cast(tf.convert_to_tensor(indices), tf.int64)
-            images = self._store.read(tf.gather(self._row_tensor, indices))
+            rows = tf.gather(self._row_tensor, indices)
+            images = self._store.read(rows) if crop is None else self._store.read_cropped(rows, seeds, crop)
             if self._label_tensor is None:
                 return images, tf.fill(tf.shape(indices), tf.constant(-1, tf.int64))
             return images, tf.gather(self._label_tensor, indices)

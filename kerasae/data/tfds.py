@@ -1,13 +1,16 @@
-"""Images from TensorFlow Datasets, prepared or downloaded, held in memory as uint8."""
+"""Images from TensorFlow Datasets, prepared or downloaded: in memory as uint8, or read when they are needed."""
 
 import difflib
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
 
-from kerasae.data.checks import fits_in_memory
-from kerasae.data.images import resize
+from kerasae.data import records
+from kerasae.data.checks import memory_for
+from kerasae.data.encoded import RecordStore
+from kerasae.data.images import Decoder, resize
 from kerasae.data.info import Source, make_source
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
@@ -15,29 +18,70 @@ from kerasae.errors import InputError
 READ_BATCH = 1000  # decoding in large batches: 60,000 MNIST images in about two seconds on two cores
 
 
-def load_tfds(name: str, data_dir=None, image_size: tuple[int, int] | None = None) -> Source:
+def load_tfds(name: str, data_dir=None, image_size: tuple[int, int] | None = None, center: float = 1.0) -> Source:
     """Every split of the data set `name` ("mnist", "cifar10", "NAME/config"), under its own name.
 
     Uses a prepared copy under `data_dir` if there is one, else downloads and prepares it there (without
-    `data_dir`: in tfds's own default folder). Values stay as stored; where the largest one is 1 (binarised
-    data) the `max_value` is 1, else 255.
+    `data_dir`: in tfds's own default folder). Images of one size are held in memory as stored, where they take less
+    than half of it; where the largest value is 1 (binarised data) the `max_value` is 1, else 255. Others stay in
+    their files, and are read and decoded when they are gathered; the first time, every record is read once to find
+    its place and its label.
     """
     builder = _builder(name, data_dir)
-    image_key, label_key = _keys(builder.info.features, name)
-    shape = _shape(builder.info.features[image_key], name, image_size)
+    keys = _keys(builder.info.features, name)
+    shape = _shape(builder.info.features[keys[0]], name, image_size)
     _prepare(builder, name)  # after the checks: a download may take hours
     counts = {split: info.num_examples for split, info in builder.info.splits.items() if info.num_examples}
     if not counts:
         raise InputError(f"data: tfds:{name} is empty in {builder.data_dir}; delete that folder and prepare it again.")
-    nbytes = sum(counts.values()) * int(np.prod(shape))
-    fits_in_memory(nbytes, f"tfds:{name}", "give a smaller image_size or a smaller data set")
+    small = memory_for(sum(counts.values()) * int(np.prod(shape)))
+    if small and None not in builder.info.features[keys[0]].shape:
+        splits, largest = _in_memory(builder, counts, shape, keys, center)
+    else:
+        splits, largest = _in_files(builder, counts, shape, keys, Decoder(shape[-1], shape[:2], center)), 255
+    names = builder.info.features[keys[1]].names if keys[1] else None
+    return make_source(f"tfds:{name}", splits, max_value=1 if largest == 1 else 255, class_names=names)
+
+
+def _in_memory(builder, counts, shape, keys, center) -> tuple[dict[str, Split], int]:
+    """The splits as arrays, and the largest value."""
     splits, largest = {}, 0
     for split, count in counts.items():
-        images, labels = _read(builder, split, (count, *shape), image_key, label_key)
+        images, labels = _read(builder, split, (count, *shape), keys, center)
         splits[split] = Split(ArrayStore(images), labels)
         largest = max(largest, int(images.max()))
-    names = builder.info.features[label_key].names if label_key else None
-    return make_source(f"tfds:{name}", splits, max_value=1 if largest == 1 else 255, class_names=names)
+    return splits, largest
+
+
+def _in_files(builder, counts, shape, keys, decoder) -> dict[str, Split]:
+    """The splits as records that are read when they are gathered."""
+    if builder.info.file_format.value != "tfrecord":
+        raise InputError(
+            f"data: {builder.data_dir} is prepared as {builder.info.file_format.value}; too large for the memory, it "
+            "can be read from tfrecord files only; prepare it as these."
+        )
+    image_of, label_of = _parsers(builder.info.features, *keys)
+    splits = {}
+    for split, count in counts.items():
+        files = [os.fspath(path) for path in builder.info.splits[split].filepaths]
+        with _damage_named(builder):
+            index = records.index(f"{builder.info.full_name}/{split}", files, label_of)
+        _complete(builder, len(index["offset"]), count)
+        labels = None if (index["label"] < 0).all() else index["label"]
+        splits[split] = Split(RecordStore(files, index, image_of, shape, decoder), labels)
+    return splits
+
+
+def _parsers(features, image_key: str, label_key: str | None):
+    """Functions of a serialised example: → the bytes of its image, and → its label, None where there is none."""
+    import tensorflow_datasets as tfds
+
+    def only(key, **options):
+        partial = tfds.decode.PartialDecoding({key: True}).extract_features(features)
+        return lambda serialized: partial.deserialize_example(serialized, **options)[key]
+
+    image_of = only(image_key, decoders={image_key: tfds.decode.SkipDecoding()})
+    return image_of, only(label_key) if label_key else None
 
 
 def _builder(name: str, data_dir):
@@ -106,32 +150,43 @@ def _shape(feature, name: str, image_size: tuple[int, int] | None) -> tuple[int,
     return height, width, channels or 3
 
 
-def _read(builder, split: str, shape: tuple[int, ...], image_key: str, label_key: str | None):
+def _read(builder, split: str, shape: tuple[int, ...], keys: tuple[str, str | None], center: float):
     """Images uint8 [N, H, W, C] and labels int64 [N] (None where there are none or all are -1), in order."""
     images, labels = np.empty(shape, np.uint8), np.full(shape[0], -1, np.int64)
     start = 0
-    try:
-        for batch in _dataset(builder, split, shape[1:], image_key, label_key):
+    with _damage_named(builder):
+        for batch in _dataset(builder, split, shape[1:], *keys, center):
             end = start + len(batch["image"])
             images[start:end] = batch["image"]
-            if label_key:
+            if keys[1]:
                 labels[start:end] = batch["label"]
             start = end
+    _complete(builder, start, shape[0])
+    return images, None if (labels < 0).all() else labels
+
+
+@contextmanager
+def _damage_named(builder):
+    """Turn what TensorFlow says about damaged records into an `InputError` that names the folder."""
+    try:
+        yield
     except tf.errors.OpError as error:
         raise InputError(
             f"data: {builder.data_dir} is damaged ({_first_line(error)}); delete it and prepare the data set again."
         ) from error
-    if start != shape[0]:
-        raise InputError(f"data: {builder.data_dir} holds {start} of {shape[0]} examples; delete and prepare it again.")
-    return images, None if (labels < 0).all() else labels
 
 
-def _dataset(builder, split: str, shape: tuple[int, ...], image_key: str, label_key: str | None):
+def _complete(builder, found: int, promised: int) -> None:
+    if found != promised:
+        raise InputError(f"data: {builder.data_dir} holds {found} of {promised} examples; delete and prepare it again.")
+
+
+def _dataset(builder, split: str, shape: tuple[int, ...], image_key: str, label_key: str | None, center: float):
     """Batches of the split in stored order, as dicts with "image" and perhaps "label"."""
     import tensorflow_datasets as tfds
 
     def fit(example):
-        return {**example, image_key: resize(example[image_key], shape[:2])}
+        return {**example, image_key: resize(example[image_key], shape[:2], center)}
 
     def pick(batch):
         labels = {"label": batch[label_key]} if label_key else {}
@@ -144,7 +199,7 @@ def _dataset(builder, split: str, shape: tuple[int, ...], image_key: str, label_
         decoders=tfds.decode.PartialDecoding(wanted),
         read_config=tfds.ReadConfig(try_autocache=False),
     )
-    if dataset.element_spec[image_key].shape != shape:
+    if dataset.element_spec[image_key].shape != shape or center < 1:
         dataset = dataset.map(fit, num_parallel_calls=2)
     options = tf.data.Options()
     options.autotune.enabled = False  # its period would delay the end of every split
