@@ -52,7 +52,7 @@ def examples(source):
     """A few stored examples from all over the test split, or the training split; repeated where there are fewer."""
     import numpy as np
 
-    split = source.splits.get("test", source.train)
+    split = source.test if source.has_test else source.train
     return split.gather(np.linspace(0, len(split) - 1, EXAMPLES).astype(int))[0].numpy()
 
 

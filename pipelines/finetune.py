@@ -103,10 +103,70 @@ def mae_mnist_all() -> Recipe:
     return mae_mnist(finetune_epochs=6, finetune_batch=250)
 
 
+def mae_imagenet(size, **changes) -> Recipe:
+    """Fine-tuning of He et al., arXiv 2111.06377, table 9, in batches of 1024 over all devices."""
+    settings = {
+        "run": f"runs/mae-imagenet-{size}",
+        "pooling": "mean_norm",
+        "finetune_batch": 1024,
+        "weight_decay": 0.05,
+        "warmup": 0.1,
+        "min_rate": 1e-6,
+        "finetune_epochs": 50,
+        "finetune_rate": 1e-3 * 1024 / 256,
+        "layer_decay": 0.75,
+        "label_smoothing": 0.1,
+        "mixup": 0.8,
+        "cutmix": 1.0,
+        "crop": 0.08,
+        "flip": True,
+        "rand_augment": 9.0,
+        "erasing": 0.25,
+        "precision": "bfloat16",
+        "holdout": 0.0,
+        "scratch": False,
+    }
+    return Recipe(**{**settings, **changes})
+
+
+def mae_imagenet_base() -> Recipe:
+    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base and all labels of ImageNet-1k, as its authors fine-tune it.
+
+    Reproduces: 83.6 %, the published accuracy. RandAugment differs in details: bilinear, with a grey fill.
+    Command: kerasae finetune --recipe mae-imagenet-base
+    Not run by us.
+    """
+    rate = 5e-4 * 1024 / 256
+    return mae_imagenet("base", finetune_epochs=100, finetune_rate=rate, warmup=0.05, layer_decay=0.65, drop_path=0.1)
+
+
+def mae_imagenet_large() -> Recipe:
+    """ViT-L/16, likewise.
+
+    Reproduces: 85.9 %, the published accuracy; see mae-imagenet-base.
+    Command: kerasae finetune --recipe mae-imagenet-large
+    Not run by us.
+    """
+    return mae_imagenet("large", drop_path=0.2)
+
+
+def mae_imagenet_huge() -> Recipe:
+    """ViT-H/14, likewise.
+
+    Reproduces: 86.9 %, the published accuracy; see mae-imagenet-base.
+    Command: kerasae finetune --recipe mae-imagenet-huge
+    Not run by us.
+    """
+    return mae_imagenet("huge", drop_path=0.3)
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "mae-mnist-100": mae_mnist_100,
     "mae-mnist-1000": mae_mnist_1000,
     "mae-mnist-all": mae_mnist_all,
+    "mae-imagenet-base": mae_imagenet_base,
+    "mae-imagenet-large": mae_imagenet_large,
+    "mae-imagenet-huge": mae_imagenet_huge,
 }
 
 
@@ -170,6 +230,8 @@ def build(model, source, recipe, seed, fresh):
     encoder = vision.clone(model.feature_encoder(), recipe)
     if not fresh:
         encoder.set_weights(model.feature_encoder().get_weights())
+    if recipe.pooling:
+        encoder = kerasae.networks.pool_vit(encoder, recipe.pooling)
     classifier = kerasae.models.Classifier(
         encoder,
         source.info.classes,

@@ -161,7 +161,7 @@ class Examples:
     @classmethod
     def of(cls, source, count=10):
         """Of the test split if there is one: an example of each class in turn."""
-        unseen = "test" in source.splits
+        unseen = source.has_test
         split = source.test if unseen else source.train
         images, labels = split.gather(varied(split.labels, len(split), count))
         classes = class_names(source.info)

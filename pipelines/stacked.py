@@ -123,7 +123,7 @@ def run(recipe: Recipe):
     if recipe.joint_epochs:
         train_jointly(directory, deep, source, recipe)
     directory.save_model(deep)
-    split = source.splits.get("test", source.train)
+    split = source.test if source.has_test else source.train
     figures = {f"stack_{name}": value for name, value in kerasae.evaluate.reconstruction_error(deep, split).items()}
     return directory.finish(figures | (use_labels(directory, recipe) if supervised else {}))
 

@@ -133,7 +133,7 @@ def fit(directory, model, source, recipe):
     model.compile(optimizer, jit_compile=recipe.network == "dense")
     progress = directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
-    if "test" in source.splits:
+    if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
     return figures
@@ -141,8 +141,9 @@ def fit(directory, model, source, recipe):
 
 def splits(source, recipe):
     """Training examples, and validation examples or None."""
-    if "validation" in source.splits:
-        return source.train, source.splits["validation"]
+    validation = source.splits.get("validation")
+    if validation is not None and validation is not source.test:  # what is reported on must not choose
+        return source.train, validation
     if not recipe.holdout:
         return source.train, None
     kept, held = kerasae.data.holdout(len(source.train), recipe.holdout, recipe.seed)

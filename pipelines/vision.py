@@ -12,6 +12,9 @@ from pipelines.ranges import within
 class VisionFields:
     """How images are changed and a deep encoder is held back while it is fine-tuned; all off by default."""
 
+    pooling: Literal["mean", "class", "mean_norm"] | None = None
+    """The code under the head: the mean of the patches' normalised tokens, the class token, or the mean of the tokens,
+    normalised by a new layer; that of the run when not given."""
     layer_decay: float = field(default=1.0, metadata=within("factor"))
     """The learning rate of each layer is this many times that of the next; 1 for the same everywhere. The control from
     scratch has no features to keep, and the full rate everywhere."""
@@ -51,6 +54,8 @@ def check(recipe, info, encoder):
         )
     if recipe.drop_path and not blocks(encoder):
         raise InputError(f"drop_path: {recipe.run} has no transformer blocks, whose branches it drops; leave it out")
+    if recipe.pooling and not blocks(encoder):
+        raise InputError(f"pooling: {recipe.run} has no tokens, of which it makes the code; leave it out")
     if recipe.layer_decay < 1 and recipe.freeze:
         raise InputError("layer_decay: with freeze only the head is trained; leave one of the two out")
 

@@ -553,6 +553,7 @@ FUNCTIONS = {
     "gaussian_log_density": "test_divergences.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",
+    "pool_vit": "test_vit.py",
     "random_masking": "test_patches.py",
     "resize_positions": "test_positions.py",
     "resize_vit": "test_vit.py",

@@ -11,6 +11,7 @@ from kerasae.errors import InputError
 from pipelines import finetune, run, train, vision
 
 EVERYTHING = {
+    "pooling": "mean_norm",
     "layer_decay": 0.7,
     "drop_path": 0.2,
     "min_rate": 1e-6,

@@ -9,7 +9,7 @@ import pytest
 
 from kerasae import layers, ops
 from kerasae.errors import InputError
-from kerasae.networks import resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
+from kerasae.networks import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
 RNG = np.random.default_rng(0)
 SMALL = {
@@ -222,6 +222,33 @@ def test_patches_are_standardised_and_back():
     standardised = (x - np.array([0.1, 0.5])) / np.array([0.2, 2.0])
     np.testing.assert_allclose(ops.unpatchify(layer(x), (1, 2), (3, 2)), standardised, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(layer.undo(standardised.astype("float32")), x, rtol=1e-5, atol=1e-6)
+
+
+# ---- another code
+
+
+@pytest.mark.parametrize("class_token", [True, False])
+def test_other_codes_of_the_same_tokens(class_token):
+    options = {**SMALL, "class_token": class_token}
+    encoder, _ = vit((4, 6, 2), 2, **options, pooling="mean")
+    x, first = RNG.uniform(size=(3, 4, 6, 2)).astype("float32"), int(class_token)
+    norm = encoder.layers[-2]
+    raw, tokens = (np.asarray(keras.Model(encoder.input, at)(x)) for at in (norm.input, norm.output))
+    np.testing.assert_allclose(pool_vit(encoder, "mean")(x), tokens[:, first:].mean(axis=1), atol=1e-5)
+    if class_token:
+        np.testing.assert_allclose(pool_vit(encoder, "class")(x), tokens[:, 0], atol=1e-5)
+    norm.gamma.assign(norm.gamma * 3.0)  # it stays behind: the new one starts from ones
+    mean = raw[:, first:].mean(axis=1)
+    expected = (mean - mean.mean(-1, keepdims=True)) / np.sqrt(mean.var(-1, keepdims=True) + 1e-6)
+    np.testing.assert_allclose(pool_vit(encoder, "mean_norm")(x), expected, atol=1e-4)
+
+
+def test_codes_that_cannot_be_had():
+    encoder, _ = vit((4, 6, 1), 2, **SMALL, class_token=False)
+    with pytest.raises(InputError, match="class token"):
+        pool_vit(encoder, "class")
+    with pytest.raises(InputError, match="pool_vit: expected an encoder"):
+        pool_vit(keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]), "mean")
 
 
 # ---- another image size

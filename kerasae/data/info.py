@@ -59,8 +59,22 @@ class Source:
 
     @property
     def test(self) -> Split:
-        """The split "test"; raises `InputError` when the data set has none."""
-        return self.split("test")
+        """The split to report on: "test", or "validation" where there is no "test" or only that one has no labels.
+
+        Raises `InputError` when the data set has neither.
+        """
+        return self.split("validation" if self._test_is_validation() else "test")
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a split to report on."""
+        return not {"test", "validation"}.isdisjoint(self.splits)
+
+    def _test_is_validation(self) -> bool:
+        if "validation" not in self.splits:
+            return False
+        test = self.splits.get("test")  # some publish the images of their test, but not its labels
+        return test is None or (test.labels is None and self.splits["validation"].labels is not None)
 
     def split(self, name: str) -> Split:
         """The split of that name; raises `InputError` that lists the names when there is none."""

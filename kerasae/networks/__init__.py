@@ -2,6 +2,17 @@
 
 from kerasae.networks.conv import conv
 from kerasae.networks.dense import dense
-from kerasae.networks.vit import resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
+from kerasae.networks.vit import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
-__all__ = ["conv", "dense", "resize_vit", "vit", "vit_base", "vit_huge", "vit_large", "vit_small", "vit_tiny"]
+__all__ = [
+    "conv",
+    "dense",
+    "pool_vit",
+    "resize_vit",
+    "vit",
+    "vit_base",
+    "vit_huge",
+    "vit_large",
+    "vit_small",
+    "vit_tiny",
+]

@@ -170,6 +170,38 @@ def vit_huge(shape, patch=14, **options):
     return vit(shape, patch, **{"width": 1280, "depth": 32, "heads": 16, **options})
 
 
+def pool_vit(encoder, pooling):
+    """The same encoder with another code; its layers are shared.
+
+    Args:
+        encoder: an encoder of `vit`.
+        pooling: "mean" of the patches' normalised tokens, "class" for the class token's, or "mean_norm" for the mean
+            of the last block's tokens, normalised by a new layer in place of the encoder's last: what He et al., arXiv
+            2111.06377, fine-tune.
+
+    Returns:
+        A functional model [B, H, W, C] → code [B, D].
+
+    Raises:
+        InputError: if the encoder is none of `vit`, or has no class token to take.
+
+    Example:
+        >>> features = pool_vit(encoder, "mean_norm")
+    """
+    blocks = [layer for layer in encoder.layers if isinstance(layer, TransformerBlock)]
+    norm = next((layer for layer in encoder.layers if isinstance(layer, TokenNorm)), None)
+    if not blocks or norm is None:
+        raise InputError(f"pool_vit: expected an encoder of kerasae.networks.vit. Received: {encoder!r}")
+    after = pooling == "mean_norm"
+    tokens, options = (blocks[-1] if after else norm).output, {"dtype": norm.dtype_policy}
+    images, patch = _images_of(encoder)
+    class_token = tokens.shape[1] > math.prod(grid_of(images[:2], patch))
+    x = TokenPooling("mean" if after else pooling, class_token, name=f"{encoder.name}_{pooling}", **options)(tokens)
+    if after:
+        x = TokenNorm(epsilon=norm.epsilon, name=f"{encoder.name}_fc_norm", **options)(x)
+    return keras.Model(encoder.inputs[0], x, name=encoder.name)
+
+
 def resize_vit(network, shape):
     """The same encoder or decoder for images of another height and width: a copy with its positions interpolated.
 

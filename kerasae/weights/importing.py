@@ -2,12 +2,10 @@
 
 import logging
 
-import keras
 import numpy as np
 
 from kerasae import models, networks, ops
 from kerasae.errors import InputError
-from kerasae.layers import TokenNorm, TokenPooling
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
 from kerasae.weights.reading import read_checkpoint
 from kerasae.weights.sizes import Ruler
@@ -153,7 +151,7 @@ def build(sizes, weights, pooling, file, **options):
         **options,
     )
     if sizes.pool_first:
-        encoder = pooled_first(encoder)
+        encoder = networks.pool_vit(encoder, "mean_norm")
     slots = encoder_slots(encoder) | (decoder_slots(decoder) if sizes.decoder else {})
     for name, slot in slots.items():
         slot.write(weights[name])
@@ -191,14 +189,6 @@ def fixed_positions(sizes, weights):
         if not np.allclose(codes, fixed, atol=1e-3):  # also where they were kept in half precision
             return False
     return True
-
-
-def pooled_first(encoder):
-    """The encoder whose last normalisation stands behind the mean over the patches' tokens."""
-    *_, block, norm, _ = encoder.layers
-    x = TokenPooling("mean", name=f"{encoder.name}_mean")(block.output)
-    x = TokenNorm(epsilon=norm.epsilon, name=f"{encoder.name}_fc_norm")(x)
-    return keras.Model(encoder.inputs[0], x, name=encoder.name)
 
 
 def wrap(encoder, decoder, sizes, weights, checkpoint, normalize_targets):
