@@ -364,6 +364,12 @@ LAYERS = [
         deterministic=False,
     ),
     Case(
+        layers.Dropout,
+        lambda: {"rate": 0.4, "noise_shape": (None, 1), "seed": 5, "name": "row"},
+        VALUES,
+        deterministic=True,  # as it is called, outside training
+    ),
+    Case(
         layers.GaussianSample,
         lambda: {"seed": 5, "name": "row"},
         (VALUES, 0.1 * VALUES),

@@ -55,6 +55,39 @@ def test_starting_at_a_step_continues_bit_for_bit_across_epochs_with_augmentatio
             assert a.tobytes() == c.tobytes() and b.tobytes() == d.tobytes()
 
 
+def mirrored(images, labels, seeds):
+    """A mixing: every example with its mirror place in the batch."""
+    return images + 100 * tf.reverse(images, [0]), tf.cast(seeds, tf.float32)
+
+
+@pytest.mark.parametrize("mix", [None, mirrored])
+def test_parts_of_batches_for_devices(mix):
+    """Machines of one, two and three devices together get the batches that a single device gets, and no more."""
+    options = {"seed": 4, "augment": noisy, "mix": mix, "start_step": 2}
+    split = numbered(40)
+    whole = taken(batches(split, 12, **options), 5)
+    machines = [range(0, 1), range(1, 3), range(3, 6)]
+    parts = [taken(batches(split, 12, **options, replicas=6, own=own), 5 * len(own)) for own in machines]
+    for step, batch in enumerate(whole):
+        shared = [p for own, part in zip(machines, parts, strict=True) for p in part[step * len(own) :][: len(own)]]
+        for k in (0, 1):
+            np.testing.assert_array_equal(np.concatenate([p[k] for p in shared]), batch[k])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"replicas": 5}, "batch_size: a batch of 12 .* 5 devices; give a multiple of 5"),
+        ({"replicas": 0}, "replicas"),
+        ({"replicas": 2, "own": range(1, 3)}, "own: expected consecutive numbers from 0 to 1"),
+        ({"replicas": 2, "own": range(0)}, "own"),
+    ],
+)
+def test_parts_that_cannot_be(options, says):
+    with pytest.raises(InputError, match=says):
+        batches(numbered(40), 12, seed=0, **options)
+
+
 def test_seeds_differ_and_augmentation_gets_seed_and_sample_counter():
     split = numbered(64)
     a, b = (taken(batches(split, 16, seed=seed), 1)[0][0] for seed in (1, 2))

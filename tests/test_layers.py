@@ -10,6 +10,7 @@ from kerasae import models
 from kerasae.errors import InputError
 from kerasae.layers import (
     Corruption,
+    Dropout,
     GaussianCorruption,
     GaussianSample,
     MaskingCorruption,
@@ -26,6 +27,25 @@ def within_binomial_bounds(count, rate, total=X.size):
     """Whether a count is one that 99.99 % of fair draws give."""
     low, high = stats.binom.interval(0.9999, total, rate)
     return low <= count <= high
+
+
+# ---- dropout
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.6])
+def test_dropout_drops_a_share_and_scales_the_rest(rate):
+    layer = Dropout(rate, seed=1)
+    out = np.asarray(layer(X, training=True))
+    assert within_binomial_bounds((out == 0).sum(), rate)
+    np.testing.assert_allclose(out[out != 0], X[out != 0] / (1 - rate), rtol=1e-6)
+    assert (np.asarray(layer(X, training=True)) != out).any()  # another draw each time
+    np.testing.assert_array_equal(layer(X), X)
+
+
+def test_dropout_of_whole_examples():
+    x = np.ones((2000, 3, 2), "float32")
+    out = np.asarray(Dropout(0.25, noise_shape=(None, 1, 1), seed=1)(x, training=True))
+    assert (out == out[:, :1, :1]).all() and within_binomial_bounds((out[:, 0, 0] == 0).sum(), 0.25, len(x))
 
 
 # ---- corruption

@@ -14,21 +14,14 @@ import tensorflow as tf
 STEPS, SHARE = 2, 2
 
 
-def batches(case, replicas):
-    """The same examples either way.
-
-    Where the objective is random, each replica gets the same share, because replicas draw the same numbers: then the
-    step must be the one that a single device makes on that share. Otherwise the replicas get different shares of what
-    the single device gets as a whole.
-    """
+def batches(case):
+    """The same examples either way; replicas share what the single device gets as a whole."""
     rows = np.arange(STEPS * SHARE * 2)
-    if not case.deterministic:
-        rows = np.concatenate([np.tile(part, replicas) for part in rows[: STEPS * SHARE].reshape(STEPS, -1)])
     data = case.x[rows] if case.y is None else (case.x[rows], case.y[rows])
     return tf.data.Dataset.from_tensor_slices(data).batch(len(rows) // STEPS, drop_remainder=True)
 
 
-def train(case, strategy, replicas):
+def train(case, strategy):
     """Losses, and the weights before and after."""
     with strategy.scope():
         keras.utils.set_random_seed(7)
@@ -36,13 +29,13 @@ def train(case, strategy, replicas):
         # Not Adam, which hides a gradient that is twice too large.
         model.compile(**{**case.compiled(), "optimizer": keras.optimizers.SGD(0.05, momentum=0.9)})
     before = model.get_weights()
-    history = model.fit(batches(case, replicas), shuffle=False, verbose=0).history
+    history = model.fit(batches(case), shuffle=False, verbose=0).history
     return history, before, model.get_weights()
 
 
 def compare(case, mirrored):
-    one, before, after = train(case, tf.distribute.get_strategy(), 1)
-    two, other_before, other_after = train(case, mirrored, 2)
+    one, before, after = train(case, tf.distribute.get_strategy())
+    two, other_before, other_after = train(case, mirrored)
     return {
         "one": one,
         "two": two,

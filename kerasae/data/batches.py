@@ -23,6 +23,8 @@ def batches(
     start_step: int = 0,
     augment: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
     mix: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
+    replicas: int = 1,
+    own: range | None = None,
 ) -> tf.data.Dataset:
     """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
 
@@ -38,7 +40,10 @@ def batches(
         augment: `augment(images, seeds) -> images`, with `seeds` int32 [B, 2] = (seed, number of the sample
             since step 0): it must be stateless.
         mix: `mix(images, labels, seeds) -> images, targets`, after `augment`, such as `kerasae.data.Mixing`; the
-            batches then hold its targets [B, K] in place of labels.
+            batches then hold its targets [B, K] in place of labels. As it sees the whole batch, every machine
+            prepares the whole batch for it.
+        replicas: equal parts that each batch is cut into, one for a device; it must divide the batch.
+        own: numbers of the parts that are given, one element each, all of them by default. Other parts are not read.
 
     Raises:
         InputError: an argument is out of range.
@@ -50,6 +55,7 @@ def batches(
     batch = _clip(split, batch_size)
     seed = seed_number(seed)
     whole("start_step", start_step, 0, 2**40)
+    own = _own(batch, replicas, own)
     for name, function, form in (
         ("augment", augment, "(images, seeds) -> images"),
         ("mix", mix, "(images, labels, seeds) -> images, targets"),
@@ -58,16 +64,21 @@ def batches(
             raise InputError(f"{name}: expected a function {form}, or None; received {function!r}.")
 
     crop, rest = leading_crop(augment) if split.encoded else (None, augment)
+    size = batch // replicas
+    ours = slice(own.start * size, own.stop * size)
 
     def at(step):
-        seeds = _sample_seeds(step, batch, seed)
-        images, labels = split.gather(_shuffled(step, batch, len(split), seed), crop, seeds)
+        seeds, rows = _sample_seeds(step, batch, seed), _shuffled(step, batch, len(split), seed)
+        if mix is None:
+            seeds, rows = seeds[ours], rows[ours]
+        images, labels = split.gather(rows, crop, seeds)
         if rest is not None:
             images = rest(images, seeds)
-        return (images, labels) if mix is None else mix(images, labels, seeds)
+        return (images, labels) if mix is None else [x[ours] for x in mix(images, labels, seeds)]
 
     steps = tf.data.Dataset.counter(start_step)
-    return _plain(steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))
+    prepared = steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True)
+    return _plain(prepared if replicas == 1 else _cut(prepared, len(own), size))
 
 
 def in_order(split, batch_size: int) -> tf.data.Dataset:
@@ -90,6 +101,25 @@ def _clip(split, batch_size: int) -> int:
     if not hasattr(split, "gather"):
         raise InputError(f"split: expected a Split such as load(…).train; received {type(split).__name__}; choose one.")
     return min(whole("batch_size", batch_size, 1), len(split))
+
+
+def _own(batch: int, replicas: int, own: range | None) -> range:
+    """The parts to give, as a range within `replicas`."""
+    whole("replicas", replicas, 1)
+    if batch % replicas:
+        raise InputError(
+            f"batch_size: a batch of {batch} examples cannot be shared evenly by {replicas} devices; "
+            f"give a multiple of {replicas}."
+        )
+    own = range(replicas) if own is None else own
+    if own.step != 1 or not 0 <= own.start < own.stop <= replicas:
+        raise InputError(f"own: expected consecutive numbers from 0 to {replicas - 1}; received {own}.")
+    return own
+
+
+def _cut(dataset: tf.data.Dataset, parts: int, size: int) -> tf.data.Dataset:
+    """Each batch as `parts` elements of `size` examples, in order."""
+    return dataset.map(lambda *batch: [tf.reshape(x, [parts, size, *x.shape[1:]]) for x in batch]).unbatch()
 
 
 def _shuffled(step: tf.Tensor, batch: int, count: int, seed: int) -> tf.Tensor:

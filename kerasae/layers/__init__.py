@@ -1,6 +1,7 @@
 """Level 1: one weight or one roll of the dice."""
 
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.pooling import AttentionPooling
@@ -24,6 +25,7 @@ __all__ = [
     "Corruption",
     "CrossAttention",
     "CrossBlock",
+    "Dropout",
     "GaussianCorruption",
     "GaussianSample",
     "Images",

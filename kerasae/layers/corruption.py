@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kerasae.errors import InputError
+from kerasae.layers import draws
 
 
 class Corruption(keras.layers.Layer):
@@ -25,7 +26,7 @@ class Corruption(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
     def _uniform(self, x):
-        return keras.random.uniform(ops.shape(x), seed=self.seed_generator)
+        return draws.uniform(ops.shape(x), self.seed_generator)
 
 
 def _check_rate(name, rate):
@@ -75,7 +76,7 @@ class GaussianCorruption(Corruption):
         self.stddev = float(stddev)
 
     def call(self, x):
-        noise = keras.random.normal(ops.shape(x), stddev=self.stddev, seed=self.seed_generator)
+        noise = self.stddev * draws.normal(ops.shape(x), self.seed_generator)
         return x + ops.cast(noise, x.dtype)
 
     def get_config(self):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from kerasae.layers import draws
+
 
 @keras.saving.register_keras_serializable("kerasae")
 class GaussianSample(keras.layers.Layer):
@@ -21,7 +23,7 @@ class GaussianSample(keras.layers.Layer):
 
     def call(self, inputs):
         mean, log_var = inputs
-        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        noise = draws.normal(ops.shape(mean), self.seed_generator)
         return mean + ops.exp(0.5 * log_var) * ops.cast(noise, mean.dtype)
 
     def compute_output_shape(self, input_shape):

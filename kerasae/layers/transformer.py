@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
+from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
 from kerasae.ops import affine, exact_gelu
 
@@ -122,7 +123,7 @@ class TransformerBlock(layers.Layer):
         self.attention = self.attention_type(self.heads, name="attention", **options)
         self.norm2 = TokenNorm(name="norm2", **options)
         self.drop1, self.drop2 = (
-            layers.Dropout(drop_path, noise_shape=(None, 1, 1), name=f"drop_path{i}", **options) for i in (1, 2)
+            Dropout(drop_path, noise_shape=(None, 1, 1), name=f"drop_path{i}", **options) for i in (1, 2)
         )
 
     def build(self, input_shape):

@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
+from kerasae.layers import draws
 from kerasae.models.base import Autoencoder, check_network, penalties, scale_for_replicas
 
 
@@ -113,7 +114,7 @@ class AdversarialAutoencoder(Autoencoder):
 
     def _doubt(self, z, training):
         """−log D(z₀) − log(1 − D(z)) with the codes held fixed: [B], nats."""
-        prior = keras.random.normal(ops.shape(z), seed=self.prior_seed)
+        prior = draws.normal(ops.shape(z), self.prior_seed)
         real, fake = self._judge(prior, training), self._judge(ops.stop_gradient(z), training)
         return -ops.log_sigmoid(real) - ops.log_sigmoid(-fake)
 

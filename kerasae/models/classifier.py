@@ -4,6 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
+from kerasae.layers import Dropout
 from kerasae.models.arguments import RecordedArguments
 from kerasae.ops.pixels import to_unit
 
@@ -44,7 +45,7 @@ class Classifier(RecordedArguments, keras.Model):
         if freeze:
             encoder.trainable = False
         self.classes = int(classes)
-        self.drop_input = layers.Dropout(input_dropout)
+        self.drop_input = Dropout(input_dropout)
         self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
         self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
         self.built = True
@@ -74,7 +75,7 @@ def build_head(code_shape, classes, dropout):
     if len(code_shape) > 1:
         x = layers.Flatten()(x)
     if dropout:
-        x = layers.Dropout(dropout)(x)
+        x = Dropout(dropout)(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits", dtype="float32")(x), name="head")
 
 
@@ -84,7 +85,7 @@ def with_dropout(encoder, rate):
     def call(layer, *args, **kwargs):
         outputs = layer(*args, **kwargs)
         active = isinstance(layer, layers.Dense | layers.Conv2D)
-        return layers.Dropout(rate)(outputs) if active else outputs
+        return Dropout(rate)(outputs) if active else outputs
 
     def share(layer):
         return with_dropout(layer, rate) if isinstance(layer, keras.Model) else layer

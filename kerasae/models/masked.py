@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import Images, LowVariance, MaskQueries, Patches, PatchTokens, RestoredTokens, TokenPooling
+from kerasae.layers import Images, LowVariance, MaskQueries, Patches, PatchTokens, RestoredTokens, TokenPooling, draws
 from kerasae.models.base import Autoencoder
 from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
 from kerasae.ops.patches import group_members, visible_count
@@ -204,7 +204,7 @@ class MaskedAutoencoder(Autoencoder):
         """
         if not training:
             return {"reconstruction": self.score(x)}
-        noise = keras.random.uniform((ops.shape(x)[0], self.patches_shape[0]), dtype="float32", seed=self.mask_seed)
+        noise = draws.uniform((ops.shape(x)[0], self.patches_shape[0]), self.mask_seed)
         return {"reconstruction": self._error(self._forward(x, noise, training))}
 
     @property

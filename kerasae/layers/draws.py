@@ -1,0 +1,70 @@
+"""Random numbers that do not depend on how many devices share a batch.
+
+Under `tf.distribute` every replica holds the same seed, and would draw the same numbers for other examples. Each draws
+those of the whole batch instead, in the order of its examples, and takes its own: the step is then the one that a
+single device makes.
+"""
+
+import sys
+
+import keras
+from keras import ops
+
+
+def uniform(shape, seed, dtype="float32"):
+    """Numbers in [0, 1) for the examples of this replica: [B, …], as `keras.random.uniform` draws them."""
+    return own(shape, lambda whole: keras.random.uniform(whole, dtype=dtype, seed=seed))
+
+
+def normal(shape, seed, dtype="float32"):
+    """Numbers from N(0, 1) for the examples of this replica: [B, …], as `keras.random.normal` draws them."""
+    return own(shape, lambda whole: keras.random.normal(whole, dtype=dtype, seed=seed))
+
+
+def own(shape, draw):
+    """The part of this replica of what `draw` gives for the examples of all of them.
+
+    Args:
+        shape: of the part, [B, …]; B may be a tensor.
+        draw: function of a shape → tensor of that shape.
+    """
+    replica, replicas = place()
+    if replicas == 1:
+        return draw(tuple(shape))
+    count = shape[0]
+    whole = draw((count * replicas, *shape[1:]))
+    return ops.reshape(whole[replica * count : (replica + 1) * count], tuple(shape))
+
+
+def place():
+    """(number of this replica, number of replicas); (0, 1) outside `tf.distribute`, also on other backends."""
+    # Who has a strategy has imported TensorFlow; machines with JAX alone need not have it.
+    tf = sys.modules.get("tensorflow")
+    context = tf.distribute.get_replica_context() if keras.backend.backend() == "tensorflow" and tf else None
+    return (0, 1) if context is None else (context.replica_id_in_sync_group, context.num_replicas_in_sync)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Dropout(keras.layers.Dropout):
+    """`keras.layers.Dropout` that draws for each example the same whatever the number of devices.
+
+    y = x m / (1 − rate) in training, m 0 with probability `rate`, else 1; y = x otherwise. Srivastava et al., JMLR 15
+    (2014), section 4.
+
+    Args:
+        rate: in [0, 1).
+        noise_shape: None, or the shape of m, with None for the batch and with 1 where all share one draw: (None, 1, 1)
+            drops whole examples of a branch.
+        seed: integer, or None for one from `keras.utils.set_random_seed`.
+
+    Example:
+        >>> Dropout(0.5)(np.ones((2, 3)), training=True)
+    """
+
+    def call(self, inputs, training=False):
+        if not training or self.rate == 0:
+            return inputs
+        given = self.noise_shape or (None,) * len(inputs.shape)
+        shape = [ops.shape(inputs)[i] if size is None else size for i, size in enumerate(given)]
+        kept = uniform(shape, self.seed_generator) >= self.rate
+        return ops.where(kept, inputs / (1.0 - self.rate), ops.zeros_like(inputs))
