@@ -108,8 +108,10 @@ def mae_mnist() -> Recipe:
 def mae_cifar10() -> Recipe:
     """Masked autoencoder on CIFAR-10: 192×6, patches of 4×4, three quarters hidden, 50,000 images without labels.
 
-    Command: kerasae mae --recipe mae-cifar10
-    Not measured to its end yet.
+    Reproduces: nothing; keras.io's example reaches 44 to 49 % with a linear probe after its 100 epochs.
+    Command: kerasae mae --recipe mae-cifar10, then kerasae probe runs/mae-cifar10
+    Measured on two CPU cores that other work shared: 66 minutes; with all labels linear probe 61.4 %, attentive probe
+    69.9 %, 20 nearest neighbours 52.6 %; see docs/mae.md for fewer labels and for the loss curve.
     """
     return Recipe(
         data="tfds:cifar10",
