@@ -4,14 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test parity lint format
+.PHONY: demo test fuzz parity lint format
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
 	$(BIN)/kerasae quickstart
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope
+
+fuzz: $(VENV)/installed-test
+	KERASAE_FUZZ=10000 $(BIN)/python -m pytest tests/test_fuzz.py
 
 parity: $(VENV)/installed-parity
 	$(BIN)/python -m pytest tests/parity

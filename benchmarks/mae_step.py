@@ -19,8 +19,11 @@ import sys
 import time
 from pathlib import Path
 
-SIZES = {"tiny": (32, 4, 192, 12, 192, 4, 128), "base": (224, 16, 768, 12, 512, 8, 16)}
-"""Side, patch, width and depth of the encoder, width and depth of the decoder, images of a batch."""
+from pipelines import cost
+from pipelines.cost import Network
+
+SIZES = {"tiny": (32, 4, 128), "base": (224, 16, 16)}
+"""Side, patch, images of a batch."""
 OURS = ("fp32", "fp32 XLA", "bf16", "bf16 XLA")
 PEERS = ("fp32", "bf16")
 HIDDEN = 0.75
@@ -153,16 +156,10 @@ def verdict(speeds):
 
 
 def flops(size):
-    """Matrix products of one image's forward and backward pass; a backward pass has two for each of the forward's."""
-    side, patch, width, depth, narrow, shallow, _ = SIZES[size]
-    patches, values = (side // patch) ** 2, patch * patch * 3
-    visible = int(patches * (1 - HIDDEN))
-    blocks = sum(
-        deep * (12 * tokens * wide**2 + 2 * tokens**2 * wide)
-        for wide, deep, tokens in ((width, depth, visible + 1), (narrow, shallow, patches + 1))
-    )
-    ends = visible * values * width + (patches + 1) * values * narrow + (visible + 1) * width * narrow
-    return 6 * (blocks + ends)
+    """Matrix products of one image's forward and backward pass."""
+    side, patch = SIZES[size][:2]
+    patches = (side // patch) ** 2
+    return Network(patches=patches, values=3 * patch**2, visible=int(patches * (1 - HIDDEN)), **cost.SIZES[size]).flops
 
 
 if __name__ == "__main__":

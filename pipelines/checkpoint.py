@@ -4,11 +4,15 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from pipelines import team
 
 KEEP = 2
 
@@ -42,7 +46,7 @@ class Checkpoints:
         """Write `state_variables(model)` and `progress`, plain values with a "step"; then drop all but `keep`."""
         arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(state_variables(model))}
         write_atomic(self.folder / f"step-{progress['step']:09d}.npz", pack(arrays, progress))
-        for old in self._files()[keep:]:
+        for old in self._files()[keep:] if team.writes() else ():
             old.unlink()
 
     def restore(self, model):
@@ -55,18 +59,24 @@ class Checkpoints:
                 arrays, progress = unpack(path.read_bytes())
                 assign(state_variables(model), arrays)
                 return progress
-            except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (ValueError, KeyError):
                 self.damaged.append(path.name)
         return None
 
+    def newest(self):
+        """Step of the newest checkpoint, None where there is none."""
+        steps = [int(path.stem.removeprefix("step-")) for path in self._files()]
+        return max(steps, default=None)
+
     def _files(self):
-        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+        return sorted((path for path in self.folder.glob("step-*.npz") if path.is_file()), reverse=True)
 
 
 def assign(variables, arrays):
     """Give every variable its array; raise ValueError before any is changed if they do not fit."""
     values = [arrays[str(i)] for i in range(len(variables))]
-    if len(arrays) != len(variables) or any(v.shape != a.shape for v, a in zip(variables, values, strict=True)):
+    kinds = [((*v.shape,), v.dtype) for v in variables]
+    if len(arrays) != len(variables) or kinds != [(a.shape, a.dtype.name) for a in values]:
         raise ValueError("the checkpoint is of another model")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -82,21 +92,35 @@ def pack(arrays, progress):
 
 
 def unpack(data):
-    """The arrays and the progress of `pack`; raises ValueError if the checksum does not agree."""
+    """The arrays and the progress of `pack`; raises ValueError for a file that is damaged or no checkpoint.
+
+    The checksum finds damage, not malice: nothing is unpickled, and nothing unpacked that is larger than the file.
+    """
     digest, _, body = data.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("the checkpoint is damaged")
-    with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-        arrays = dict(archive)
-    return arrays, json.loads(arrays.pop("progress").tobytes())
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
+                raise ValueError("it is compressed")
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        return arrays, dict(json.loads(arrays.pop("progress").tobytes()))
+    except Exception as error:  # NumPy, zipfile and json raise many types for what is not theirs
+        raise ValueError("the file is no checkpoint") from error
 
 
 def write_atomic(path, data):
-    """Write bytes so that `path` either keeps its old content or has all of the new."""
+    """Write bytes so that `path` either keeps its old content or has all of the new.
+
+    Of several processes that train together only one does it.
+    """
+    if not team.writes():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)  # a link, if a stranger put one there, would lead the bytes elsewhere
+        with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -104,3 +128,20 @@ def write_atomic(path, data):
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def write_model(path, model, **options):
+    """Save a Keras model so that `path` either keeps its old content or has all of the new.
+
+    All processes that train together must come here, as saving makes variables, but only one writes.
+    """
+    with tempfile.TemporaryDirectory() if not team.writes() else nullcontext(path.parent) as folder:
+        temporary = Path(folder) / f".{path.stem}.tmp{path.suffix}"
+        try:
+            temporary.unlink(missing_ok=True)
+            model.save(temporary, **options)
+            if team.writes():
+                os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from None

@@ -34,19 +34,22 @@ COMMANDS = {
     "train": "pipelines.train",
     "stacked": "pipelines.stacked",
     "mae": "pipelines.mae",
+    "plan": "pipelines.plan",
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",
+    "replay": "pipelines.replay",
+    "launch": "pipelines.launch",
 }
 
 DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)]
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 for a user's mistake or a refusing disk, or 130 after Ctrl-C.
+    """Run one command; return 0, or 2 for a user's mistake, a refusing disk or a full memory, or 130 after Ctrl-C.
 
     Anything else is a bug of ours and keeps its traceback.
     """
@@ -61,7 +64,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has enough: nothing may be flushed at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if (trouble := disk_trouble(error)) is None:
+        if (trouble := disk_trouble(error) or memory_trouble(error)) is None:
             raise
         return complain(f"error: {trouble}", 2)
     return 0
@@ -102,13 +105,34 @@ def fill(app: App, module: ModuleType, tokens: Sequence[str]) -> None:
 
     def command(*args, **kwargs):
         given = signature.bind(*args, **kwargs).arguments
-        given.pop("recipe", None)
+        if recipes:
+            given.pop("recipe", None)
         merged = {name: merge(values.get(name), value) for name, value in given.items()}
-        return module.run(module.Recipe(**{**values, **merged}))
+        return execute(module.run, module.Recipe(**{**values, **merged}))
 
     command.__signature__ = signature
     app.help = inspect.cleandoc(module.__doc__)
     app.default(command)
+
+
+def execute(run: Callable, recipe: Any) -> Any:
+    """Run a pipeline on the devices that its recipe names."""
+    if not hasattr(recipe, "devices"):
+        return run(recipe)
+    from pipelines import devices, team
+
+    with devices.scope(recipe.devices):
+        if team.processes() == 1:
+            return run(recipe)
+        if not team.writes():  # the first process speaks for all
+            sys.stdout = open(os.devnull, "w")
+        try:
+            with team.answering():
+                return run(recipe)
+        except InputError as error:
+            complain(f"error: {error}", 2)
+            sys.stdout.flush()
+            os._exit(2)  # TensorFlow would wait for the others, who may be gone
 
 
 def merge(default: Any, value: Any) -> Any:
@@ -224,6 +248,13 @@ def disk_trouble(error: Exception) -> str | None:
     return next((line for line in str(error).splitlines() if any(text in line for text in DISK_ERRORS)), None)
 
 
+def memory_trouble(error: Exception) -> str | None:
+    """The line that says what did not fit into memory, if something did not, in Python or in TensorFlow."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"not enough memory: {str(error)[:200] or 'lower the sizes'}"
+    return None
+
+
 def interruptions() -> tuple[type[BaseException], ...]:
     """The exception of a run that saved itself after Ctrl-C, if the code that raises it was loaded at all."""
     found = getattr(sys.modules.get("pipelines.run"), "Interrupted", None)  # None also while it is half imported
@@ -231,8 +262,9 @@ def interruptions() -> tuple[type[BaseException], ...]:
 
 
 def complain(text: str, status: int) -> int:
-    """Print one line on stderr and hand the exit status on."""
-    print("kerasae:", " ".join(line.strip() for line in text.splitlines() if line.strip()), file=sys.stderr)
+    """Print one line on stderr and hand the exit status on; text from files may not steer the terminal."""
+    line = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    print("kerasae:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
     return status
 
 

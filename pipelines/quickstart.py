@@ -121,7 +121,8 @@ def mae_recipe(recipe):
 
 def use_labels(recipe, name, pretrained, tuning):
     """Probe and fine-tune a pretrained run; its figures, with `name` in front."""
-    base = {"run": str(pretrained.path), "seed": recipe.seed, "labels": recipe.labels, "repeats": recipe.repeats}
+    names = ("seed", "deterministic", "labels", "repeats")
+    base = {"run": str(pretrained.path), **{name: getattr(recipe, name) for name in names}}
     measured = probe.run(probe.Recipe(**base)).figures | finetune.run(finetune.Recipe(**base, **tuning)).figures
     return {f"{name}_{figure}": value for figure, value in measured.items()}
 

@@ -5,11 +5,14 @@ from dataclasses import fields
 from kerasae.errors import InputError
 
 RULES = {
-    "count": ("a whole number from 1 up", lambda value: value >= 1),
-    "count_or_none": ("a whole number from 0 up", lambda value: value >= 0),
+    "count": ("a whole number from 1 up to 2147483647", lambda value: 1 <= value < 2**31),
+    "count_or_none": ("a whole number from 0 up to 2147483647", lambda value: 0 <= value < 2**31),
+    "depth": ("a whole number from 1 up to 1000", lambda value: 1 <= value <= 1000),
+    "side": ("whole numbers from 1 up to 8192", lambda value: 1 <= value <= 8192),
     "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
     "amount": ("a number from 0 up", lambda value: 0 <= value < float("inf")),
     "share": ("a share from 0 to below 1", lambda value: 0 <= value < 1),
+    "fraction": ("a share from 0 to 1", lambda value: 0 <= value <= 1),
     "factor": ("a number above 0, up to 1", lambda value: 0 < value <= 1),
     "magnitude": ("a number from 0 to 10", lambda value: 0 <= value <= 10),
     "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),

@@ -10,21 +10,31 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from zipfile import BadZipFile
 
-import keras
 import tensorflow as tf
 from tqdm import tqdm
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.checkpoint import Checkpoints, write_atomic
+from pipelines import environment, model_file, team
+from pipelines.checkpoint import Checkpoints, write_atomic, write_model
+from pipelines.nonfinite import Incidents
 from pipelines.training import Interrupted, Plan, train
 
 __all__ = ["Interrupted", "Run", "read_recipe"]
 
-# Where things lie, not what is computed: a run may move. Whether `run` is the same run, `origin` tells.
-PLACES = {"out", "data_dir", "run"}
+# Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
+# to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
+PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices"}
+
+
+# What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.
+READ = {
+    **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
+    "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
+    "repeats": ("a whole number", lambda value: type(value) is int),
+}
 
 
 class Run:
@@ -54,13 +64,24 @@ class Run:
 
     def _open(self, content, later):
         known = (self.path / "recipe.json").exists()
-        if self.path.exists() and not known and (not self.path.is_dir() or any(self.path.iterdir())):
+        if team.writes() and self.path.exists() and not known and (not self.path.is_dir() or any(self.path.iterdir())):
             raise InputError(f"{self.path} exists and is not a run directory; choose another with --out")
+        refuse_links(self.path)
         # A recipe that failed before its first step has nothing to lose: the corrected one may take its place.
         if known and begun(self.path):
-            refuse_other(self.path, content, later)
-            self.rows = read_rows(self.path / "metrics.csv")
+            refuse_other(self.path, content, later, defaults(self.recipe))
+            self.rows = read_epochs(self.path / "metrics.csv")
         self.write_json("recipe.json", content)
+        self._note_environment(content)
+
+    def _note_environment(self, content):
+        """Add what this process runs on to `environment.json`, unless the run was last on the same."""
+        file = self.path / "environment.json"
+        known = read_environments(file)
+        here = environment.describe()
+        ran_on = known if known and known[-1] == here else [*known, here]
+        recipe = {name: content[name] for name in ("command", "recipe")}
+        self.write_json(file.name, {"recipe_sha256": environment.recipe_hash(recipe), "ran_on": ran_on})
 
     def write_json(self, name, content):
         write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
@@ -84,18 +105,24 @@ class Run:
         with _Display(stage, plan, images) as bar, self._events(stage) as events:
             return train(
                 model,
-                lambda step: kerasae.data.batches(split, batch, seed=seed, start_step=step, augment=augment, mix=mix),
+                lambda step, **parts: kerasae.data.batches(
+                    split, batch, seed=seed, start_step=step, augment=augment, mix=mix, **parts
+                ),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),
                 validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch)),
                 on_epoch=lambda row: self._log(stage, images, row, events),
                 on_chunk=bar.show,
                 callbacks=callbacks,
+                incidents=Incidents(
+                    self.path / "nonfinite" / stage, getattr(self.recipe, "on_nonfinite", "stop"), seed=seed
+                ),
             )
 
     @contextmanager
     def _events(self, stage):
-        writer = tf.summary.create_file_writer(str(self.path / "tensorboard" / stage))
+        events = str(self.path / "tensorboard" / stage)
+        writer = tf.summary.create_file_writer(events) if team.writes() else tf.summary.create_noop_writer()
         try:
             yield writer
         finally:
@@ -104,6 +131,7 @@ class Run:
     def _log(self, stage, images, row, events):
         """Add the figures of an epoch to `metrics.csv` and to TensorBoard."""
         row = {"stage": stage, **row, "examples_per_second": round(row["steps_per_second"] * images, 1)}
+        row["memory_mib"] = round(environment.memory_mib(), 1)
         del row["steps_per_second"]
         # A resumed stage repeats the epochs after its checkpoint: their old rows go.
         self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < row["epoch"]]
@@ -115,14 +143,9 @@ class Run:
                     tf.summary.scalar(name, value)
 
     def save_model(self, model):
-        """Write `model.keras`, the result of the run, without the optimiser."""
-        temporary, file = self.path / ".model.tmp.keras", self.path / "model.keras"
-        try:
-            model.save(temporary, include_optimizer=False)
-            os.replace(temporary, file)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise OSError(error.errno, error.strerror, str(file)) from None
+        """Write `model.keras`, the result of the run, without the optimiser; all processes may read it then."""
+        write_model(self.path / "model.keras", model, include_optimizer=False)
+        team.wait()
 
     def finish(self, figures):
         """Write `summary.json`, name → number, print it as a short table, and return the run."""
@@ -163,10 +186,12 @@ class Stage:
 
 
 def check_replicas(images):
-    """Raise InputError for a batch that leaves one of the devices without an image."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if images < replicas:
-        raise InputError(f"batch_size: {images} cannot be shared by {replicas} devices; give at least {replicas}")
+    """Raise InputError for a batch that cannot be cut evenly for the devices."""
+    count = team.replicas()
+    if images < count:
+        raise InputError(f"batch_size: {images} cannot be shared by {count} devices; give at least {count}")
+    if images % count:
+        raise InputError(f"batch_size: {images} cannot be shared evenly by {count} devices; give a multiple of {count}")
 
 
 class _Display:
@@ -215,12 +240,17 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def refuse_other(path, content, later=()):
+def defaults(recipe):
+    """What a recipe's fields have when nothing is given: also what runs had that are older than a field."""
+    return {f.name: f.default for f in dataclasses.fields(recipe) if f.default is not dataclasses.MISSING}
+
+
+def refuse_other(path, content, later=(), defaults=None):
     """Raise if the run in `path` was begun by another command or recipe, naming each difference."""
     there = read_recipe(path)
     if there["command"] != content["command"]:
         raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
-    old, new = there["recipe"], content["recipe"]
+    old, new = {**(defaults or {}), **there["recipe"]}, content["recipe"]
     names = [n for n in {**old, **new} if n not in {*PLACES, *later} and old.get(n) != new.get(n)]
     if names:
         difference = ", ".join(f"{n} {old.get(n)!r} there, {new.get(n)!r} here" for n in names)
@@ -229,33 +259,62 @@ def refuse_other(path, content, later=()):
         raise InputError(f"{path} started from another model than the one that is given now; choose another --out")
 
 
+def refuse_links(path):
+    """Raise InputError if a link inside a run leads out of it: what is written into a run must stay there."""
+    root = Path(os.path.realpath(path))
+    for folder, folders, files in os.walk(path):
+        for place in (Path(folder, name) for name in (*folders, *files)):
+            if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(root):
+                raise InputError(f"{place} is a link that leads out of the run; nothing is written there, remove it")
+
+
 def read_recipe(path):
-    """The content of a run's `recipe.json`; raises InputError if `path` is no run."""
+    """The content of a run's `recipe.json`; raises InputError if `path` is no run, or a value is of the wrong kind."""
+    file = Path(path) / "recipe.json"
     try:
-        content = json.loads((Path(path) / "recipe.json").read_text())
-        return {**content, "command": content["command"], "recipe": dict(content["recipe"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        content = read_json(file)
+        content = {**content, "command": str(content["command"]), "recipe": dict(content["recipe"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
+    for name, (expected, holds) in READ.items():
+        value = content["recipe"].get(name)
+        if value is not None and not holds(value):
+            raise InputError(f"{file}: {name}: expected {expected}. Received: {value!r}")
+    return content
+
+
+def read_environments(file):
+    """What a run ran on so far, from its `environment.json`; nothing if there is none or it is damaged."""
+    try:
+        return list(read_json(file)["ran_on"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def read_summary(path):
     """The figures of a run's `summary.json`; none if it has not finished."""
     file = Path(path) / "summary.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    try:
+        return dict(read_json(file)) if file.exists() else {}
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{file} is damaged; repeat the command of the run, or remove it") from None
+
+
+def read_json(file):
+    """A value from a JSON file; raises OSError for what is no file, such as a pipe, which would never end."""
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is not a file")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def load_model(path, info=None):
     """The model of a run, `model.keras`; raises InputError if it is missing, damaged, or not for data like `info`."""
     command, file = read_recipe(path)["command"], Path(path) / "model.keras"
-    if not file.exists():
+    if not file.is_file():
         finished = (Path(path) / "summary.json").exists()
         remedy = "give one of the runs inside it" if finished else "repeat its command to finish it"
         raise InputError(f"{path}, a run of `{command}`, has no model.keras; {remedy}")
-    kerasae.models  # noqa: B018 (loading needs the classes registered)
-    try:
-        model = keras.saving.load_model(file, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
-        raise InputError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from None
+    model = model_file.load(file)
     if info is not None:
         check_fit(file, model, info)
     return model
@@ -270,11 +329,23 @@ def check_fit(file, model, info):
 
 
 def read_rows(path):
-    """Rows of `metrics.csv`, as text; none if there is no file."""
-    if not path.exists():
+    """Rows of `metrics.csv` or `probes.csv`, as text; none if there is no file."""
+    if not path.is_file():
         return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (ValueError, csv.Error):
+        raise InputError(f"{path.name} is damaged; repair or remove it") from None
+
+
+def read_epochs(path):
+    """Rows of `metrics.csv`, all with as many cells as there are columns, and a stage and an epoch among them."""
+    rows = read_rows(path)
+    ragged = any(None in row or None in row.values() for row in rows)
+    if ragged or not all(row.get("stage") and row.get("epoch", "").isdecimal() for row in rows):
+        raise InputError(f"{path} is damaged; repair or remove it")
+    return rows
 
 
 def write_rows(path, rows):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Literal
 
 import kerasae
@@ -9,12 +10,12 @@ from pipelines import variants
 from pipelines.finetune import FinetuneFields
 from pipelines.listing import command_names
 from pipelines.ranges import within
-from pipelines.recipe import RunRecipe
+from pipelines.recipe import NumericsFields, RunRecipe
 from pipelines.variants import CorruptionFields
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(CorruptionFields, FinetuneFields, RunRecipe):
+class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """A stack of autoencoders, trained layer by layer."""
 
     widths: tuple[int, ...] = field(default=(256, 128), metadata=within("count"))
@@ -119,9 +120,10 @@ def run(recipe: Recipe):
     later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
     directory = runs.Run(recipe.out or "runs/stacked", "stacked", recipe, later=later)
     keras.utils.set_random_seed(recipe.seed)
-    deep = kerasae.models.StackedAutoencoder(pretrain(directory, source, recipe))
+    layers = pretrain(directory, source, recipe)
+    deep = kerasae.models.StackedAutoencoder(layers)
     if recipe.joint_epochs:
-        train_jointly(directory, deep, source, recipe)
+        train_jointly(directory, deep, layers, source, recipe)
     directory.save_model(deep)
     split = source.test if source.has_test else source.train
     figures = {f"stack_{name}": value for name, value in kerasae.evaluate.reconstruction_error(deep, split).items()}
@@ -132,25 +134,31 @@ def use_labels(directory, recipe):
     """Probe the features, fine-tune them, train the control; each in a folder of the run. Returns their figures."""
     from pipelines import finetune, probe
 
-    common = {"run": str(directory.path), "labels": recipe.labels, "repeats": recipe.repeats, "seed": recipe.seed}
-    probed = probe.run(probe.Recipe(**common))
+    names = ("labels", "repeats", "seed", "deterministic")
+    probed = probe.run(probe.Recipe(run=str(directory.path), **{name: getattr(recipe, name) for name in names}))
     tuned = finetune.run(finetune.of_run(directory.path, recipe))
     return probed.figures | tuned.figures
 
 
 def pretrain(directory, source, recipe):
     """Train each layer on the codes of the one below; returns the trained layers."""
+    from pipelines import precision
+
     layers, split = [], source.train
     for i, width in enumerate(recipe.widths, 1):
-        layer = build_layer(i, width, split.shape, source, recipe)
+        build = partial(build_layer, i, width, split.shape, source, recipe)
+        with precision.computing_in(recipe.precision):
+            layer = build()
         train_layer(directory, f"layer-{i}", layer, split, recipe)
-        layers.append(layer)
-        split = codes(layer, split)
+        layers.append(precision.exact(layer, recipe.precision, build))
+        split = codes(layers[-1], split)
     return layers
 
 
 def build_layer(i, width, shape, source, recipe):
     """Layer i: a shallow autoencoder from `shape` to `width`."""
+    from pipelines import sizes
+
     # A code that is held against a Gaussian prior must be free to take any value.
     activation = None if variants.variant(recipe.variant).generative else recipe.activation
 
@@ -169,7 +177,8 @@ def build_layer(i, width, shape, source, recipe):
     # Cross-entropy needs values in [0, 1]: the data, and sigmoid codes.
     likelihood = "bernoulli" if i == 1 or activation == "sigmoid" else "gaussian"
     corrupt = variants.corruption(recipe, layer=i)
-    return variants.build(recipe.variant, networks, likelihood, source.info.max_value, corruption=corrupt)
+    model = (recipe.variant, networks, likelihood, source.info.max_value)
+    return sizes.checked(lambda: variants.build(*model, corruption=corrupt), sizes.trainable)
 
 
 def train_layer(directory, stage, layer, split, recipe):
@@ -177,7 +186,7 @@ def train_layer(directory, stage, layer, split, recipe):
     from pipelines import run as runs
 
     settings = runs.Stage(epochs=recipe.pretrain_epochs, batch_size=recipe.pretrain_batch)
-    layer.compile(optimisers.build(settings.steps(split), recipe.pretrain_rate))
+    layer.compile(optimisers.build(settings.steps(split), recipe.pretrain_rate, precision=recipe.precision))
     directory.fit(stage, layer, split, settings, seed=recipe.seed)
 
 
@@ -187,11 +196,31 @@ def codes(layer, split):
     return kerasae.data.Split.of(features, split.labels)
 
 
-def train_jointly(directory, deep, source, recipe):
+def train_jointly(directory, deep, layers, source, recipe):
     """The whole stack learns to reconstruct its input."""
     from pipelines import optimisers
     from pipelines import run as runs
 
     settings = runs.Stage(epochs=recipe.joint_epochs, batch_size=recipe.pretrain_batch)
-    deep.compile(optimisers.build(settings.steps(source.train), recipe.pretrain_rate))
-    directory.fit("joint", deep, source.train, settings, seed=recipe.seed)
+    trained = in_precision(deep, layers, source, recipe)
+    steps = settings.steps(source.train)
+    trained.compile(optimisers.build(steps, recipe.pretrain_rate, precision=recipe.precision))
+    directory.fit("joint", trained, source.train, settings, seed=recipe.seed)
+    deep.set_weights(trained.get_weights())
+
+
+def in_precision(deep, layers, source, recipe):
+    """The stack, or in another precision than float32 a copy of it that computes in it."""
+    from pipelines import precision
+
+    if recipe.precision == "float32":
+        return deep
+    shapes = [layer.example_shape for layer in layers]
+    with precision.computing_in(recipe.precision):
+        copies = [
+            build_layer(i, width, shape, source, recipe)
+            for i, (width, shape) in enumerate(zip(recipe.widths, shapes, strict=True), 1)
+        ]
+        twin = kerasae.models.StackedAutoencoder(copies)
+    twin.set_weights(deep.get_weights())
+    return twin

@@ -9,12 +9,12 @@ from kerasae.errors import InputError
 from pipelines import variants
 from pipelines.listing import command_names
 from pipelines.ranges import within
-from pipelines.recipe import RunRecipe
+from pipelines.recipe import NumericsFields, RunRecipe
 from pipelines.variants import CorruptionFields
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(CorruptionFields, RunRecipe):
+class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """One autoencoder."""
 
     variant: str = field(default="plain", metadata={"positional": True, "choices": command_names})
@@ -76,15 +76,19 @@ def run(recipe: Recipe):
     """Build the variant, train it on the unlabelled examples, save it."""
     import keras
 
+    from pipelines import precision, sizes
     from pipelines import run as runs
 
     source = recipe.source()
     check(recipe, source)
     directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", recipe)
     keras.utils.set_random_seed(recipe.seed)
-    model = build(recipe, source.info)
-    figures = fit(directory, model, source, recipe)
-    directory.save_model(model)
+    with precision.computing_in(recipe.precision):
+        model = sizes.checked(lambda: build(recipe, source.info), sizes.trainable)
+    progress = fit(directory, model, source, recipe)
+    result = precision.exact(model, recipe.precision, lambda: build(recipe, source.info))
+    figures = measure(progress, result, source)
+    directory.save_model(result)
     return directory.finish(figures)
 
 
@@ -118,7 +122,7 @@ def build(recipe, info):
 
 
 def fit(directory, model, source, recipe):
-    """Train, and measure on the test examples; returns the figures."""
+    """Train on the unlabelled examples; returns the progress."""
     from pipelines import optimisers
     from pipelines import run as runs
 
@@ -129,9 +133,15 @@ def fit(directory, model, source, recipe):
         monitor="val_loss" if recipe.keep_best else None,
         mode="min",
     )
-    optimizer = optimisers.build(settings.steps(training), recipe.learning_rate, schedule=recipe.schedule)
+    optimizer = optimisers.build(
+        settings.steps(training), recipe.learning_rate, schedule=recipe.schedule, precision=recipe.precision
+    )
     model.compile(optimizer, jit_compile=recipe.network == "dense")
-    progress = directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+    return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+
+
+def measure(progress, model, source):
+    """Figures of the run: epochs, seconds, and the errors on the test examples."""
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)

@@ -1,4 +1,4 @@
-"""The one training loop: it drives `model.train_step` on one device or many, and can resume at any step.
+"""The one training loop: it drives the step of a model on one device or many, and can resume at any step.
 
 `fit` of Keras cannot resume inside an epoch without losing seeds, nor run on several workers. This loop keeps what
 makes resuming exact: the data are a function of the step, and a checkpoint holds all that a step changes.
@@ -14,9 +14,13 @@ from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
+from tensorflow.python.framework import config  # the public name can only turn determinism on
 
 from kerasae.errors import InputError
+from kerasae.models.guarded import guarded
+from pipelines import nonfinite, team
 from pipelines.checkpoint import KEEP, Checkpoints
+from pipelines.tally import Tally
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
 CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint
@@ -57,6 +61,18 @@ class Progress:
     best_epoch: int = 0
     done: bool = False
     seconds: float = 0.0
+    tally: Tally = Tally()
+
+    def __post_init__(self):
+        self.tally = Tally(*self.tally)  # JSON gives lists back
+
+    def fits(self, plan):
+        """Whether these are plain values of the right kinds that a training with this plan can have come to."""
+        counted = all(isinstance(n, float) for n in self.tally)
+        whole = all(type(n) is int for n in (self.step, self.epoch, self.best_epoch)) and type(self.done) is bool
+        numbers = isinstance(self.seconds, int | float) and isinstance(self.best, int | float | None)
+        behind = whole and self.step - self.epoch * plan.steps_per_epoch
+        return counted and whole and numbers and 0 <= self.epoch <= plan.epochs and 0 <= behind < plan.steps_per_epoch
 
 
 def train(
@@ -69,18 +85,24 @@ def train(
     on_epoch: Callable[[dict], None] = lambda row: None,
     on_chunk: Callable[[Progress, float], None] = lambda progress, wait: None,
     callbacks=(),
+    incidents: nonfinite.Incidents | None = None,
 ):
     """Train a compiled model to the end of the plan, from the newest checkpoint if there is one.
 
     Args:
-        model: a compiled Keras model with a `train_step`.
-        batches: function of the first step that returns endless batches, a pure function of the step.
+        model: a compiled model of `kerasae`, whose step is `propose` (see `kerasae.models.proposal`).
+        batches: function of the first step that returns endless batches, a pure function of the step; with several
+            devices also of `replicas` and `own`, as `kerasae.data.batches`.
         plan: epochs, steps and what to monitor.
         checkpoints: where the state is kept.
         validation: function that returns the finite validation batches; needed by `plan.monitor`.
         on_epoch: called with a row of figures after each epoch.
         on_chunk: called with the progress and the share of time spent waiting for data, about twice a second.
         callbacks: Keras callbacks; their batch hooks are called once per chunk.
+        incidents: what to do about steps that are not finite, and where to keep them; stops, and keeps them beside the
+            checkpoints, when not given.
+
+    A step in which something is not finite is not taken: see `kerasae.models.guarded`.
 
     Where the optimiser keeps a moving average of the weights (`use_ema`), training goes on from the weights themselves;
     validation, the best epoch and the model at the end have the averages, and checkpoints hold both.
@@ -89,21 +111,22 @@ def train(
         The `Progress` at the end. The model has the best epoch's weights if `plan.monitor` is set.
 
     Raises:
-        InputError: a loss that is not finite, with the name of the term; the last checkpoint is kept.
+        InputError: something that is not finite, with the name of the term, the step and the batch; the run stands at
+            the last good checkpoint, which is that of this step unless the weights themselves are not finite.
         Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
-    loop = _Loop(model, batches, plan, checkpoints, validation, callbacks)
+    incidents = incidents or nonfinite.Incidents(checkpoints.folder / "nonfinite")
+    loop = _Loop(model, batches, plan, checkpoints, validation, callbacks, incidents)
     return loop.run(on_epoch, on_chunk)
 
 
 class _Loop:
-    def __init__(self, model, batches, plan, checkpoints, validation, callbacks):
+    def __init__(self, model, batches, plan, checkpoints, validation, callbacks, incidents):
         self.model, self.batches, self.plan, self.checkpoints = model, batches, plan, checkpoints
-        self.validation = validation
-        self.strategy = tf.distribute.get_strategy()
+        self.validation, self.incidents = validation, incidents
         self.keeper = Checkpoints(checkpoints.folder / "best")
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
-        self.steps, self.test = _compiled(model, self.strategy)
+        self.steps, self.test = _compiled(model)
         self.chunk = 1
 
     def run(self, on_epoch, on_chunk):
@@ -122,26 +145,39 @@ class _Loop:
 
     def _start(self):
         """Open the data at the step where the newest checkpoint ends."""
-        self.iterator = iter(self._distribute(self.batches(0)))
-        # Tracing makes the variables of the optimiser and of the metrics, which the checkpoint fills.
-        self.steps.get_concrete_function(self.iterator, tf.constant(1))
-        progress = Progress(**(self.checkpoints.restore(self.model) or {}))
+        self.model.build_training()
+        self.iterator = iter(self._data(0))
+        # Tracing makes the variables of the metrics, which the checkpoint fills.
+        self.steps.get_concrete_function(self.iterator, tf.constant(1), Tally().tensors())
+        progress = self._restored()
         for name in self.checkpoints.damaged:
             print(f"kerasae: checkpoint {name} is damaged or of another model, and is not used", file=sys.stderr)
+        team.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
         if progress.step and not progress.done:
-            self.iterator = iter(self._distribute(self.batches(progress.step)))
+            self.iterator = iter(self._data(progress.step))
         self.saved_at = time.monotonic()
         return progress
 
-    def _distribute(self, dataset):
-        many = self.strategy.num_replicas_in_sync > 1
-        return self.strategy.experimental_distribute_dataset(dataset) if many else dataset
+    def _data(self, step):
+        return team.data(lambda **parts: self.batches(step, **parts))
+
+    def _restored(self):
+        found = self.checkpoints.restore(self.model) or {}
+        try:
+            progress = Progress(**found)
+        except TypeError:  # other names, or a tally that is none
+            progress = None
+        if progress is None or not progress.fits(self.plan):
+            folder = self.checkpoints.folder
+            raise InputError(f"{folder}: the newest checkpoint is of another training; remove it to use the one before")
+        return progress
 
     def _epochs(self, progress, on_epoch, on_chunk, stop):
         self.callbacks.on_train_begin()
         while progress.epoch < self.plan.epochs and not progress.done:
             if progress.step == progress.epoch * self.plan.steps_per_epoch:
                 self.model.reset_metrics()
+                progress.tally = progress.tally.new_epoch()
             self.callbacks.on_epoch_begin(progress.epoch)
             row = self._epoch(progress, on_chunk, stop)
             row |= self._validate(progress)
@@ -156,10 +192,14 @@ class _Loop:
         first, began, waited = progress.step, time.perf_counter(), 0.0
         end = (progress.epoch + 1) * self.plan.steps_per_epoch
         while progress.step < end:
+            before = progress.step
             took, wait = self._run_chunk(progress, min(self.chunk, end - progress.step))
             waited += wait
             on_chunk(progress, wait / max(took, 1e-9))
-            if stop.requested and progress.step < end:
+            # All processes must come to the same end of this chunk, and have the same length of the next.
+            took, asked = team.mean(took / (progress.step - before), stop.requested)
+            self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS / took)))
+            if asked and progress.step < end:
                 self._interrupt(progress)
         seconds = time.perf_counter() - began
         return self._row(progress, progress.step - first, seconds, waited)
@@ -167,21 +207,43 @@ class _Loop:
     def _run_chunk(self, progress, steps):
         self.callbacks.on_train_batch_begin(progress.step)
         began = time.perf_counter()
-        wait = float(self.steps(self.iterator, tf.constant(steps)))
+        done, wait, tally = self.steps(self.iterator, tf.constant(steps), progress.tally.tensors())
+        done, wait = int(done), float(wait)  # waits for the end of the steps
         took = time.perf_counter() - began
-        progress.step += steps
+        progress.step += done
         progress.seconds += took
-        self._check_finite(progress, self._results())
+        progress.tally = tally.floats()
+        if done < steps:
+            self._not_finite(progress)
+        if progress.tally.in_a_row >= nonfinite.LIMIT:
+            raise InputError(nonfinite.hopeless(progress.tally, self.checkpoints))
         self.callbacks.on_train_batch_end(progress.step - 1)
-        self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS * steps / took)))
         return took, wait
+
+    def _not_finite(self, progress):
+        """Leave out a step that was not taken, or stop: the model is as it was before it."""
+
+        def fetch():
+            return next(iter(self.batches(progress.step))), next(iter(self._data(progress.step)))
+
+        found = self.incidents.record(self.model, dataclasses.asdict(progress), fetch)
+        if not self.incidents.skips:
+            raise InputError(self.incidents.message(found, self.plan, progress, self._saved_before_stopping(progress)))
+        progress.step += 1
+        progress.tally = progress.tally.skip()
+
+    def _saved_before_stopping(self, progress):
+        """Save this step if the weights are sound; the step of the newest checkpoint, or None."""
+        if not self._broken_weights():
+            self._save(progress)
+        return self.checkpoints.newest()
 
     def _row(self, progress, steps, seconds, waited):
         row = {"epoch": progress.epoch + 1, "step": progress.step, "seconds": round(seconds, 3)}
         row["steps_per_second"] = round(steps / seconds, 3)
         row["data_wait"] = round(waited / seconds, 4)
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        return row | self._results()
+        return row | progress.tally.figures() | self._results()
 
     def _results(self):
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
@@ -201,7 +263,7 @@ class _Loop:
             return {}
         self.model.reset_metrics()
         with averaged(self.model):
-            for batch in self._distribute(self.validation()):
+            for batch in self.validation():
                 self.test(batch)
             figures = {f"val_{name}": value for name, value in self._results().items()}
             self._check_finite(progress, figures)
@@ -222,47 +284,65 @@ class _Loop:
         progress.done = tired or progress.epoch >= self.plan.epochs
 
     def _checkpoint(self, progress, stop):
-        if stop.requested:
+        elapsed, asked = team.mean(time.monotonic() - self.saved_at, stop.requested)
+        if asked:
             self._interrupt(progress)
-        if progress.done or time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
+        if progress.done or elapsed > CHECKPOINT_SECONDS:
             self._save(progress)
 
     def _save(self, progress):
         # The figures are those of before the last update: a step that broke the weights shows here first.
-        self._check_finite(progress, {w.path: float(tf.reduce_sum(w)) for w in self.model.trainable_weights})
+        self._check_finite(progress, self._broken_weights())
         self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
         self.saved_at = time.monotonic()
+
+    def _broken_weights(self):
+        """Weights whose sum is not finite, by name."""
+        sums = {w.path: float(tf.reduce_sum(w)) for w in self.model.trainable_weights}
+        return {path: value for path, value in sums.items() if not math.isfinite(value)}
 
     def _interrupt(self, progress):
         self._save(progress)
         raise Interrupted(f"interrupted at step {progress.step}, and saved; the same command goes on from here")
 
 
-def _compiled(model, strategy):
-    """Two TensorFlow functions: `steps(iterator, n) -> seconds waited for data`, and `test(batch)`."""
-    jit = model.jit_compile is True
-    train_step = tf.function(model.train_step, jit_compile=True) if jit else model.train_step
+def _compiled(model):
+    """Two TensorFlow functions, `test(batch)` and `steps(iterator, n, tally) -> steps made, seconds waited, tally`.
+
+    The steps end before the first that is not finite, though its batch has been drawn.
+    """
+    strategy, step = team.strategy(), guarded(model)
+    # TensorFlow does not compile steps that sum over devices.
+    step = tf.function(step, jit_compile=True) if model.jit_compile is True and team.replicas() == 1 else step
 
     @tf.function(reduce_retracing=True)
-    def steps(iterator, n):
-        waited = tf.constant(0.0, tf.float64)
-        for _ in tf.range(n):
-            before = tf.timestamp()
+    def steps(iterator, n, tally):
+        done, going, waited = tf.constant(0), tf.constant(True), tf.constant(0.0, tf.float64)
+        while going and done < n:
+            before = clock()
             batch = next(iterator)
-            waited += tf.timestamp() - before
-            strategy.run(train_step, args=(batch,))
-        return waited
+            waited += clock() - before
+            found = strategy.run(step, args=(batch,))
+            found = {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
+            going = found["finite"]
+            tally = Tally(*(tf.where(going, new, old) for new, old in zip(tally.next(found), tally, strict=True)))
+            done += tf.cast(going, tf.int32)
+        return done, waited, tally
 
-    @tf.function(reduce_retracing=True)
-    def test(batch):
-        strategy.run(model.test_step, args=(batch,))
+    return steps, tf.function(team.shared(model.test_step), reduce_retracing=True)
 
-    return steps, test
+
+def clock():
+    """Seconds, as a float64 tensor of the moment at which a TensorFlow function gets here."""
+    if config.is_op_determinism_enabled():  # refuses TensorFlow's own clock, as its results are never the same
+        return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
+    return tf.timestamp()
 
 
 def averages(model):
     """Whether the model's optimiser keeps a moving average of the weights."""
-    return bool(getattr(model.optimizer, "use_ema", False))
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return bool(getattr(optimizer, "use_ema", False))
 
 
 @contextmanager

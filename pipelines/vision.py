@@ -36,8 +36,6 @@ class VisionFields:
     """α of MixUp, which blends images and their labels; 0 for none. With CutMix, each has half of the batches."""
     cutmix: float = field(default=0.0, metadata=within("amount"))
     """α of CutMix, which pastes a rectangle of one image into another; 0 for none."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Type of the encoder's computations; weights and the loss stay float32."""
     jit: bool = False
     """Compile the step with XLA; it takes a while at the start, and is faster then for transformers in float32."""
 
@@ -72,6 +70,7 @@ def clone(encoder, recipe):
     import keras
 
     from kerasae.layers import Patches
+    from pipelines.precision import POLICIES
 
     names = blocks(encoder)
 
@@ -81,8 +80,8 @@ def clone(encoder, recipe):
         config = layer.get_config()
         if recipe.drop_path and layer.name in names:
             config["drop_path"] = recipe.drop_path * names.index(layer.name) / max(1, len(names) - 1)
-        if recipe.precision == "bfloat16" and not isinstance(layer, Patches):  # pixels keep float32
-            config["dtype"] = "mixed_bfloat16"
+        if recipe.precision != "float32" and not isinstance(layer, Patches):  # pixels keep float32
+            config["dtype"] = POLICIES[recipe.precision]
         return type(layer).from_config(config)
 
     return keras.models.clone_model(encoder, clone_function=copy)

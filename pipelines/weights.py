@@ -24,7 +24,7 @@ class Recipe:
     """File of weights (.pth, .pt, .bin, .safetensors) or folder of transformers to import; or run to export."""
     dest: str | None = field(default=None, metadata={"positional": True})
     """Where the result goes: runs/NAME for an import, saved_models/NAME-weights for an export, when not given."""
-    image_size: tuple[int, ...] | None = field(default=None, metadata=within("count"))
+    image_size: tuple[int, ...] | None = field(default=None, metadata=within("side"))
     """Import: images to take, one number or height and width; position codes made for others are interpolated."""
     heads: int | None = field(default=None, metadata=within("count"))
     """Import: heads of the encoder, where neither a config.json nor the published sizes tell."""
@@ -32,7 +32,7 @@ class Recipe:
     """Import: heads of the decoder, likewise."""
     decoder_width: int = field(default=512, metadata=within("count"))
     """Import: width of a new decoder, where the file holds none."""
-    decoder_depth: int = field(default=8, metadata=within("count"))
+    decoder_depth: int = field(default=8, metadata=within("depth"))
     """Import: blocks of a new decoder, likewise."""
     pooling: Literal["mean", "class"] = "mean"
     """Import: the code, mean of the patches' tokens or class token."""
@@ -77,9 +77,13 @@ def bring_in(recipe):
 
 def options(recipe):
     """The arguments of `import_weights` that the recipe gives."""
+    from kerasae.data.checks import fits_in_memory
+
     size = recipe.image_size
     if size and len(size) > 2:
         raise InputError(f"image_size: expected one number, or height and width. Received: {size}")
+    new = 4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth  # four matrices and a network of eight in each block
+    fits_in_memory(new, "a new decoder", "lower decoder_width or decoder_depth")
     return {
         "image_size": size[0] if size and len(size) == 1 else size,
         "heads": recipe.heads,

@@ -105,7 +105,7 @@ def test_every_split_as_stored_with_names(prepared):
         found = [number[image.tobytes()] for image in x]
         assert sorted(found) == list(expected)
         assert [i % 2 for i in found] == y.tolist()
-    assert source.test.labels is None
+    assert source.split("test").labels is None and source.test is source.split("validation")
 
 
 def test_the_order_is_the_same_every_time(prepared):

@@ -7,7 +7,7 @@ from sklearn.metrics import mean_squared_error
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.evaluate import reconstruction, reconstruction_error
+from kerasae.evaluate import mean_score, reconstruction, reconstruction_error
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,13 @@ def test_errors_of_stored_digits_equal_numpy(model):
         assert found["mse"] == pytest.approx(mse, rel=1e-5)
         assert found["sse"] == pytest.approx(64 * mse, rel=1e-5)
         assert found["psnr"] == pytest.approx(10 * np.log10(1 / mse), abs=1e-4)
+
+
+def test_mean_score_is_the_loss_of_evaluate(model):
+    split = kerasae.data.load("digits").test
+    model.compile()
+    expected = model.evaluate(split.arrays()[0], verbose=0, return_dict=True)["loss"]
+    assert mean_score(model, split, batch_size=100) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_smaller_last_batch_weighs_less():

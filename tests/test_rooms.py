@@ -38,7 +38,7 @@ HEAVY = {"tensorflow", "tensorflow_datasets", "keras", "numpy", "scipy", "sklear
 HOMELESS = {"utils", "util", "helpers", "common", "misc"}
 """Names that mean that a room is missing."""
 
-STEPS = {"kerasae.models.base", "kerasae.models.adversarial"}
+STEPS = {"kerasae.models.base", "kerasae.models.proposal"}
 """The only modules with a training step."""
 
 

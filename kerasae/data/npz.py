@@ -1,8 +1,6 @@
 """Arrays from one .npz file: x_train, y_train, x_test, y_test."""
 
 import difflib
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, MemoryError, NotImplementedError)
 
 
 def load_npz(file: str) -> Source:
@@ -53,15 +50,21 @@ def _read(file: str) -> dict[str, np.ndarray]:
             _check_names(opened.files, file)
             nbytes = sum(member.file_size for member in opened.zip.infolist())
             fits_in_memory(nbytes, f"npz:{file}", "write images as uint8, or as files in a folder: source")
-            return {key: opened[key] for key in KEYS if key in opened.files}
+            return {key: _array(opened[key], key) for key in KEYS if key in opened.files}
     except InputError:
         raise
-    except DAMAGE as error:
+    except Exception as error:  # NumPy and zipfile raise many types for a damaged file
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"data: npz:{file} cannot be read ({reason[0][:160]}); expected plain numeric arrays written by "
             "np.savez; write it again."
         ) from error
+
+
+def _array(value, name: str) -> np.ndarray:
+    if not isinstance(value, np.ndarray):  # a member that is no .npy comes as its bytes
+        raise ValueError(f"{name} is no array")
+    return value
 
 
 def _check_names(names: list[str], file: str) -> None:

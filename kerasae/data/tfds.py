@@ -1,8 +1,10 @@
 """Images from TensorFlow Datasets, prepared or downloaded: in memory as uint8, or read when they are needed."""
 
 import difflib
+import json
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -95,7 +97,10 @@ def _builder(name: str, data_dir):
             f"data_dir: expected a folder; {data_dir} is a file; give the folder that holds the data sets."
         )
     try:
+        _refuse_foreign_code(name, data_dir)
         return tfds.builder(name, data_dir=data_dir)
+    except InputError:
+        raise
     except tfds.core.DatasetNotFoundError as error:
         base = name.split("/")[0].split(":")[0]
         near = difflib.get_close_matches(base, tfds.list_builders(with_community_datasets=False), n=1, cutoff=0.0)
@@ -103,6 +108,34 @@ def _builder(name: str, data_dir):
         raise InputError(f"data: expected a data set of TensorFlow Datasets; received {name!r}; {hint}") from error
     except Exception as error:  # tfds raises many types for a wrong config, version or damaged folder
         raise InputError(f"data: tfds:{name} cannot be opened: {_first_line(error)}; check name/config.") from error
+
+
+def _refuse_foreign_code(name: str, data_dir) -> None:
+    """Raise `InputError` where tfds would import code that is not its own.
+
+    A namespace, as in "somebody:mnist", makes it fetch a script; a class in the features.json of a prepared folder
+    makes it import that class's module.
+    """
+    base, _, version = name.split("/")[0].partition(":")
+    if version and not version[0].isdigit():  # mnist:3.0.1 is a version
+        raise InputError(f"data: tfds:{name} is of the namespace {base!r}, whose code would be run; expected NAME.")
+    if data_dir is None or not base or "\0" in base + str(data_dir):
+        return
+    for file in Path(data_dir, base).rglob("features.json"):
+        if foreign := [name for name in _class_names(file) if not name.startswith("tensorflow_datasets.")]:
+            raise InputError(f"data: {file} names {foreign[0]!r}, which is not of tfds; nothing of it was imported.")
+
+
+def _class_names(file: Path) -> list[str]:
+    """All classes that a features.json names, as tfds reads it: in the old, the new or the other new spelling."""
+    found, rest = [], [json.loads(file.read_bytes())]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            names = [value.get(key) for key in ("pythonClassName", "python_class_name", "type")]
+            found += [name for name in names if isinstance(name, str) and "." in name]
+        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return found
 
 
 def _prepare(builder, name: str) -> None:

@@ -6,7 +6,7 @@ from kerasae.evaluate.classification import Classification, classify, measure_cl
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
-from kerasae.evaluate.reconstruction import reconstruction_error
+from kerasae.evaluate.reconstruction import mean_score, reconstruction_error
 from kerasae.evaluate.sgd_probe import sgd_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 
@@ -23,6 +23,7 @@ __all__ = [
     "importance_nll",
     "knn_probe",
     "linear_probe",
+    "mean_score",
     "measure_classification",
     "nll_summary",
     "reconstruction_error",

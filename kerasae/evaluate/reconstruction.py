@@ -43,6 +43,23 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     return {"mse": mse, "sse": total / examples, "psnr": psnr, "examples": examples}
 
 
+def mean_score(model, data, batch_size: int = 256) -> float:
+    """Mean over the examples of `model.score(x)`: of an autoencoder its loss on data it does not train on.
+
+    Args:
+        model: anything with `score(x)` → [B].
+        data, batch_size: as for `reconstruction_error`.
+
+    Example:
+        >>> import types
+        >>> darkness = types.SimpleNamespace(score=lambda x: keras.ops.mean(x, axis=1))
+        >>> mean_score(darkness, np.ones((3, 4), "float32"))
+        1.0
+    """
+    scores = [scores for _, _, scores in outputs(public_method(model, "score"), data, batch_size)]
+    return float(np.concatenate(scores).mean(dtype=np.float64))
+
+
 def _target(x: np.ndarray, model) -> np.ndarray:
     """The input as the model sees it: integers scaled, floats as they are."""
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))

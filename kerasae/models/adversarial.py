@@ -6,6 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers import draws
 from kerasae.models.base import Autoencoder, check_network, penalties, scale_for_replicas
+from kerasae.models.proposal import Move
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -79,10 +80,16 @@ class AdversarialAutoencoder(Autoencoder):
             raise InputError(f"{type(self).__name__}: two optimisers in one step are written for TensorFlow only")
         super().compile(optimizer, loss, **options)
         self.discriminator_optimizer = twin(self.optimizer, self.discriminator_learning_rate)
-        self.optimizer.build(self._trained())
-        self.discriminator_optimizer.build(self.discriminator.trainable_weights)
+        for player, weights in self.players():
+            player.build(weights)
 
-    def train_step(self, data):
+    def players(self):
+        """The autoencoder's optimiser and the discriminator's, and what each trains."""
+        judged = self.discriminator.trainable_weights
+        return [(self.optimizer, self._trained()), (self.discriminator_optimizer, judged)]
+
+    def propose(self, data):
+        """The logs of a step on a batch, and the `Move`s of the two players."""
         import tensorflow as tf  # here, so that machines with JAX alone can import the other models
 
         x, y = self._unpack(data)
@@ -92,10 +99,11 @@ class AdversarialAutoencoder(Autoencoder):
             scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
             doubt = ops.mean(terms["discriminator"]) + penalties([self.discriminator])
             scaled_doubt = self.discriminator_optimizer.scale_loss(scale_for_replicas(doubt))
-        self.optimizer.apply_gradients(zip(tape.gradient(scaled, own), own, strict=True))
-        gradients = tape.gradient(scaled_doubt, discriminators)
-        self.discriminator_optimizer.apply_gradients(zip(gradients, discriminators, strict=True))
-        return self._track(loss, terms)
+        moves = [
+            Move(self.optimizer, tape.gradient(scaled, own), own),
+            Move(self.discriminator_optimizer, tape.gradient(scaled_doubt, discriminators), discriminators),
+        ]
+        return self._track(loss, terms), moves
 
     def _parts(self):
         return [self.encoder, self.decoder]

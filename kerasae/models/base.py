@@ -7,12 +7,13 @@ from kerasae.errors import InputError
 from kerasae.layers import tie_all
 from kerasae.models import jax_training
 from kerasae.models.arguments import RecordedArguments
+from kerasae.models.proposal import Move, ProposedStep
 from kerasae.ops import likelihoods
 from kerasae.ops.pixels import to_unit
 
 
 @keras.saving.register_keras_serializable("kerasae")
-class Autoencoder(RecordedArguments, keras.Model):
+class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
     """The plain autoencoder, x̂ = decode(encode(x)), and the parent of all variants.
 
     It minimises −log p(x | z) with z = encode(x): squared error for a Gaussian likelihood, cross-entropy for a
@@ -168,7 +169,15 @@ class Autoencoder(RecordedArguments, keras.Model):
         """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
         if keras.backend.backend() == "jax":
             return jax_training.train(self, *given)
-        x, y = self._unpack(*given)
+        return super().train_step(*given)
+
+    def players(self):
+        """The optimiser and the weights of the objective's layers."""
+        return [(self.optimizer, self._trained())]
+
+    def propose(self, data):
+        """The logs of a step on a batch and the one `Move` that it ends with."""
+        x, y = self._unpack(data)
         weights = self._trained()
         if self.micro_batches == 1:
             gradients, loss, terms = self._gradients(x, y)
@@ -176,8 +185,7 @@ class Autoencoder(RecordedArguments, keras.Model):
             from kerasae.models.accumulation import accumulate  # here, as below
 
             gradients, loss, terms = accumulate(self._gradients, x, y, self.micro_batches, weights, self.terms)
-        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        return self._track(loss, terms)
+        return self._track(loss, terms), [Move(self.optimizer, gradients, weights)]
 
     def test_step(self, *given):
         """The same without training."""

@@ -6,14 +6,15 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers import Dropout
 from kerasae.models.arguments import RecordedArguments
+from kerasae.models.proposal import Move, ProposedStep
 from kerasae.ops.pixels import to_unit
 
 
 @keras.saving.register_keras_serializable("kerasae")
-class Classifier(RecordedArguments, keras.Model):
+class Classifier(RecordedArguments, ProposedStep, keras.Model):
     """logits = W encoder(x) + b: supervised fine-tuning of features that were learned without labels.
 
-    Trained with Keras's own training step; compile it with a loss on logits.
+    Trained as Keras trains a classifier; compile it with a loss on logits.
 
     Args:
         encoder: Keras model of floats [B, *shape] → codes, such as `Autoencoder.feature_encoder()`. Codes with more
@@ -67,6 +68,27 @@ class Classifier(RecordedArguments, keras.Model):
     def probabilities(self, x):
         """Class probabilities: [B, *shape] → [B, K]."""
         return ops.softmax(ops.cast(self(x, training=False), "float32"))
+
+    def build_training(self):
+        super().build_training()
+        if self._compile_metrics is not None and not self._compile_metrics.built:
+            # Keras gathers them in the first step, on one device before the other.
+            self._compile_metrics.build(ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
+
+    def propose(self, data):
+        """The logs of a step on a batch and the `Move` that it ends with: Keras's own step, but for the update."""
+        import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
+
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's losses are shares of the replicas'
+        self._loss_tracker.update_state(whole, sample_weight=ops.shape(x)[0])
+        weights = self.trainable_weights
+        moves = [Move(self.optimizer, tape.gradient(scaled, weights), weights)]
+        return self.compute_metrics(x, y, y_pred, sample_weight), moves
 
 
 def build_head(code_shape, classes, dropout):

@@ -1,10 +1,12 @@
 """Models from the weights of other projects."""
 
 import logging
+import math
 
 import numpy as np
 
 from kerasae import models, networks, ops
+from kerasae.data.checks import fits_in_memory
 from kerasae.errors import InputError
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
 from kerasae.weights.reading import read_checkpoint
@@ -73,6 +75,9 @@ def import_weights(
     options = standardisation(checkpoint, sizes, mean, std)
     encoder, decoder = build(sizes, weights, pooling, checkpoint.file, **options)
     if size and size != sizes.shape[:2]:
+        places = math.prod(n // p for n, p in zip(size, sizes.patch, strict=True))
+        nbytes = 16 * places * (sizes.width + sizes.decoder_width)
+        fits_in_memory(nbytes, f"image_size: {places} positions", "give a smaller one")
         encoder, decoder = (networks.resize_vit(part, (*size, sizes.channels)) for part in (encoder, decoder))
     return wrap(encoder, decoder, sizes, weights, checkpoint, normalize_targets)
 

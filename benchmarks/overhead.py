@@ -1,0 +1,162 @@
+"""What checkpoints, guard and logging cost a step of the ViT-T masked autoencoder: 192×12, patches of 4 at 32×32.
+
+    python benchmarks/overhead.py [--rounds 9] [--steps 12] [--batch 128] [--precision float32] [--size tiny]
+
+Bare is `train_step` in a loop inside TensorFlow, on the same batches. Beside it runs the training loop of the pipelines
+with all it does: it refuses steps that are not finite, measures gradient norms and the wait for data, writes
+checkpoints, `metrics.csv` and TensorBoard. Both live in one process and take turns, --steps each, so that whatever
+else the machine does falls on both. A round of the training loop is an epoch with a checkpoint at its end, oftener than
+in real trainings, where ten seconds or more lie between two: the last line counts the rest of the loop fully, and one
+checkpoint for every --checkpoint-seconds.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+
+SIZES = {"tiny": (32, 4, {}), "toy": (8, 4, {"width": 12, "depth": 1, "heads": 2, "decoder_depth": 1})}
+"""Side of the image and of a patch, and what differs from ViT-T."""
+
+
+def main():
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as folder:
+        bare, guarded = Bare(arguments), Guarded(arguments, folder)
+        times = {"bare": [], "guarded": [], "checkpoint": []}
+        for _ in range(arguments.rounds):
+            times["bare"].append(bare.round())
+            loop, checkpoint = guarded.round()
+            times["guarded"].append(loop)
+            times["checkpoint"].append(checkpoint)
+    print(verdict(times, arguments))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=12, help="steps of a round")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--checkpoint-seconds", type=float, default=10.0, help="seconds between two checkpoints")
+    return parser.parse_args()
+
+
+def model_of(arguments):
+    """A compiled masked autoencoder, the same for both."""
+    import keras
+
+    import kerasae
+    from pipelines import optimisers
+    from pipelines.precision import computing_in
+
+    side, patch, changes = SIZES[arguments.size]
+    keras.utils.set_random_seed(0)
+    with computing_in(arguments.precision):
+        model = kerasae.models.MaskedAutoencoder(*kerasae.networks.vit_tiny((side, side, 3), patch, **changes))
+    model.compile(optimisers.build(10_000, 1e-4, weight_decay=0.05), jit_compile=False)
+    return model
+
+
+def split_of(arguments):
+    """Random images, enough for one epoch."""
+    import numpy as np
+
+    import kerasae
+
+    side, count = SIZES[arguments.size][0], arguments.steps * arguments.batch
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 3)).astype("uint8")
+    return kerasae.data.Split.of(pixels)
+
+
+class Bare:
+    """`train_step` on the batches, and nothing else."""
+
+    def __init__(self, arguments):
+        import tensorflow as tf
+
+        import kerasae
+
+        model, self.steps = model_of(arguments), arguments.steps
+        self.iterator = iter(kerasae.data.batches(split_of(arguments), arguments.batch, seed=0))
+
+        @tf.function
+        def run(iterator, n):
+            for _ in tf.range(n):
+                model.train_step(next(iterator))
+            return tf.constant(0)
+
+        self.run = lambda n: int(run(self.iterator, tf.constant(n)))
+        self.run(1)
+
+    def round(self):
+        """Seconds of a step."""
+        began = time.perf_counter()
+        self.run(self.steps)
+        return (time.perf_counter() - began) / self.steps
+
+
+class Guarded:
+    """The training loop in a run directory, held between its epochs; it waits in a thread of its own."""
+
+    def __init__(self, arguments, folder):
+        import queue
+        import threading
+
+        self.steps = arguments.steps
+        self.go, self.done = queue.Queue(), queue.Queue()
+        threading.Thread(target=self._train, args=(arguments, folder), daemon=True).start()
+        self.done.get()  # the first epoch, with its tracing
+        self.done.get()
+
+    def _train(self, arguments, folder):
+        import keras
+
+        from pipelines import mae, run, training
+
+        training.CHECKPOINT_SECONDS = 0.0  # one after every epoch, each of which is timed
+        saved = training.Checkpoints.save
+
+        def save(*args, **kwargs):
+            began = time.perf_counter()
+            saved(*args, **kwargs)
+            self.done.put(time.perf_counter() - began)
+            self.go.get()
+
+        training.Checkpoints.save = save
+        began = []
+        callbacks = [
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()))
+        ]
+        directory = run.Run(f"{folder}/run", "mae", mae.Recipe())
+        log = directory._log
+
+        def logged(*args):
+            log(*args)
+            self.done.put((time.perf_counter() - began[-1]) / self.steps)
+
+        directory._log = logged
+        settings = run.Stage(epochs=arguments.rounds + 1, batch_size=arguments.batch)
+        directory.fit("mae", model_of(arguments), split_of(arguments), settings, seed=0, callbacks=callbacks)
+
+    def round(self):
+        """Seconds of a step with all that an epoch does around it, and of a checkpoint."""
+        self.go.put(None)
+        return self.done.get(), self.done.get()
+
+
+def verdict(times, arguments):
+    """Medians, and what the loop adds to a bare step."""
+    middle = {name: statistics.median(values) for name, values in times.items()}
+    loop = statistics.median(g / b for g, b in zip(times["guarded"], times["bare"], strict=True)) - 1
+    saving = middle["checkpoint"] / arguments.checkpoint_seconds
+    return (
+        f"bare {1e3 * middle['bare']:.1f} ms a step, with guard and logging {1e3 * middle['guarded']:.1f} ms "
+        f"({loop:+.2%}), a checkpoint {1e3 * middle['checkpoint']:.0f} ms ({saving:.2%} of the time, one every "
+        f"{arguments.checkpoint_seconds:g} s)\noverhead {loop + saving:.2%}, limit 2 %"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Fit the step-time model of `kerasae plan` to steps measured on this machine, CPU or GPU.
+
+    python benchmarks/scale_fit.py [--rounds 5] [--wait] [--jit] [--write FILE]
+    python benchmarks/scale_fit.py --memory
+    python benchmarks/scale_fit.py --decode
+
+The first trains masked autoencoders of several widths, depths, decoders and batches in turns, in float32 and bfloat16,
+and fits, with all three coefficients ≥ 0 and the relative errors squared and summed least,
+
+    seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block
+
+with FLOPs, bytes and blocks as `pipelines/cost.py` counts them. It prints every point, measured and fitted, points that
+were held out of the fit, and the flags by which `kerasae plan` plans for this machine. `--wait` waits for a line on
+standard input between the warm-up and the timing, for whoever wants to quieten the machine just then.
+
+`--memory` compares how the peak memory of a process grows with the batch with what is counted, on CPU only.
+`--decode` times reading, decoding and cropping photos as the pipeline does, in seconds of one core.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pipelines.cost import SIZES, Network
+
+FITTED = [
+    # size, changes, side, patch, batch
+    ("tiny", {}, 32, 4, 64),
+    ("tiny", {}, 32, 4, 16),
+    ("tiny", {}, 32, 4, 2),
+    ("tiny", {"width": 96}, 32, 4, 64),
+    ("tiny", {"depth": 4, "decoder_depth": 2}, 32, 4, 64),
+    ("tiny", {"depth": 24}, 32, 4, 8),
+    ("tiny", {"decoder": "cross"}, 32, 4, 64),
+    ("tiny", {}, 64, 4, 8),
+    ("small", {}, 32, 4, 32),
+    ("small", {"depth": 6, "decoder": "linear"}, 32, 4, 16),
+]
+HELD_OUT = [("small", {"width": 512, "heads": 8}, 64, 8, 32), ("base", {}, 224, 16, 4)]
+PRECISIONS = {"float32": 4, "bfloat16": 2}
+
+
+def main():
+    arguments = parse()
+    if arguments.peak:
+        return print(peak(json.loads(arguments.peak)))
+    if arguments.memory:
+        return memory()
+    if arguments.decode:
+        return decode()
+    points = [(precision, *point) for precision in PRECISIONS for point in FITTED + HELD_OUT]
+    steps = [step_of(*point, arguments.jit) for point in points]
+    if arguments.wait:
+        print("ready", flush=True)
+        sys.stdin.readline()
+    seconds, ceilings = take_turns(steps, arguments.rounds)
+    if arguments.write:
+        Path(arguments.write).write_text(json.dumps({"points": points, "seconds": seconds, "ceilings": ceilings}))
+    for precision in PRECISIONS:
+        report(precision, points, seconds, ceilings)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--wait", action="store_true", help="wait for a line on standard input before timing")
+    parser.add_argument("--jit", action="store_true", help="compile the steps with XLA")
+    parser.add_argument("--write", help="keep the measured seconds in this JSON file")
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--decode", action="store_true")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+# ---- steps and their time
+
+
+def step_of(precision, size, changes, side, patch, batch, jit=False):
+    """A function that trains one step and waits for its end; compiled and warm."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import kerasae
+
+    keras.config.set_dtype_policy("float32" if precision == "float32" else "mixed_bfloat16")
+    keras.utils.set_random_seed(0)
+    networks = getattr(kerasae.networks, f"vit_{size}")((side, side, 3), patch, **changes)
+    variants = {"cross": kerasae.models.CrossMaskedAutoencoder, "linear": kerasae.models.SimMIM}
+    model = variants.get(changes.get("decoder"), kerasae.models.MaskedAutoencoder)(*networks)
+    model.compile(kerasae.optimizers.LayerwiseAdamW(1e-4, 0.05, beta_2=0.95), jit_compile=jit)
+    images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype("uint8"))
+    for _ in range(2):
+        model.train_on_batch(images)
+    return lambda: model.train_on_batch(images)
+
+
+def take_turns(steps, rounds):
+    """Median seconds of every step, and of the machine's own rates: products by precision, and memory."""
+    from matrix_rate import copy_rate, matrix_rate
+
+    times, rates = [[] for _ in steps], {name: [] for name in (*PRECISIONS, "memory")}
+    for _ in range(rounds):
+        for precision in PRECISIONS:
+            rates[precision].append(matrix_rate(precision, repeats=3))
+        rates["memory"].append(copy_rate(repeats=3))
+        for step, taken in zip(steps, times, strict=True):
+            began = time.perf_counter()
+            step()
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(t) for t in times], {name: statistics.median(r) for name, r in rates.items()}
+
+
+# ---- the fit
+
+
+def network(size, changes, side, patch):
+    """The same masked autoencoder, counted."""
+    patches = (side // patch) ** 2
+    seen = int(patches * (0.4 if changes.get("decoder") == "linear" else 0.25))
+    kind = {"patches": patches, "values": 3 * patch**2, "visible": seen, "predicted": round(patches / 4)}
+    return Network(**kind, **{**SIZES[size], **changes})
+
+
+def row(precision, size, changes, side, patch, batch):
+    """FLOPs, bytes and blocks of a step."""
+    net = network(size, changes, side, patch)
+    return [batch * net.flops, net.moved(batch, PRECISIONS[precision]), net.blocks]
+
+
+def fit(rows, seconds):
+    """The three coefficients, seconds per FLOP, per byte and per block, none negative: least relative squares."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    weighted = np.array(rows, "float64") / np.array(seconds)[:, None]
+    scale = weighted.max(axis=0)
+    return nnls(weighted / scale, np.ones(len(rows)))[0] / scale
+
+
+def report(precision, points, seconds, ceilings):
+    """Print the points of one precision, the coefficients, and the flags for a plan."""
+    mine = [(point, taken) for point, taken in zip(points, seconds, strict=True) if point[0] == precision]
+    rows = [row(*point) for point, _ in mine]
+    count = len(FITTED)
+    found = fit(rows[:count], [taken for _, taken in mine[:count]])
+    print(
+        f"\n{precision}; this machine: products {ceilings[precision]:.4g} FLOP/s, memory {ceilings['memory']:.4g} B/s"
+    )
+    print("| size | changes | image | patch | batch | GFLOP | GB | blocks | measured, ms | fitted, ms | error |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for place, ((point, taken), counted) in enumerate(zip(mine, rows, strict=True)):
+        print(line(point, counted, taken, sum(c * f for c, f in zip(counted, found, strict=True)), place >= count))
+    rate, bandwidth = (1 / c if c else float("inf") for c in found[:2])
+    print(f"rate {rate:.4g} FLOP/s, bandwidth {bandwidth:.4g} B/s, {found[2]:.3g} s per block")
+    flag = f"--{precision}-rate {ceilings[precision]:.4g} --rate-share {min(1, rate / ceilings[precision]):.3g}"
+    share = min(1, bandwidth / ceilings["memory"])
+    print(f"{flag} --memory-rate {ceilings['memory']:.4g} --memory-share {share:.3g} --block-seconds {found[2]:.3g}")
+
+
+def line(point, counted, taken, fitted, held_out):
+    _, size, changes, side, patch, batch = point
+    name = f"{size}, held out" if held_out else size
+    text = ", ".join(f"{key} {value}" for key, value in changes.items()) or "–"
+    work = f"{counted[0] / 1e9:.3g} | {counted[1] / 1e9:.3g} | {counted[2]}"
+    times = f"{1e3 * taken:.1f} | {1e3 * fitted:.1f} | {fitted / taken - 1:+.0%}"
+    return f"| {name} | {text} | {side} | {patch} | {batch} | {work} | {times} |"
+
+
+# ---- memory and decoding
+
+
+def memory():
+    """How much a process's peak grows with the batch, next to what is counted."""
+    for precision, value_bytes in PRECISIONS.items():
+        for size, changes, side, patch in (
+            ("tiny", {}, 32, 4),
+            ("small", {}, 32, 4),
+            ("tiny", {"decoder": "linear"}, 32, 4),
+        ):
+            few, many = (measured_peak(precision, size, changes, side, patch, batch) for batch in (128, 384))
+            net = network(size, changes, side, patch)
+            counted = {n: net.memory(256, value_bytes)[n] for n in ("kept for backward", "at work")}
+            both = sum(counted.values())
+            print(
+                f"{precision}, {size} {changes or ''}: {(many - few) / 256:.0f} bytes an image measured, "
+                f"{both / 256:.0f} counted, of them {counted['kept for backward'] / 256:.0f} kept for backward"
+            )
+
+
+def measured_peak(*point):
+    """Peak bytes of a process of its own that trains three steps."""
+    command = [sys.executable, __file__, "--peak", json.dumps(point)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def peak(point):
+    step_of(*point)()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def decode(batch=64, batches=6):
+    """Images per second of a core that reads scikit-learn's two photos from a folder as `kerasae mae` does."""
+    import kerasae
+
+    crop = kerasae.data.Chain(kerasae.data.RandomResizedCrop((0.2, 1.0)), kerasae.data.RandomFlip())
+    with tempfile.TemporaryDirectory() as folder:
+        size = photos(Path(folder), batch)
+        split = kerasae.data.load(f"folder:{folder}", image_size=(224, 224)).train
+        for name, augment in (("decode, resize", None), ("decode, resize, random crop, flip", crop)):
+            images = iter(kerasae.data.batches(split, batch, seed=0, augment=augment))
+            next(images)
+            began = time.process_time()
+            for _ in range(batches):
+                next(images)
+            rate = batch * batches / (time.process_time() - began)
+            print(f"{name}: {rate:.0f} images/s of a core; 427×640 pixels, {size:.0f} bytes on average")
+
+
+def photos(folder, count):
+    """Write the photos as JPEG, as many as asked for; returns their mean size in bytes."""
+    import tensorflow as tf
+    from sklearn.datasets import load_sample_images
+
+    encoded = [tf.io.encode_jpeg(photo, quality=95).numpy() for photo in load_sample_images().images]
+    for i in range(2 * count):
+        (folder / f"{i}.jpg").write_bytes(encoded[i % 2])
+    return statistics.mean(map(len, encoded))
+
+
+if __name__ == "__main__":
+    main()

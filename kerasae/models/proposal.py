@@ -1,0 +1,58 @@
+"""A training step in two halves: propose what to change, then change it."""
+
+from typing import Any, NamedTuple
+
+import keras
+
+
+class Move(NamedTuple):
+    """What a step proposes to one optimiser: gradients, scaled as it takes them, and the weights they belong to."""
+
+    optimizer: Any
+    gradients: list
+    weights: list
+
+    def take(self):
+        """Let the optimiser change the weights."""
+        self.optimizer.apply_gradients(zip(self.gradients, self.weights, strict=True))
+
+
+class ProposedStep:
+    """Mix-in of the models: `train_step` is `propose`, then every move is taken.
+
+    A model writes `propose`, and `players` if it has more than one optimiser or trains a part of its weights. Whoever
+    wants to look at the gradients before they count, such as `guarded`, calls `propose` in place of `train_step` and
+    takes the moves itself: there is one step, however a model is trained.
+    """
+
+    def players(self):
+        """The optimisers and what each trains: a list of (optimizer, weights), in the order of the moves."""
+        return [(self.optimizer, self.trainable_weights)]
+
+    def propose(self, data):
+        """Everything of a step but its moves: the forward pass, the gradients and the metrics.
+
+        Args:
+            data: the batch, as Keras hands it to `train_step`.
+
+        Returns:
+            (logs, moves): the metrics' results by name, as `train_step` returns them, and a list of `Move`s.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must write propose")
+
+    def build_training(self):
+        """Make the variables of optimisers and metrics, which several devices must have before the first step."""
+        self.optimizer.build(self._trained())
+
+    def _trained(self):
+        """The weights that the compiled optimiser changes."""
+        return self.trainable_weights
+
+    def train_step(self, *given):
+        """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
+        if keras.backend.backend() == "jax":
+            return super().train_step(*given)
+        logs, moves = self.propose(*given)
+        for move in moves:
+            move.take()
+        return logs

@@ -1,0 +1,145 @@
+"""Which devices a run trains on: one, several of this machine, or those of several machines."""
+
+import json
+import os
+import re
+from contextlib import nullcontext
+
+from kerasae.errors import InputError
+
+KINDS = "auto, cpu, cpu:N, gpu, gpu:0,1 or tpu"
+SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+
+
+def scope(devices: str = "auto"):
+    """A context in which models are made for the devices; to be entered before TensorFlow has used any.
+
+    | devices | what is used |
+    |---|---|
+    | auto | the TPU that TPU_NAME names; else all GPUs; else the CPU |
+    | cpu, cpu:N | no GPU; the CPU as N devices, which is for trying out what several devices do |
+    | gpu, gpu:0,1 | all GPUs of this machine, or those of these numbers |
+    | tpu | the TPU that TPU_NAME names, or this machine's |
+
+    The processes that TF_CONFIG names, or that a job of Slurm started, train one model together, each on the devices
+    of its own machine that are asked for.
+
+    Raises:
+        InputError: another word, a GPU that is not there, devices that are in use already.
+    """
+    kind, numbers = parse(devices)
+    hide(kind, numbers)
+    if kind != "tpu" and (resolver := cluster()):
+        return workers(resolver, kind).scope()
+    if kind == "tpu" or (kind == "auto" and os.environ.get("TPU_NAME")):
+        return tpu().scope()
+    return one_machine(kind, numbers)
+
+
+def parse(devices: str) -> tuple[str, tuple[int, ...]]:
+    """The kind of devices and the numbers behind the colon: "gpu:0,1" → ("gpu", (0, 1))."""
+    found = re.fullmatch(r"(auto|tpu|cpu|gpu)|(cpu):([1-9]\d?)|(gpu):(\d{1,3}(?:,\d{1,3})*)", devices)
+    if not found:
+        raise InputError(f"devices: expected {KINDS}. Received: {devices!r}")
+    plain, _, count, _, gpus = found.groups()
+    if plain:
+        return plain, ()
+    numbers = (int(count),) if count else tuple(map(int, gpus.split(",")))
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"devices: expected each number once. Received: {devices!r}")
+    return ("cpu" if count else "gpu"), numbers
+
+
+def hide(kind, numbers):
+    """Leave TensorFlow the devices that are asked for."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if kind == "gpu" and (not gpus or max(numbers, default=0) >= len(gpus)):
+        raise InputError(f"devices: gpu {','.join(map(str, numbers)) or '0'} is not there; TensorFlow sees {len(gpus)}")
+    try:
+        if kind == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+            split_cpu(*numbers)
+        elif kind == "gpu":
+            tf.config.set_visible_devices([gpus[i] for i in numbers] if numbers else gpus, "GPU")
+    except RuntimeError as error:
+        raise InputError(f"devices: TensorFlow has used its devices already; start again ({error})") from error
+
+
+def split_cpu(count=1):
+    """The CPU as several devices, each of which may use all cores."""
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    parts = [tf.config.LogicalDeviceConfiguration()] * count
+    if count > 1:
+        tf.config.set_logical_device_configuration(cpu, parts)
+
+
+def one_machine(kind, numbers):
+    """The scope of several devices of this machine, or of one, which needs none."""
+    import tensorflow as tf
+
+    if kind == "cpu":
+        names = [f"CPU:{i}" for i in range(numbers[0])] if numbers else []
+    else:
+        names = [device.name for device in tf.config.list_logical_devices("GPU")]
+    return tf.distribute.MirroredStrategy(names).scope() if len(names) > 1 else nullcontext()
+
+
+# ---- several processes
+
+
+def cluster():
+    """The resolver of the processes that train together, or None where this one is alone."""
+    import tensorflow as tf
+
+    if "TF_CONFIG" in os.environ:
+        check_config(os.environ["TF_CONFIG"])
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        return resolver if count(resolver) > 1 else None
+    if all(name in os.environ for name in SLURM) and int(os.environ["SLURM_STEP_NUM_TASKS"]) > 1:
+        return tf.distribute.cluster_resolver.SlurmClusterResolver()
+    return None
+
+
+def check_config(text):
+    """Raise InputError unless a TF_CONFIG names its processes and which of them this one is."""
+    try:
+        content = json.loads(text)
+        task, addresses = content["task"], content["cluster"]
+        addresses[task["type"]][int(task["index"])]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        example = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+        raise InputError(f"TF_CONFIG: expected something like {example}. Received: {text[:200]}") from error
+
+
+def count(resolver):
+    """Number of processes of a cluster."""
+    return sum(len(addresses) for addresses in resolver.cluster_spec().as_dict().values())
+
+
+def workers(resolver, kind):
+    """The strategy of several processes."""
+    import tensorflow as tf
+
+    collectives = tf.distribute.experimental.CommunicationImplementation
+    gpus = kind != "cpu" and tf.config.list_physical_devices("GPU")
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=collectives.NCCL if gpus else collectives.RING
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
+
+
+def tpu():
+    """The strategy of a TPU."""
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(os.environ.get("TPU_NAME", "local"))
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise InputError(f"devices: no TPU can be reached: {str(error).splitlines()[0]}") from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,72 @@
+"""What a run ran on: versions, devices, the commit of the code, and the memory that it took."""
+
+import hashlib
+import json
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerasae
+
+UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of what `getrusage` counts in
+
+
+def describe():
+    """Versions, devices and commit as plain values."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "kerasae": kerasae.__version__,
+        "devices": devices(),
+        "commit": commit(),
+    }
+
+
+def devices():
+    """Names of the devices that TensorFlow may use, with what they are."""
+    found = []
+    for device in tf.config.list_physical_devices():
+        kind = tf.config.experimental.get_device_details(device).get("device_name") or platform.processor()
+        found.append(" ".join(filter(None, [device.name.removeprefix("/physical_device:"), kind])))
+    return found
+
+
+def commit():
+    """Commit of the code, with "+" behind it if files were changed since; None unless it runs from a checkout."""
+    root = Path(kerasae.__file__).resolve().parents[1]
+    found = git(root, "rev-parse", "--show-toplevel", "HEAD")
+    # An installed package may lie inside the checkout of something else.
+    if found is None or Path(found[0]) != root:
+        return None
+    return found[1] + "+" * bool(git(root, "status", "--porcelain", "--untracked-files=no"))
+
+
+def git(folder, *arguments):
+    """Lines that a git command prints; None where it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.splitlines() if done.returncode == 0 else None
+
+
+def recipe_hash(content):
+    """SHA-256 of a command and its recipe, whatever the order of the fields."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def memory_mib():
+    """The most memory used so far, in MiB: of the fullest GPU, or of the process where there is none."""
+    gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
+    if gpus:
+        return max(tf.config.experimental.get_memory_info(gpu.removeprefix("/device:"))["peak"] for gpu in gpus) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT / 2**20

@@ -1,0 +1,155 @@
+"""Repeat the step at which a run met something that is not finite, and say where it is.
+
+A run keeps such a step in its folder `nonfinite`: the batch, the state in which the model met it, and the model. They
+are enough; neither the data nor the rest of the run is read, and nothing is written.
+"""
+
+from dataclasses import dataclass, field
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.listing import aligned
+from pipelines.ranges import within
+
+SHOWN = 8  # lines of a table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Which step to repeat."""
+
+    run: str = field(metadata={"positional": True})
+    """Directory of the run."""
+    stage: str | None = None
+    """Stage of the run, such as layer-1 or finetune-1; the one that met something last when not given."""
+    step: int | None = field(default=None, metadata=within("count_or_none"))
+    """Number of the step; the last that is kept when not given."""
+
+
+def run(recipe: Recipe):
+    """Load the model and its state, make the step once more, print what is not finite and what is large."""
+    from pipelines import nonfinite
+
+    file = find(recipe)
+    batch, about = read_batch(file)
+    model, progress = load(file, batch)
+    found = nonfinite.examine(model, batch)
+    inputs = [nonfinite.Values.of(name, x) for name, x in zip(("images", "labels"), batch, strict=False)]
+    print(f"{file}: {len(batch[0])} examples, met after {progress['step']} steps; then: {words(about)}")
+    print(report(found, inputs, examples(model, batch)))
+    return found
+
+
+def find(recipe):
+    """The kept batch that the recipe means; raises InputError, with what there is, if there is none."""
+    from pathlib import Path
+
+    from pipelines.run import read_recipe
+
+    read_recipe(recipe.run)
+    kept = sorted(Path(recipe.run).glob("nonfinite/*/step-*.npz"), key=lambda path: path.stat().st_mtime)
+    if not kept:
+        raise InputError(f"{recipe.run} met nothing that is not finite: there is nothing to replay")
+    wanted = [f for f in kept if recipe.stage in (None, f.parent.name) and recipe.step in (None, number(f))]
+    if not wanted:
+        there = ", ".join(f"--stage {file.parent.name} --step {number(file)}" for file in kept)
+        raise InputError(f"{recipe.run} has not kept this step; it has {there}")
+    return wanted[-1]
+
+
+def number(file):
+    """The step in the name of a file."""
+    return int(file.stem.removeprefix("step-"))
+
+
+def read_batch(file):
+    """The batch (images, labels) in a file, and the rest of its content by name."""
+    from zipfile import BadZipFile
+
+    import numpy as np
+    import tensorflow as tf
+
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            content = dict(archive)
+        batch = tuple(tf.constant(content.pop(name)) for name in ("images", "labels") if name in content)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        raise InputError(f"{file} is damaged") from None
+    return batch, content
+
+
+def load(file, batch):
+    """The model as it met the batch of a file, and the progress of its run."""
+    from zipfile import BadZipFile
+
+    import keras
+
+    from pipelines import checkpoint
+
+    kerasae.models  # noqa: B018 (loading needs the classes registered)
+    state = file.parent / "state" / file.name
+    try:
+        model = keras.saving.load_model(file.parent / "model.keras", safe_mode=True)
+        model.propose(batch)  # makes the variables of the metrics
+        for optimizer, weights in model.players():
+            optimizer.build(weights)
+        values, progress = checkpoint.unpack(state.read_bytes())
+        checkpoint.assign(checkpoint.state_variables(model), values)
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{file.parent} cannot be replayed: {str(error).splitlines()[0]}") from None
+    return model, progress
+
+
+def examples(model, batch):
+    """Which examples of the batch have a term, or of a classifier an output, that is not finite."""
+    import numpy as np
+
+    if hasattr(model, "objective"):
+        values = list(model.objective(model.prepare(batch[0]), *batch[1:], training=True).values())
+    else:
+        values = [model(batch[0], training=True)]
+    rows = [np.isfinite(np.asarray(value, "float32")).reshape(len(batch[0]), -1).all(axis=1) for value in values]
+    return np.flatnonzero(~np.all(rows, axis=0)).tolist()
+
+
+# ---- the page
+
+
+def words(about):
+    """What was not finite when the step was met, in a few words."""
+    terms = [f"{name} {value}" for name, value in zip(about["terms"], about["values"], strict=True)]
+    return ", ".join(terms) or f"{len(about['gradients'])} gradients that were not finite"
+
+
+def report(found, inputs, rows):
+    """The page that is printed."""
+    weights = [("weight", values) for values in found.weights]
+    gradients = [("gradient", values) for values in found.gradients]
+    everything = [*(("batch", values) for values in inputs), *weights, *gradients]
+    broken = [(kind, values) for kind, values in everything if values.bad]
+    sections = {
+        "this step": [(n, f"{value:.6g}") for n, value in {**found.terms, "gradient norm": found.norm}.items()],
+        "examples of the batch that are not finite": [(shortened(rows),)] if rows else [],
+        "not finite, and the largest finite magnitude beside": table(broken),
+        "largest weights": table(largest(weights)),
+        "largest gradients": table(largest(gradients)),
+    }
+    page = ["\n".join([title, *aligned(lines)]) for title, lines in sections.items() if lines]
+    return "\n".join([found.cause(), *page])
+
+
+def table(values):
+    """A line each: kind, name, how many are not finite, the largest magnitude of the others."""
+    lines = [(kind, v.name, f"{v.bad} of {v.size}" if v.bad else "", f"{v.largest:.4g}") for kind, v in values[:SHOWN]]
+    return lines if len(values) <= SHOWN else [*lines, (f"and {len(values) - SHOWN} more", "", "", "")]
+
+
+def largest(values):
+    """The few with the largest finite magnitudes."""
+    return sorted(values, key=lambda pair: -pair[1].largest)[: SHOWN // 2]
+
+
+def shortened(rows):
+    """Numbers as text, the first few of many."""
+    text = ", ".join(map(str, rows[: 2 * SHOWN]))
+    return text if len(rows) <= 2 * SHOWN else f"{text} and {len(rows) - 2 * SHOWN} more"

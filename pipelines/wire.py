@@ -1,0 +1,176 @@
+"""The time of an update, of the wire, the data and the checkpoints of a run on many GPUs, from a plan's assumptions.
+
+    seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block        on a GPU
+            + all-reduce − what backward hides of it,              or what the data take, if that is more
+
+Pure arithmetic; the first line is what `benchmarks/scale_fit.py` fits to measured steps.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What a device achieves: FLOP/s of products, bytes/s of memory, and seconds that a block takes at least."""
+
+    rate: float
+    bandwidth: float
+    block_seconds: float
+
+    def parts(self, network, images, value_bytes, passes=1):
+        """Seconds of an update of `images` images in so many passes: products, memory traffic, starting kernels."""
+        moved = network.moved(images, value_bytes, passes)
+        return images * network.flops / self.rate, moved / self.bandwidth, passes * network.blocks * self.block_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """Where the time of one update goes, in seconds, and bytes that a GPU and a host send."""
+
+    images: int
+    products: float
+    traffic: float
+    starting: float
+    reducing: float
+    hidden: float
+    feeding: float
+    sent: float
+    between: float
+
+    @property
+    def computing(self):
+        return self.products + self.traffic + self.starting
+
+    @property
+    def exposed(self):
+        """What the all-reduce adds."""
+        return self.reducing - self.hidden
+
+    @property
+    def waiting(self):
+        """What the data add: they are prepared while the GPUs work."""
+        return max(0.0, self.feeding - self.computing - self.exposed)
+
+    @property
+    def seconds(self):
+        return self.computing + self.exposed + self.waiting
+
+    @property
+    def rate(self):
+        """Images per second of all GPUs."""
+        return self.images / self.seconds
+
+    @property
+    def ruler(self):
+        """What the time depends on, in words."""
+        if self.waiting > 0:
+            return f"The data rule: the GPUs wait for them {self.waiting / self.seconds:.0%} of the time"
+        wire = f"; the wire takes {self.exposed / self.seconds:.0%} of the time"
+        if self.exposed > self.computing:
+            return "The wire rules" + wire
+        if self.starting > self.products + self.traffic:
+            return "Starting kernels rules: there are too few images on a GPU" + wire
+        return "The GPUs rule" + wire
+
+
+def peak(recipe, job):
+    """FLOP/s of one GPU in the job's number format."""
+    return recipe.bfloat16_rate if job.value_bytes == 2 else recipe.float32_rate
+
+
+def update(recipe, job):
+    """One update on the plan's GPUs."""
+    images = job.at_once(recipe.gpus) * job.accumulate
+    gpu = Machine(
+        rate=recipe.rate_share * peak(recipe, job),
+        bandwidth=recipe.memory_share * recipe.memory_rate,
+        block_seconds=recipe.block_seconds,
+    )
+    products, traffic, starting = gpu.parts(job.network, images, job.value_bytes, job.accumulate)
+    reducing, sent, between = all_reduce(recipe, 4 * job.network.trained)
+    # Only the last pass of an update has gradients to send; two thirds of it are backward.
+    backward = 2 / 3 * (products + traffic + starting) / job.accumulate
+    return Update(
+        images=job.batch,
+        products=products,
+        traffic=traffic,
+        starting=starting,
+        reducing=reducing,
+        hidden=min(recipe.overlap * reducing, backward),
+        feeding=0.0 if job.in_memory else images * min(recipe.gpus, recipe.host_gpus) / host_limit(recipe),
+        sent=sent,
+        between=between,
+    )
+
+
+def ring(size, members):
+    """Bytes that each member of a ring sends to all-reduce `size` bytes: 2 (N − 1) / N · size."""
+    return 2 * (members - 1) / members * size
+
+
+def all_reduce(recipe, size):
+    """Seconds to sum `size` bytes over all GPUs, bytes that a GPU sends in its host, and that a host sends to others.
+
+    The GPUs of a host reduce and scatter, those of equal rank all-reduce their share across the hosts, and the GPUs of
+    a host gather: rings within and between hosts.
+    """
+    local, hosts = min(recipe.gpus, recipe.host_gpus), -(-recipe.gpus // recipe.host_gpus)
+    sent, between = ring(size, local), ring(size, hosts)
+    hops = 2 * (local - 1) + 2 * (hosts - 1)
+    return sent / recipe.link_rate + between / recipe.network_rate + hops * recipe.hop_seconds, sent, between
+
+
+def host_limit(recipe):
+    """Images per second that a host can read and decode."""
+    return min(recipe.storage_rate / recipe.jpeg_bytes, recipe.decode_rate * recipe.host_cores)
+
+
+def memory(recipe, job):
+    """Name → bytes on the fullest GPU."""
+    return job.network.memory(job.at_once(recipe.gpus), job.value_bytes, job.accumulate > 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Checkpoints of a run: seconds to write one, seconds of training between two, and how many."""
+
+    seconds: float
+    every: float
+    count: int
+
+    @property
+    def share(self):
+        """Of the time, checkpoints and training."""
+        return self.seconds / (self.seconds + self.every)
+
+
+def checkpoints(recipe, job):
+    """At the end of each epoch, but of those only that are far enough from the last one."""
+    epoch = update(recipe, job).seconds * job.updates_per_epoch
+    epochs = min(job.epochs, int(recipe.checkpoint_seconds / epoch) + 1)
+    return Kept(
+        seconds=job.network.checkpoint / recipe.write_rate, every=epochs * epoch, count=-(-job.epochs // epochs)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Total:
+    """Hours of a run, and failures to expect in it."""
+
+    training: float
+    checkpoints: float
+    failures: float
+    lost: float
+
+    @property
+    def hours(self):
+        return self.training + self.checkpoints + self.lost
+
+
+def total(recipe, job):
+    """All updates, checkpoints, and what failures cost: half the time between checkpoints each, and a restart."""
+    kept = checkpoints(recipe, job)
+    training, writing = update(recipe, job).seconds * job.updates / 3600, kept.count * kept.seconds / 3600
+    failures = (training + writing) * recipe.gpus / recipe.failure_hours
+    lost = failures * (kept.every / 2 + recipe.restart_seconds) / 3600
+    return Total(training=training, checkpoints=writing, failures=failures, lost=lost)

@@ -1,0 +1,80 @@
+"""Run by `test_determinism.py` in processes of their own: every training pipeline on a few digits, into one folder.
+
+Prints a digest of what each run trained, and of its figures but for times and memory, as JSON.
+"""
+
+import csv
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import kerasae
+from pipelines import finetune, mae, stacked, train
+
+UNREPEATABLE = ("seconds", "examples_per_second", "data_wait", "memory_mib")
+
+
+def data(folder):
+    """A hundred digits in a file."""
+    source = kerasae.data.load("digits")
+    rows = kerasae.data.balanced_subset(source.train.labels, 100, 0)
+    x, y = source.train.subset(rows).arrays()
+    np.savez(folder / "digits.npz", x_train=x, y_train=y, x_test=x[:40], y_test=y[:40])
+    return {"data": f"npz:{folder / 'digits.npz'}", "deterministic": True}
+
+
+def pipelines(folder):
+    """Name → a function that makes the run."""
+    common, pretrained = data(folder), folder / "mae"
+    tiny = {"patch": (4,), "width": 12, "depth": 2, "heads": 2, "decoder_width": 12, "decoder_depth": 1}
+    vae = train.Recipe(
+        **common, out=str(folder / "vae"), variant="variational", code=3, widths=(12,), epochs=2, batch_size=20
+    )
+    stack = stacked.Recipe(
+        **common,
+        out=str(folder / "stack"),
+        widths=(12,),
+        pretrain_epochs=2,
+        pretrain_batch=20,
+        joint_epochs=1,
+        supervised=False,
+    )
+    masked = mae.Recipe(
+        **common, out=str(pretrained), **tiny, decoder_heads=2, epochs=2, warmup_epochs=1, batch_size=20,
+        accumulate=2, pictures_every=0,
+    )  # fmt: skip
+    tuned = finetune.Recipe(
+        run=str(pretrained), out=str(folder / "finetune"), deterministic=True, finetune_epochs=2, finetune_batch=20,
+        finetune_min_steps=1, dropout=0.2, augment="elastic", mixup=0.5, drop_path=0.1, scratch=False,
+    )  # fmt: skip
+    return {
+        "train": lambda: train.run(vae),
+        "stacked": lambda: stacked.run(stack),
+        "mae": lambda: mae.run(masked),
+        "finetune": lambda: finetune.run(tuned),
+    }
+
+
+def digest(path):
+    """What a run came to: hashes of its weights and of its figures."""
+    model = keras.saving.load_model(path / "model.keras", compile=False)
+    weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
+    with open(path / "metrics.csv", newline="") as file:
+        rows = [{k: v for k, v in row.items() if k not in UNREPEATABLE} for row in csv.DictReader(file)]
+    return {"weights": weights, "rows": rows}
+
+
+def main(folder, *names):
+    from tensorflow.python.framework import config  # the public name only sets it
+
+    runs = pipelines(Path(folder))
+    found = {name: digest(runs[name]().path) for name in names or runs}
+    print(json.dumps({**found, "deterministic": config.is_op_determinism_enabled()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

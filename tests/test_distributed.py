@@ -1,0 +1,138 @@
+"""One device, two of one process, two processes: the same losses and files, and one mind about when to stop."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kerasae.errors import InputError
+from pipelines import devices, launch
+
+ROOT = Path(__file__).parents[1]
+RUNS = ("plain", "denoising", "variational", "adversarial", "mae", "finetune")
+KERASAE = [sys.executable, "-m", "pipelines.cli"]
+
+
+def environment(**extra):
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3", **extra}
+
+
+def run(words, env, **options):
+    return subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Folders with the six runs: of one device, of two, and of two processes."""
+    found = {}
+    for name, words in {"one": "cpu", "two": "cpu:2", "workers": "cpu"}.items():
+        found[name] = tmp_path_factory.mktemp(name)
+        command = [sys.executable, str(ROOT / "tests" / "six_runs.py"), str(found[name]), words]
+        parts = [e["TF_CONFIG"] for e in launch.environments(2)] if name == "workers" else [None]
+        processes = [run(command, environment(**({"TF_CONFIG": part} if part else {}))) for part in parts]
+        for process in processes:
+            text, _ = process.communicate(timeout=400)
+            assert process.returncode == 0, text[-3000:]
+    return found
+
+
+def rows(folder):
+    with open(folder / "metrics.csv") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("others", ["two", "workers"])
+def test_losses_are_those_of_one_device(folders, name, others):
+    """Over 50 steps, to 1e-5: with every kind of noise, and with the gradients of two players."""
+    expected, found = (rows(folders[way] / name) for way in ("one", others))
+    assert len(expected) == len(found) == 10
+    for a, b in zip(expected, found, strict=True):
+        assert a["step"] == b["step"]
+        names = [n for n in a if "loss" in n or n in ("reconstruction", "kl", "adversarial", "accuracy")]
+        assert "loss" in names and "val_loss" in names or name == "mae"
+        for n in names:
+            assert float(b[n]) == pytest.approx(float(a[n]), rel=1e-5), (n, a["epoch"])
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_one_process_writes_what_a_run_holds(folders, name):
+    expected, found = (sorted(f.name for f in (folders[way] / name).iterdir()) for way in ("one", "workers"))
+    assert found == expected and "model.keras" in found
+    (summary, other) = (json.loads((folders[way] / name / "summary.json").read_text()) for way in ("one", "workers"))
+    for key, value in summary.items():
+        if "seconds" not in key:
+            assert other[key] == pytest.approx(value, rel=1e-4), key
+
+
+# ---- kerasae launch
+
+TRAIN = ["train", "plain", "--network", "dense", "--widths", "8", "--batch-size", "100", "--devices", "cpu"]
+
+
+def test_launch_trains_in_two_processes(tmp_path):
+    words = [*KERASAE, "launch", "--workers", "2", "--", *TRAIN, "--epochs", "2", "--out", str(tmp_path / "run")]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("test_mse") == 1 and (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_mistake_ends_all_processes(tmp_path):
+    words = [*KERASAE, "launch", "--", *TRAIN[:-4], "--batch-size", "101", "--devices", "cpu"]
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=200, cwd=tmp_path)
+    assert done.returncode == 2 and "101 cannot be shared evenly by 2 devices; give a multiple of 2" in done.stderr
+
+
+@pytest.mark.skipif("KERASAE_SLOW" not in os.environ, reason="takes minutes; KERASAE_SLOW=1 runs it")
+def test_where_one_process_dies_the_other_stops_and_both_go_on_later(tmp_path):
+    """Killed as a power cut would: the other says so within a minute, and the repeated command ends like no kill."""
+    command = [*KERASAE, *TRAIN, "--epochs", "600", "--out", str(tmp_path / "run")]
+    first, second = (run(command, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2))
+    checkpoints = tmp_path / "run" / "checkpoints" / "train"
+    until(lambda: list(checkpoints.glob("step-*")), 120)
+    second.kill()
+    killed = time.monotonic()
+    text, _ = first.communicate(timeout=120)
+    assert time.monotonic() - killed < 60
+    assert first.returncode == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
+    shorter = [*command[:-4], "--epochs", "600", "--out", str(tmp_path / "run")]
+    again = [run(shorter, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2)]
+    for process in again:
+        text, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, text[-2000:]
+
+
+def until(condition, seconds):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
+
+
+# ---- what is asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("auto", ("auto", ())), ("cpu:4", ("cpu", (4,))), ("gpu:0,2", ("gpu", (0, 2))), ("tpu", ("tpu", ()))],
+)
+def test_words_for_devices(words, expected):
+    assert devices.parse(words) == expected
+
+
+@pytest.mark.parametrize("words", ["", "gpus", "cpu:0", "cpu:-1", "gpu:", "gpu:1,1", "gpu:a", "tpu:1", "cpu:2 "])
+def test_other_words_are_refused(words):
+    with pytest.raises(InputError, match="devices"):
+        devices.parse(words)
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 3}}'])
+def test_a_wrong_tf_config_is_shown_a_right_one(text):
+    with pytest.raises(InputError, match="TF_CONFIG: expected something like"):
+        devices.check_config(text)

@@ -1,0 +1,113 @@
+"""Mixed precision in every training pipeline: what computes in it, how the loss is scaled, what is kept."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+import kerasae
+from pipelines import finetune, mae, optimisers, precision, run, stacked, train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    source = kerasae.data.load("digits")
+    x, y = source.train.subset(kerasae.data.balanced_subset(source.train.labels, 100, 0)).arrays()
+    file = tmp_path_factory.mktemp("data") / "digits.npz"
+    np.savez(file, x_train=x * 15, y_train=y, x_test=x[:40] * 15, y_test=y[:40])
+    return f"npz:{file}"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Stage → (dtypes of the layers' computations, of the weights; whether the loss was scaled; last loss)."""
+    found, fit = {}, run.Run.fit
+
+    def spy(self, stage, model, *args, **kwargs):
+        progress = fit(self, stage, model, *args, **kwargs)
+        layers = [layer for layer in model._flatten_layers() if layer.weights]
+        computes = {layer.compute_dtype for layer in layers}
+        scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+        weights = {w.dtype for w in model.trainable_weights}
+        found[stage] = computes, weights, scaled, self.rows[-1]["loss"]
+        return progress
+
+    monkeypatch.setattr(run.Run, "fit", spy)
+    return found
+
+
+def check(seen, kind):
+    """Every stage computed in this type, with weights in float32, and scaled its loss only where it is narrow."""
+    for stage, (computes, weights, scaled, loss) in seen.items():
+        assert kind in computes and weights == {"float32"}, stage
+        assert scaled == (kind == "float16") and np.isfinite(loss), stage
+
+
+def exact(path):
+    """Whether the model that a run keeps computes in float32."""
+    return {layer.compute_dtype for layer in run.load_model(path)._flatten_layers()} == {"float32"}
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_train_reaches_the_loss_of_float32(kind, data, seen, tmp_path):
+    recipe = train.Recipe(data=data, variant="variational", code=4, widths=(32,), epochs=8, batch_size=20, holdout=0.0)
+    losses = {}
+    for name in ("float32", kind):
+        trained = train.run(replace(recipe, precision=name, out=str(tmp_path / name)))
+        assert exact(trained.path)
+        losses[name] = seen["train"][-1]
+    check(seen, kind)
+    assert losses[kind] == pytest.approx(losses["float32"], rel=0.03)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_stacked_layers_joint_training_and_fine_tuning(data, seen, tmp_path):
+    recipe = stacked.Recipe(
+        data=data,
+        out=str(tmp_path / "run"),
+        precision="float16",
+        widths=(12, 6),
+        pretrain_epochs=1,
+        pretrain_batch=20,
+        joint_epochs=1,
+        finetune_epochs=1,
+        scratch=False,
+    )
+    trained = stacked.run(recipe)
+    assert set(seen) == {"layer-1", "layer-2", "joint", "finetune-1"}
+    check(seen, "float16")
+    assert exact(trained.path) and exact(trained.path / "finetune-all")
+    last = keras.ops.convert_to_numpy(run.load_model(trained.path).encoder.weights[0])
+    assert np.abs(last - last.astype("float16").astype("float32")).max() > 0, "the weights were rounded"
+
+
+def test_mae_and_the_fine_tuning_of_its_encoder(data, seen, tmp_path):
+    recipe = mae.Recipe(
+        data=data,
+        out=str(tmp_path / "run"),
+        precision="float16",
+        patch=(4,),
+        width=12,
+        depth=1,
+        heads=2,
+        decoder_width=12,
+        decoder_depth=1,
+        decoder_heads=2,
+        epochs=1,
+        warmup_epochs=0,
+        batch_size=20,
+        pictures_every=0,
+    )
+    trained = mae.run(recipe)
+    tuning = finetune.Recipe(run=str(trained.path), precision="float16", finetune_epochs=1, ema=0.9, scratch=False)
+    tuned = finetune.run(tuning)
+    check(seen, "float16")
+    assert exact(trained.path) and exact(tuned.path)
+
+
+def test_the_optimiser_scales_the_loss_in_float16_only():
+    kinds = {kind: optimisers.build(10, 1e-3, precision=kind) for kind in precision.POLICIES}
+    scaled = {kind for kind, built in kinds.items() if isinstance(built, keras.optimizers.LossScaleOptimizer)}
+    assert scaled == {"float16"}
+    assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)
