@@ -23,7 +23,8 @@ from pipelines.checkpoint import KEEP, Checkpoints
 from pipelines.tally import Tally
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
-CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint
+CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint,
+CHECKPOINT_SHARE = 0.005  # and those in which writing one takes more than this share of the time
 
 
 class Interrupted(BaseException):
@@ -155,7 +156,7 @@ class _Loop:
         team.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
         if progress.step and not progress.done:
             self.iterator = iter(self._data(progress.step))
-        self.saved_at = time.monotonic()
+        self.saved_at, self.pause = time.monotonic(), CHECKPOINT_SECONDS
         return progress
 
     def _data(self, step):
@@ -284,17 +285,19 @@ class _Loop:
         progress.done = tired or progress.epoch >= self.plan.epochs
 
     def _checkpoint(self, progress, stop):
-        elapsed, asked = team.mean(time.monotonic() - self.saved_at, stop.requested)
+        late, asked = team.mean(time.monotonic() - self.saved_at - self.pause, stop.requested)
         if asked:
             self._interrupt(progress)
-        if progress.done or elapsed > CHECKPOINT_SECONDS:
+        if progress.done or late > 0:
             self._save(progress)
 
     def _save(self, progress):
         # The figures are those of before the last update: a step that broke the weights shows here first.
         self._check_finite(progress, self._broken_weights())
+        began = time.monotonic()
         self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
         self.saved_at = time.monotonic()
+        self.pause = max(CHECKPOINT_SECONDS, (self.saved_at - began) / CHECKPOINT_SHARE)
 
     def _broken_weights(self):
         """Weights whose sum is not finite, by name."""

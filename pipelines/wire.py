@@ -147,10 +147,10 @@ class Kept:
 def checkpoints(recipe, job):
     """At the end of each epoch, but of those only that are far enough from the last one."""
     epoch = update(recipe, job).seconds * job.updates_per_epoch
-    epochs = min(job.epochs, int(recipe.checkpoint_seconds / epoch) + 1)
-    return Kept(
-        seconds=job.network.checkpoint / recipe.write_rate, every=epochs * epoch, count=-(-job.epochs // epochs)
-    )
+    seconds = job.network.checkpoint / recipe.write_rate
+    pause = max(recipe.checkpoint_seconds, seconds / recipe.checkpoint_share)
+    epochs = min(job.epochs, int(pause / epoch) + 1)
+    return Kept(seconds=seconds, every=epochs * epoch, count=-(-job.epochs // epochs))
 
 
 @dataclass(frozen=True, kw_only=True)

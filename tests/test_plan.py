@@ -16,7 +16,7 @@ from kerasae.errors import InputError
 from pipelines import cost, mae, plan, wire
 from pipelines import job as jobs
 from pipelines.checkpoint import pack, state_variables
-from pipelines.training import CHECKPOINT_SECONDS
+from pipelines.training import CHECKPOINT_SECONDS, CHECKPOINT_SHARE
 
 BATCH = 11  # divides no width, so that what is per image can be told from what is not
 SHAPE = (16, 24, 3)
@@ -277,10 +277,13 @@ def test_the_ruler_is_the_largest_part():
 
 
 def test_checkpoints_at_the_end_of_epochs_that_are_far_enough_apart():
-    assert plan.Recipe(recipe="vit-b").checkpoint_seconds == CHECKPOINT_SECONDS
-    chosen, job = planned(gpus=8)
+    defaults = plan.Recipe(recipe="vit-b")
+    assert (defaults.checkpoint_seconds, defaults.checkpoint_share) == (CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
+    chosen, job = planned(gpus=8, checkpoint_share=1.0)
     epoch = wire.update(chosen, job).seconds * job.updates_per_epoch
     assert wire.checkpoints(chosen, job).count == 800
+    rare = wire.checkpoints(replace(chosen, checkpoint_share=0.001), job)
+    assert 0.5e-3 < rare.share <= 1e-3
     kept = wire.checkpoints(replace(chosen, checkpoint_seconds=2.5 * epoch), job)
     assert (kept.count, kept.every) == (math.ceil(800 / 3), pytest.approx(3 * epoch))
     assert kept.seconds == job.network.checkpoint / 1e9
