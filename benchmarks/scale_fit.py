@@ -5,13 +5,15 @@
     python benchmarks/scale_fit.py --decode
 
 The first trains masked autoencoders of several widths, depths, decoders and batches in turns, in float32 and bfloat16,
-and fits, with all three coefficients ≥ 0 and the relative errors squared and summed least,
+and fits, with the least sum of squared relative errors and no rate above what the machine reaches in a large product of
+matrices or in a copy,
 
     seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block
 
 with FLOPs, bytes and blocks as `pipelines/cost.py` counts them. It prints every point, measured and fitted, points that
-were held out of the fit, and the flags by which `kerasae plan` plans for this machine. `--wait` waits for a line on
-standard input between the warm-up and the timing, for whoever wants to quieten the machine just then.
+were held out of the fit, and the flags by which `kerasae plan` plans for this machine. A point is the fastest of its
+rounds. `--wait` waits for a line on standard input between the warm-up and the timing, for whoever wants to quieten the
+machine just then; `--only float32` leaves the other number format out.
 
 `--memory` compares how the peak memory of a process grows with the batch with what is counted, on CPU only.
 `--decode` times reading, decoding and cropping photos as the pipeline does, in seconds of one core.
@@ -29,20 +31,19 @@ from pathlib import Path
 
 from pipelines.cost import SIZES, Network
 
+FEW = {"depth": 4, "decoder_depth": 2}
 FITTED = [
     # size, changes, side, patch, batch
-    ("tiny", {}, 32, 4, 64),
-    ("tiny", {}, 32, 4, 16),
-    ("tiny", {}, 32, 4, 2),
-    ("tiny", {"width": 96}, 32, 4, 64),
-    ("tiny", {"depth": 4, "decoder_depth": 2}, 32, 4, 64),
-    ("tiny", {"depth": 24}, 32, 4, 8),
-    ("tiny", {"decoder": "cross"}, 32, 4, 64),
-    ("tiny", {}, 64, 4, 8),
-    ("small", {}, 32, 4, 32),
-    ("small", {"depth": 6, "decoder": "linear"}, 32, 4, 16),
+    ("tiny", FEW, 32, 4, 64),
+    ("tiny", FEW, 32, 4, 16),
+    ("tiny", FEW, 32, 4, 2),
+    ("tiny", {"width": 96, **FEW}, 32, 4, 64),
+    ("tiny", FEW, 64, 4, 8),
+    ("tiny", {"depth": 10, "decoder_depth": 2}, 32, 4, 8),
+    ("tiny", {"decoder": "cross", **FEW}, 32, 4, 64),
+    ("small", FEW, 32, 4, 16),
 ]
-HELD_OUT = [("small", {"width": 512, "heads": 8}, 64, 8, 32), ("base", {}, 224, 16, 4)]
+HELD_OUT = [("tiny", {}, 32, 4, 64), ("base", FEW, 224, 16, 4)]
 PRECISIONS = {"float32": 4, "bfloat16": 2}
 
 
@@ -54,22 +55,25 @@ def main():
         return memory()
     if arguments.decode:
         return decode()
-    points = [(precision, *point) for precision in PRECISIONS for point in FITTED + HELD_OUT]
+    precisions = [name for name in PRECISIONS if name.startswith(arguments.only)]
+    points = [(precision, *point) for precision in precisions for point in FITTED + HELD_OUT]
     steps = [step_of(*point, arguments.jit) for point in points]
     if arguments.wait:
         print("ready", flush=True)
         sys.stdin.readline()
-    seconds, ceilings = take_turns(steps, arguments.rounds)
+    times, rates = take_turns(steps, arguments.rounds)
     if arguments.write:
-        Path(arguments.write).write_text(json.dumps({"points": points, "seconds": seconds, "ceilings": ceilings}))
-    for precision in PRECISIONS:
-        report(precision, points, seconds, ceilings)
+        Path(arguments.write).write_text(json.dumps({"points": points, "seconds": times, "rates": rates}))
+    fastest, ceilings = [min(taken) for taken in times], {name: max(found) for name, found in rates.items()}
+    for precision in precisions:
+        report(precision, points, fastest, ceilings)
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--wait", action="store_true", help="wait for a line on standard input before timing")
+    parser.add_argument("--only", default="", help="float32 or bfloat16")
     parser.add_argument("--jit", action="store_true", help="compile the steps with XLA")
     parser.add_argument("--write", help="keep the measured seconds in this JSON file")
     parser.add_argument("--memory", action="store_true")
@@ -102,7 +106,7 @@ def step_of(precision, size, changes, side, patch, batch, jit=False):
 
 
 def take_turns(steps, rounds):
-    """Median seconds of every step, and of the machine's own rates: products by precision, and memory."""
+    """Seconds of every step and round, and of every round the machine's own rates: products, and memory."""
     from matrix_rate import copy_rate, matrix_rate
 
     times, rates = [[] for _ in steps], {name: [] for name in (*PRECISIONS, "memory")}
@@ -114,7 +118,7 @@ def take_turns(steps, rounds):
             began = time.perf_counter()
             step()
             taken.append(time.perf_counter() - began)
-    return [statistics.median(t) for t in times], {name: statistics.median(r) for name, r in rates.items()}
+    return times, rates
 
 
 # ---- the fit
@@ -134,14 +138,14 @@ def row(precision, size, changes, side, patch, batch):
     return [batch * net.flops, net.moved(batch, PRECISIONS[precision]), net.blocks]
 
 
-def fit(rows, seconds):
-    """The three coefficients, seconds per FLOP, per byte and per block, none negative: least relative squares."""
+def fit(rows, seconds, least):
+    """Seconds per FLOP, per byte and per block, none below `least`: the smallest squared relative errors."""
     import numpy as np
-    from scipy.optimize import nnls
+    from scipy.optimize import lsq_linear
 
     weighted = np.array(rows, "float64") / np.array(seconds)[:, None]
     scale = weighted.max(axis=0)
-    return nnls(weighted / scale, np.ones(len(rows)))[0] / scale
+    return lsq_linear(weighted / scale, np.ones(len(rows)), (np.array(least) * scale, np.inf)).x / scale
 
 
 def report(precision, points, seconds, ceilings):
@@ -149,7 +153,8 @@ def report(precision, points, seconds, ceilings):
     mine = [(point, taken) for point, taken in zip(points, seconds, strict=True) if point[0] == precision]
     rows = [row(*point) for point, _ in mine]
     count = len(FITTED)
-    found = fit(rows[:count], [taken for _, taken in mine[:count]])
+    least = [1 / ceilings[precision], 1 / ceilings["memory"], 0.0]
+    found = fit(rows[:count], [taken for _, taken in mine[:count]], least)
     print(
         f"\n{precision}; this machine: products {ceilings[precision]:.4g} FLOP/s, memory {ceilings['memory']:.4g} B/s"
     )
@@ -157,10 +162,10 @@ def report(precision, points, seconds, ceilings):
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for place, ((point, taken), counted) in enumerate(zip(mine, rows, strict=True)):
         print(line(point, counted, taken, sum(c * f for c, f in zip(counted, found, strict=True)), place >= count))
-    rate, bandwidth = (1 / c if c else float("inf") for c in found[:2])
+    rate, bandwidth = 1 / found[:2]
     print(f"rate {rate:.4g} FLOP/s, bandwidth {bandwidth:.4g} B/s, {found[2]:.3g} s per block")
-    flag = f"--{precision}-rate {ceilings[precision]:.4g} --rate-share {min(1, rate / ceilings[precision]):.3g}"
-    share = min(1, bandwidth / ceilings["memory"])
+    flag = f"--{precision}-rate {ceilings[precision]:.4g} --rate-share {rate / ceilings[precision]:.3g}"
+    share = bandwidth / ceilings["memory"]
     print(f"{flag} --memory-rate {ceilings['memory']:.4g} --memory-share {share:.3g} --block-seconds {found[2]:.3g}")
 
 
