@@ -184,18 +184,14 @@ def line(point, counted, taken, fitted, held_out):
 def memory():
     """How much a process's peak grows with the batch, next to what is counted."""
     for precision, value_bytes in PRECISIONS.items():
-        for size, changes, side, patch in (
-            ("tiny", {}, 32, 4),
-            ("small", {}, 32, 4),
-            ("tiny", {"decoder": "linear"}, 32, 4),
-        ):
-            few, many = (measured_peak(precision, size, changes, side, patch, batch) for batch in (128, 384))
-            net = network(size, changes, side, patch)
-            counted = {n: net.memory(256, value_bytes)[n] for n in ("kept for backward", "at work")}
-            both = sum(counted.values())
+        for size, changes in (("tiny", FEW), ("small", FEW), ("tiny", {"decoder": "linear", "depth": 4})):
+            few, many = (measured_peak(precision, size, changes, 32, 4, batch) for batch in (64, 320))
+            counted = network(size, changes, 32, 4).memory(1, value_bytes)
+            kept, work = counted["kept for backward"], counted["at work"]
             print(
-                f"{precision}, {size} {changes or ''}: {(many - few) / 256:.0f} bytes an image measured, "
-                f"{both / 256:.0f} counted, of them {counted['kept for backward'] / 256:.0f} kept for backward"
+                f"{precision}, {size} {changes}: {(many - few) / 256:.0f} bytes an image measured, "
+                f"{kept + work} counted, of them {kept} kept for backward",
+                flush=True,
             )
 
 

@@ -105,7 +105,7 @@ def describe(recipe, job):
     size, hosts = "×".join(map(str, job.shape)), -(-recipe.gpus // recipe.host_gpus)
     return (
         f"{job.name}: {job.images:,} images {size}, {job.epochs} epochs, {job.updates:,} updates of {job.batch}\n"
-        f"on {recipe.gpus} GPUs in {hosts} host{'s'[: hosts > 1]}"
+        f"on {recipe.gpus} GPU{'s'[: recipe.gpus > 1]} in {hosts} host{'s'[: hosts > 1]}"
     )
 
 
@@ -176,7 +176,7 @@ def whole(recipe, job):
         ("training", f"{total.training:,.2f} hours"),
         ("checkpoints", f"{total.checkpoints:,.2f} hours"),
         ("failures", f"{total.failures:.2f} expected, {total.lost:,.2f} hours lost"),
-        ("together", f"{total.hours:,.2f} hours, {total.hours * recipe.gpus:,.0f} GPU hours"),
+        ("together", f"{total.hours:,.2f} hours, {total.hours * recipe.gpus:,.2f} GPU hours"),
         ("share of the peak", f"{share:.0%}"),
     ]
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -287,6 +288,18 @@ def test_checkpoints_at_the_end_of_epochs_that_are_far_enough_apart():
     kept = wire.checkpoints(replace(chosen, checkpoint_seconds=2.5 * epoch), job)
     assert (kept.count, kept.every) == (math.ceil(800 / 3), pytest.approx(3 * epoch))
     assert kept.seconds == job.network.checkpoint / 1e9
+
+
+def test_the_fit_finds_what_points_were_made_from(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    scale_fit = importlib.import_module("scale_fit")
+    rows = [scale_fit.row("float32", *point) for point in scale_fit.FITTED]
+    made_of = [1 / 3e11, 1 / 8e9, 2e-3]
+    seconds = [sum(c * m for c, m in zip(counted, made_of, strict=True)) for counted in rows]
+    found = scale_fit.fit(rows, seconds, [1 / 4e11, 1 / 2e10, 0.0])
+    assert found == pytest.approx(made_of, rel=1e-4)
+    limited = scale_fit.fit(rows, seconds, [1 / 2e11, 1 / 2e10, 0.0])
+    assert limited[0] == pytest.approx(1 / 2e11)
 
 
 def test_hours_are_those_of_all_parts():
