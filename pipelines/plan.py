@@ -60,7 +60,7 @@ class Recipe:
     """Bytes of a stored image; about the mean of ImageNet's."""
     storage_rate: float = field(default=2e9, metadata=assumed("positive"))
     """Bytes/s that a host reads of its images."""
-    decode_rate: float = field(default=220.0, metadata=assumed("positive"))
+    decode_rate: float = field(default=320.0, metadata=assumed("positive"))
     """Images/s that a core reads, decodes and crops; measured on a CPU, see docs/scale.md."""
     host_cores: int = field(default=64, metadata=assumed("count"))
     """Cores of a host that do so."""
