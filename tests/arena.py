@@ -15,6 +15,9 @@ import tensorflow as tf
 from pipelines import cli, environment
 from pipelines import run as runs
 
+DATA_SETS = "home/tensorflow_datasets"
+"""Where data sets are downloaded to, or would be."""
+
 SECONDS = 120
 """How long one command may take, on a machine that other work shares, before it counts as hanging."""
 
@@ -144,6 +147,7 @@ def arena(root, monkeypatch):
     monkeypatch.setenv("HOME", str(built.root / "home"))
     monkeypatch.setenv("KERASAE_CACHE", str(built.temporary / "cache"))
     monkeypatch.setattr(environment, "commit", lambda: None)  # git is asked about our own code, not about input
+    monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(built.root / DATA_SETS))
     monkeypatch.setattr(tempfile, "tempdir", str(built.temporary))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(runs, "train", stop_training)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import arena
 import hostile
+import hostile_files
 import keras
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def place(tmp_path_factory, request):
 def data():
     """An npz of small images with labels."""
     x = np.random.default_rng(0).integers(0, 256, (60, 4, 4), "uint8")
-    return hostile.npz(x_train=x, y_train=np.arange(60) % 3, x_test=x[:12], y_test=np.arange(12) % 3)
+    return hostile_files.npz(x_train=x, y_train=np.arange(60) % 3, x_test=x[:12], y_test=np.arange(12) % 3)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_what_is_damaged_below_was_whole(place, fresh):
         assert place.run("nothing damaged", tokens)[0] == 130, "stopped before the first step"
     for command in ("report", "evaluate", "probe"):
         assert place.run("nothing damaged", [command, "run"], ["run"])[0] == 0
-    for kind, content in hostile.good_weights(place.temporary / "weights").items():
+    for kind, content in hostile_files.good_weights(place.temporary / "weights").items():
         (place.clean() / f"file.{kind}").write_bytes(content)
         assert place.run("nothing damaged", [*IMPORT, f"file.{kind}"])[0] == 0
 
@@ -109,7 +110,7 @@ def test_names_of_data_sets(spec, size, place, fresh):
     fresh({})
     os.mkfifo("pipe")
     tokens = ["train", "plain", "--data", spec, *(["--image-size", *size] if size else [])]
-    place.run("names of data sets", tokens)
+    place.run("names of data sets", tokens, ["runs", "saved_models", place.root / arena.DATA_SETS])
 
 
 # ---- data
@@ -130,7 +131,9 @@ def test_pictures(kind_and_bytes, skip, place):
 @fuzzed(0.14, 50)
 @given(drawn=st.data())
 def test_arrays(drawn, place, data):
-    made = st.one_of(hostile.mutated(data), hostile.repacked(data), hostile.arrays(place.canary), hostile.claims())
+    made = st.one_of(
+        hostile.mutated(data), hostile_files.repacked(data), hostile_files.arrays(place.canary), hostile_files.claims()
+    )
     (place.clean() / "data.npz").write_bytes(drawn.draw(made))
     place.run("npz", TRAIN)
 
@@ -142,7 +145,7 @@ def test_arrays(drawn, place, data):
 @given(drawn=st.data())
 def test_models(drawn, place, run, fresh):
     good = run["model.keras"]
-    made = st.one_of(hostile.mutated(good), hostile.repacked(good), hostile.configured(good, place.canary))
+    made = st.one_of(hostile.mutated(good), hostile_files.repacked(good), hostile_files.configured(good, place.canary))
     fresh({"run/model.keras": drawn.draw(made)})
     place.run("model.keras", ["evaluate", "run"], ["run/evaluate"])
 
@@ -150,7 +153,7 @@ def test_models(drawn, place, run, fresh):
 @fuzzed(0.1, 30)
 @given(drawn=st.data())
 def test_weights(drawn, place):
-    kind, content, beside = drawn.draw(hostile.weights(place))
+    kind, content, beside = drawn.draw(hostile_files.weights(place))
     place.clean()
     (place.cwd / f"file.{kind}").write_bytes(content)
     if beside is not None:
@@ -170,7 +173,7 @@ def test_files_of_a_run(drawn, place, run, fresh):
     name = drawn.draw(st.sampled_from(names))
     made = hostile.mutated(good[name])
     if name.endswith(".json"):
-        made = st.one_of(made, hostile.rewritten(good[name]))
+        made = st.one_of(made, hostile_files.rewritten(good[name]))
     fresh({f"run/{name}": drawn.draw(made)})
     commands = [["report"], ["report"], ["evaluate"], ["probe"], ["finetune"], ["export"], ["weights", "export"]]
     tokens = drawn.draw(st.sampled_from([*([*command, "run"] for command in commands), AGAIN]))
@@ -206,9 +209,9 @@ def test_checkpoints(drawn, place):
     body = file.read_bytes().partition(b"\n")[2]
     made = [
         hostile.mutated(body),
-        hostile.repacked(body),
-        hostile.rewritten_progress(body),
-        hostile.arrays(place.canary),
+        hostile_files.repacked(body),
+        hostile_files.rewritten_progress(body),
+        hostile_files.arrays(place.canary),
     ]
     body = drawn.draw(st.one_of(made))
     agrees = checkpoint.hashlib.sha256(body).hexdigest().encode() + b"\n" + body

@@ -10,6 +10,7 @@ from importlib import import_module
 import cases
 import h5py
 import hostile
+import hostile_files
 import keras
 import numpy as np
 import pytest
@@ -56,13 +57,13 @@ def saved(file):
     """A small model in a file, and its members."""
     model = kerasae.models.Autoencoder(*kerasae.networks.dense((8, 8, 1), 2, (4,)), "bernoulli", 16)
     model.save(file, include_optimizer=False)
-    return dict(hostile.members(file.read_bytes()))
+    return dict(hostile_files.members(file.read_bytes()))
 
 
 def changed(file, **new):
     """The model's file with other bytes, or none, for some members (a dot is written as two underscores)."""
     found = {**saved(file), **{name.replace("__", "."): content for name, content in new.items()}}
-    file.write_bytes(hostile.zipped([(name, content) for name, content in found.items() if content is not None]))
+    file.write_bytes(hostile_files.zipped([(name, content) for name, content in found.items() if content is not None]))
 
 
 def configured(file, change):
@@ -109,9 +110,9 @@ def test_a_network_of_your_own_is_read_back(tmp_path):
     assert all(map(np.array_equal, model_file.load(tmp_path / "model.keras").get_weights(), model.get_weights()))
 
 
-@pytest.mark.parametrize("number", range(len(hostile.lambdas("x"))))
+@pytest.mark.parametrize("number", range(len(hostile_files.lambdas("x"))))
 def test_classes_that_run_code_or_read_files_are_refused_wherever_they_stand(number, tmp_path):
-    bad, file = hostile.lambdas(tmp_path / "executed")[number], tmp_path / "model.keras"
+    bad, file = hostile_files.lambdas(tmp_path / "executed")[number], tmp_path / "model.keras"
     places = {
         "a layer": lambda config: config["config"]["encoder"]["config"]["layers"].append(bad),
         "an activation": lambda config: layer_of(config)["config"].update(activation=bad),
@@ -144,7 +145,7 @@ def test_archives_that_are_no_model(tmp_path):
     refused(file, "expected an archive of", "assets.x")
     changed(file, metadata__json=None)
     refused(file, "expected an archive of")
-    file.write_bytes(hostile.zipped(saved(file).items(), zipfile.ZIP_DEFLATED))
+    file.write_bytes(hostile_files.zipped(saved(file).items(), zipfile.ZIP_DEFLATED))
     refused(file, "compressed")
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(file)
     refused(file, "Sequential", "no model of kerasae")
@@ -221,23 +222,23 @@ def test_checkpoints_that_agree_with_their_checksum_and_are_none(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     arrays = {str(i): np.asarray(v) for i, v in enumerate(checkpoint.state_variables(model))}
     progress = np.frombuffer(b'{"step": 1}', "u1")
-    objects = np.array([hostile.Executed(tmp_path / "executed")])
+    objects = np.array([hostile_files.Executed(tmp_path / "executed")])
     compressed = io.BytesIO()
     np.savez_compressed(compressed, progress=progress, **arrays)
     bodies = [
         compressed.getvalue(),
-        hostile.npz(progress=progress, **{**arrays, "0": objects}),
-        hostile.npz(progress=progress, **{**arrays, "0": arrays["0"].astype("U9")}),
-        hostile.npz(progress=np.frombuffer(b"[1]", "u1"), **arrays),
-        hostile.npz(**arrays),
-        hostile.npy(arrays["0"]),
+        hostile_files.npz(progress=progress, **{**arrays, "0": objects}),
+        hostile_files.npz(progress=progress, **{**arrays, "0": arrays["0"].astype("U9")}),
+        hostile_files.npz(progress=np.frombuffer(b"[1]", "u1"), **arrays),
+        hostile_files.npz(**arrays),
+        hostile_files.npy(arrays["0"]),
         b"",
     ]
     for body in bodies:
         kept = written(tmp_path / "kept", body)
         assert kept.restore(model) is None and len(kept.damaged) == 1
     assert not (tmp_path / "executed").exists()
-    assert written(tmp_path / "kept", hostile.npz(progress=progress, **arrays)).restore(model) == {"step": 1}
+    assert written(tmp_path / "kept", hostile_files.npz(progress=progress, **arrays)).restore(model) == {"step": 1}
 
 
 def test_a_progress_that_this_training_cannot_have_come_to():
@@ -252,9 +253,9 @@ def test_a_progress_that_this_training_cannot_have_come_to():
 def test_a_checkpoint_with_another_progress_stops_the_training(mistake, tmp_path):
     assert cli.main(TRAIN) == 0
     (file,) = tmp_path.glob("run/checkpoints/train/step-*.npz")
-    members = dict(hostile.members(file.read_bytes().partition(b"\n")[2]))
-    members["progress.npy"] = hostile.npy(np.frombuffer(b'{"step": 99999999, "surprise": 1}', "u1"))
-    written(file.parent, hostile.zipped(members.items()))
+    members = dict(hostile_files.members(file.read_bytes().partition(b"\n")[2]))
+    members["progress.npy"] = hostile_files.npy(np.frombuffer(b'{"step": 99999999, "surprise": 1}', "u1"))
+    written(file.parent, hostile_files.zipped(members.items()))
     (file.parent / "step-000000001.npz").replace(file)
     assert "another training" in mistake(*TRAIN)
 
@@ -330,9 +331,13 @@ def test_damaged_metrics_are_not_written_over(text, mistake, begun):
 
 
 def test_npz_members_that_are_no_arrays_or_claim_too_much(mistake, tmp_path):
-    for content in (b"no array", hostile.header("(99999999999999999999, 4)"), hostile.header("(4, 4)", "'|O'")):
+    for content in (
+        b"no array",
+        hostile_files.header("(99999999999999999999, 4)"),
+        hostile_files.header("(4, 4)", "'|O'"),
+    ):
         name = "x_train.npy" if content.startswith(b"\x93") else "x_train"
-        (tmp_path / "data.npz").write_bytes(hostile.zipped([(name, content)]))
+        (tmp_path / "data.npz").write_bytes(hostile_files.zipped([(name, content)]))
         assert "data.npz cannot be read" in mistake("train", "plain", "--data", "npz:data.npz")
 
 
