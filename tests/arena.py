@@ -82,27 +82,31 @@ class Arena:
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", "backslashreplace"))
         before = signal.signal(signal.SIGALRM, self.hang)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            signal.alarm(SECONDS)
-            self.armed = True
+            self.ticks, self.armed = 0, True
+            signal.setitimer(signal.ITIMER_REAL, 1, 1)
             try:
                 status = cli.main(tokens)
             except SystemExit as end:
                 status = end.code
             finally:
                 self.armed = False
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 signal.signal(signal.SIGALRM, before)
         for stream in (out, err):
             stream.flush()
         return status, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()
 
-    @staticmethod
-    def hang(number, frame):
-        raise Hang(f"no answer after {SECONDS} s")
+    def hang(self, number, frame):
+        """Every second; by seconds rather than at once, so that a machine that slept has not made anything hang."""
+        self.ticks += 1
+        if self.ticks > SECONDS:
+            raise Hang(f"no answer after {SECONDS} s")
 
     def others(self, allowed):
         """Path → what it is, of everything that the command may not touch."""
-        free = [Path(os.path.realpath(self.cwd / place)) for place in allowed if "\0" not in place] + [self.temporary]
+        free = [Path(os.path.realpath(self.cwd / place)) for place in allowed if "\0" not in str(place)] + [
+            self.temporary
+        ]
         found = {}
         for folder, folders, files in os.walk(self.root):
             folders[:] = [name for name in folders if Path(folder, name) not in free]
