@@ -19,6 +19,7 @@ from tensorflow.python.framework import config  # the public name can only turn 
 from kerasae.errors import InputError
 from kerasae.models.guarded import guarded
 from pipelines import nonfinite, team
+from pipelines.averages import averaged, averages
 from pipelines.checkpoint import KEEP, Checkpoints
 from pipelines.tally import Tally
 
@@ -340,27 +341,6 @@ def clock():
     if config.is_op_determinism_enabled():  # refuses TensorFlow's own clock, as its results are never the same
         return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
     return tf.timestamp()
-
-
-def averages(model):
-    """Whether the model's optimiser keeps a moving average of the weights."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    return bool(getattr(optimizer, "use_ema", False))
-
-
-@contextmanager
-def averaged(model):
-    """The model with the moving average of its weights, if there is one, in place of the weights themselves."""
-    if not averages(model):
-        yield
-        return
-    weights = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        for variable, weight in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(weight)
 
 
 class _Stop:
