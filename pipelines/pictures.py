@@ -286,7 +286,7 @@ def confusion_file(file: Path) -> Picture | None:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return confusion_matrix(np.array(content["matrix"], int), [str(name) for name in content["classes"]])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise InputError(f"{file.name} is damaged") from None
 
 

@@ -19,6 +19,10 @@ def guarded(model):
     Gradients of several replicas are summed before they are judged, so that all replicas decide the same, and before
     the optimiser clips them.
 
+    The moves wait until all gradients are known. On one CPU that costs: there the update of a weight would run while
+    the backward pass computes the gradients of others. So there the moves are taken first, and put back if the step is
+    found not to be finite; this keeps the weights and slots of before for as long as a step lasts, a second time.
+
     Args:
         model: a compiled model whose `train_step` is that of `ProposedStep`, on the TensorFlow backend.
 
@@ -42,9 +46,11 @@ def guarded(model):
         if not optimizer.built:  # in a step that is traced on several replicas it could not be
             optimizer.build(weights)
 
+    early = on_one_cpu() and model.jit_compile is not True  # compiled updates wait for each other anyhow
+
     def step(batch):
-        others = bystanders(model)
-        before = [tf.convert_to_tensor(variable) for variable in others]
+        kept = everything(model) if early else bystanders(model)
+        before = [tf.convert_to_tensor(variable) for variable in kept]
         logs, moves = model.propose(batch)
         moves = [move._replace(gradients=summed(move.gradients)) for move in moves]
         norms = [tf.linalg.global_norm(unscaled(move)) for move in moves]
@@ -52,7 +58,7 @@ def guarded(model):
         forgiven = [is_scaled(move.optimizer) | fine for move, fine in zip(moves, sound, strict=True)]
         finite = everywhere(all_finite(logs)) & tf.reduce_all(forgiven)
         updated = finite & tf.reduce_all(sound)
-        settle(finite, moves, others, before)
+        (undo if early else settle)(finite, moves, kept, before)
         return {"finite": finite, "updated": updated, "norm": tf.norm(tf.stack(norms))}
 
     return step
@@ -67,6 +73,12 @@ def bystanders(model):
     weights = {id(w) for w in [*model.trainable_variables, *frozen]}
     found = [v for v in [*model.variables, *model.metrics_variables] if id(v) not in weights]
     return list({id(v): v for v in found}.values())
+
+
+def everything(model):
+    """All variables of a model, its metrics and its optimisers."""
+    slots = [v for optimizer, _ in model.players() for v in optimizer.variables]
+    return list({id(v): v for v in [*model.variables, *model.metrics_variables, *slots]}.values())
 
 
 def all_finite(logs):
@@ -93,7 +105,25 @@ def applies(move, norm):
     return tf.math.is_finite(norm)
 
 
-# ---- replicas
+def undo(finite, moves, variables, before):
+    """Take the moves, and put all variables back where the step is not finite."""
+    for move in moves:
+        move.take()
+    tf.cond(finite, lambda: tf.constant(0), lambda: put_back(variables, before))
+
+
+def put_back(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return tf.constant(0)
+
+
+# ---- devices and replicas
+
+
+def on_one_cpu():
+    """Whether training runs on the CPU of this process alone."""
+    return replicas() == 1 and not any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
 
 
 def replicas():
@@ -130,10 +160,6 @@ def settle(finite, moves, others, before):
         for (optimizer, weights), given in zip(targets, gradients, strict=True):
             optimizer.apply_gradients(zip(given, weights, strict=True))
 
-    def put_back(values):
-        for variable, value in zip(others, values, strict=True):
-            variable.assign(value)
-
     def across(strategy, finite, gradients, values):
         def branch(function, *args):
             strategy.extended.call_for_each_replica(function, args=args)
@@ -141,7 +167,7 @@ def settle(finite, moves, others, before):
 
         first = strategy.experimental_local_results(finite)[0]
         with already_summed([optimizer for optimizer, _ in targets]):
-            return tf.cond(first, lambda: branch(take, gradients), lambda: branch(put_back, values))
+            return tf.cond(first, lambda: branch(take, gradients), lambda: branch(put_back, others, values))
 
     gradients = [move.gradients for move in moves]
     tf.distribute.get_replica_context().merge_call(across, args=(finite, gradients, before))
