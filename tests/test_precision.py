@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import cases
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kerasae
 from pipelines import finetune, mae, optimisers, precision, run, stacked, train
@@ -111,3 +113,17 @@ def test_the_optimiser_scales_the_loss_in_float16_only():
     scaled = {kind for kind, built in kinds.items() if isinstance(built, keras.optimizers.LossScaleOptimizer)}
     assert scaled == {"float16"}
     assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("case", cases.MODELS, ids=lambda case: case.id)
+def test_softmax_logarithms_and_means_are_taken_in_float32(case):
+    with precision.computing_in("float16"):
+        model = case.target(**case.arguments())
+    model.compile(**case.compiled())
+    batch = [tf.constant(part) for part in (case.x, case.y) if part is not None]
+    model.propose(batch)
+    step = tf.function(lambda: model.propose(batch)[0]).get_concrete_function()
+    wide = {"Softmax", "LogSoftmax", "Log", "Log1p", "Softplus", "Mean", "SquaredDifference"}
+    operations = [op for op in step.graph.get_operations() if op.type in wide]
+    assert not [op.name for op in operations if op.inputs[0].dtype == tf.float16]
+    assert operations, "there is no loss"

@@ -60,7 +60,7 @@ class AttentionPooling(layers.Layer):
         """How much each head takes of each token: [B, T, D] → [B, T, heads], sums over T are 1."""
         key = ops.reshape(ops.cast(self.key, x.dtype), (x.shape[-1], self.heads, self.size))
         direction = ops.einsum("dhk,hk->dh", key, ops.cast(self.query, x.dtype)) * self.size**-0.5
-        return ops.softmax(ops.matmul(x, direction), axis=1)
+        return ops.cast(ops.softmax(ops.cast(ops.matmul(x, direction), "float32"), axis=1), x.dtype)
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])

@@ -207,11 +207,15 @@ def by_head(rows, tokens, heads):
 
 
 def attend(q, k, v):
-    """softmax(q kᵀ / √d) v, heads side by side: [B, heads, Q, d] and twice [B, heads, T, d] → [B·Q, heads·d]."""
+    """softmax(q kᵀ / √d) v, heads side by side: [B, heads, Q, d] and twice [B, heads, T, d] → [B·Q, heads·d].
+
+    The softmax is taken in float32 whatever the precision of the products.
+    """
     heads, _, d = q.shape[1:]
     # Scaling q costs less than scaling the Q × T scores.
     scores = ops.matmul(q * d**-0.5, ops.transpose(k, (0, 1, 3, 2)))
-    mixed = ops.transpose(ops.matmul(ops.softmax(scores), v), (0, 2, 1, 3))
+    weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), v.dtype)
+    mixed = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
     return ops.reshape(mixed, (-1, heads * d))
 
 
