@@ -187,7 +187,7 @@ class _Loop:
             self._finish_epoch(progress)
             self.callbacks.on_epoch_end(progress.epoch - 1, row)
             on_epoch(row)
-            self._checkpoint(progress, stop)
+            self._checkpoint(progress, *team.mean(progress.done or self._late(), stop.requested))
         self.callbacks.on_train_end()
 
     def _epoch(self, progress, on_chunk, stop):
@@ -199,10 +199,10 @@ class _Loop:
             waited += wait
             on_chunk(progress, wait / max(took, 1e-9))
             # All processes must come to the same end of this chunk, and have the same length of the next.
-            took, asked = team.mean(took / (progress.step - before), stop.requested)
+            took, late, asked = team.mean(took / (progress.step - before), self._late(), stop.requested)
             self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS / took)))
-            if asked and progress.step < end:
-                self._interrupt(progress)
+            if progress.step < end:
+                self._checkpoint(progress, late, asked)
         seconds = time.perf_counter() - began
         return self._row(progress, progress.step - first, seconds, waited)
 
@@ -285,11 +285,15 @@ class _Loop:
         tired = self.plan.patience is not None and progress.best is not None and waited >= self.plan.patience
         progress.done = tired or progress.epoch >= self.plan.epochs
 
-    def _checkpoint(self, progress, stop):
-        late, asked = team.mean(time.monotonic() - self.saved_at - self.pause, stop.requested)
+    def _late(self):
+        """Whether it is time for another checkpoint, by the clock of the process that writes it."""
+        return team.writes() and time.monotonic() - self.saved_at > self.pause
+
+    def _checkpoint(self, progress, late, asked):
+        """Write a checkpoint if one is due or asked for, in any process."""
         if asked:
             self._interrupt(progress)
-        if progress.done or late > 0:
+        if late:
             self._save(progress)
 
     def _save(self, progress):

@@ -157,6 +157,30 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
     assert checkpoints.restore(model) == {"step": 1}
 
 
+@pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EROFS)])
+def test_training_stops_at_a_disk_that_fails_and_goes_on_from_the_step_before(call, code, split, tmp_path, monkeypatch):
+    whole = denoiser()
+    run(whole, split, tmp_path / "whole")
+
+    def fail(*arguments):
+        raise OSError(code, os.strerror(code))
+
+    def break_disk(progress, wait):
+        if progress.step == 10:
+            patch.setattr(checkpoint.os, call, fail)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=os.strerror(code)):
+        patch.setattr(training, "CHUNK_SECONDS", 0.0)  # looks after every step
+        patch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(training, "CHECKPOINT_SHARE", np.inf)
+        run(denoiser(), split, tmp_path / "cut", on_chunk=break_disk)
+    assert Checkpoints(tmp_path / "cut").newest() == 9, "checkpoints are written inside epochs, too"
+    resumed = denoiser()
+    run(resumed, split, tmp_path / "cut")
+    for a, b in zip(state(whole), state(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_checkpoint_of_another_model_changes_nothing(tmp_path):
     Checkpoints(tmp_path).save(classifier(), {"step": 1})
     model = denoiser()

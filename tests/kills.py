@@ -1,0 +1,163 @@
+"""Training commands that are killed and repeated, and what they leave in the end.
+
+    python tests/kills.py FOLDER [--kills 30] [--seed 0]
+
+runs every command of `commands` to its end, then again with the kills spread over them, each SIGKILL at a random moment
+of the time that the whole command took, start included, and says whether the files left are those of the unbroken run.
+"""
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+TIMES = {"seconds", "data_wait", "steps_per_second", "examples_per_second", "memory_mib"}
+"""Columns of metrics.csv that no two runs have alike."""
+
+LAYERS = "--widths 8 4 --pretrain-epochs 3 --joint-epochs 2 --finetune-epochs 2"
+MAE = "--patch 4 --width 12 --depth 1 --heads 2 --decoder-width 12 --decoder-depth 1 --decoder-heads 2"
+COMMANDS = {
+    "stacked": f"stacked {LAYERS} --pretrain-batch 20 --finetune-batch 20 --holdout 0.2",
+    "mae": f"mae {MAE} --epochs 8 --warmup-epochs 1 --batch-size 20 --pictures-every 4",
+    "train": "train variational --widths 16 --code 4 --epochs 8 --batch-size 20 --holdout 0.2",
+    "finetune": "finetune {mae} --labels 40 --repeats 2 --finetune-epochs 4 --finetune-batch 20 --mixup 0.8 --ema 0.9",
+}
+"""Name → a command that trains for a few seconds; fine-tuning starts from the masked autoencoder."""
+
+
+def commands(folder, data):
+    """Name → function of the run directory that gives the words of the command."""
+
+    def words(text, out):
+        data_words = [] if text.startswith("finetune") else ["--data", data]
+        return [*text.format(mae=folder / "mae").split(), *data_words, "--out", str(out)]
+
+    return {name: lambda out, text=text: words(text, out) for name, text in COMMANDS.items()}
+
+
+# ---- in a process of its own
+
+
+def attempt(tokens, death=None, count=0):
+    """One start of a command that writes a checkpoint after every few steps.
+
+    Args:
+        death: None, "writing" or "training": where this process kills itself as a power cut would, when it comes there
+            the `count`-th time; "writing" is between a file's last byte and its name.
+    """
+    from pipelines import checkpoint, cli, training
+
+    training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.CHUNK_SECONDS = 0.0, float("inf"), 0.005
+    if death == "writing":
+        die_at(checkpoint.os, "replace", count)
+    if death == "training":
+        die_at(training._Loop, "_run_chunk", count)
+    with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
+        sys.exit(cli.main(tokens))
+
+
+def die_at(owner, name, count):
+    """Kill this process when a function is called for the `count`-th time."""
+    function, calls = getattr(owner, name), [0]
+
+    def deadly(*args, **options):
+        calls[0] += 1
+        if calls[0] == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **options)
+
+    setattr(owner, name, deadly)
+
+
+# ---- around it
+
+
+def context():
+    """Processes that are forked from one that has loaded everything but started nothing."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["tensorflow", "keras", "kerasae.models", "pipelines.cli", "pipelines.training"])
+    return found
+
+
+def run(tokens, *death, after=None):
+    """Run a command, killed by itself (`death`, see `attempt`) or after some seconds; its exit status."""
+    process = context().Process(target=attempt, args=(tokens, *death))
+    process.start()
+    process.join(after)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    return process.exitcode
+
+
+def left(folder):
+    """Path → content of what a run leaves, without what tells the time: digests of weights, rows of figures."""
+    found = {}
+    for file in sorted(Path(folder).rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.suffix == ".keras":
+            found[name] = digest(file)
+        elif file.name == "metrics.csv":
+            with file.open() as lines:
+                found[name] = [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(lines)]
+        elif file.name == "summary.json":
+            found[name] = {k: v for k, v in json.loads(file.read_text()).items() if "seconds" not in k}
+    return found
+
+
+def digest(file):
+    """SHA-256 of the weights in a Keras file."""
+    import h5py
+    import numpy as np
+
+    found = hashlib.sha256()
+    with zipfile.ZipFile(file) as archive, archive.open("model.weights.h5") as weights, h5py.File(weights) as content:
+        content.visititems(lambda name, item: found.update(name.encode() + np.asarray(item).tobytes()))
+    return found.hexdigest()
+
+
+# ---- many kills
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    chance, made = random.Random(arguments.seed), commands(arguments.folder, "digits")
+    bad = 0
+    for place, (name, words) in enumerate(made.items()):
+        share = len(range(place, arguments.kills, len(made)))
+        bad += not soak(name, words, arguments.folder, share, chance)
+    sys.exit(bad)
+
+
+def soak(name, words, folder, kills, chance):
+    """Kill one command so often, and compare; whether it left the same."""
+    began = time.monotonic()
+    assert run(words(folder / name)) == 0
+    whole, statuses = time.monotonic() - began, []
+    while len(statuses) < kills:
+        status = run(words(folder / f"{name}-killed"), after=chance.uniform(0, whole))
+        if status == 0:  # it was faster than the kill; an ended run has nothing to lose, so begin another
+            os.rename(folder / f"{name}-killed", folder / f"{name}-ended-{time.monotonic_ns()}")
+            continue
+        statuses.append(status)
+    last = run(words(folder / f"{name}-killed"))
+    same = last == 0 and all(left(run) == left(folder / name) for run in folder.glob(f"{name}-[ek]*"))
+    print(f"{name}: whole run {whole:.1f} s, exit statuses {statuses} then {last}, {'same' if same else 'DIFFERENT'}")
+    return same
+
+
+if __name__ == "__main__":
+    main()
