@@ -125,7 +125,7 @@ def recorded(path):
     try:
         content = json.loads((path / "recipe.json").read_text())
         command, values = content["command"], dict(content["recipe"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
     if command != "mae":
         raise InputError(f"{path} is a run of `{command}`; only runs of `mae` can be planned")

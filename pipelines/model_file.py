@@ -24,6 +24,9 @@ MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
 MODULES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.activations")
 """Modules of Keras that only compute, but for the classes in `UNSAFE`."""
 
+TRAINERS = ("keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics")
+"""Modules of Keras whose classes only compute, too, and are wanted only by whoever trains on."""
+
 OPERATIONS = "keras.src.ops."
 """Where functional networks keep what is done between their layers: slices, sums and the like."""
 
@@ -47,8 +50,13 @@ UNSAFE = {
 }
 
 
-def load(file):
-    """The model in a file that `kerasae` wrote, not compiled.
+def load(file, compiled=False):
+    """The model in a file that `kerasae` wrote.
+
+    Args:
+        file: path.
+        compiled: whether with its optimiser, loss and metrics, to repeat a step of its training, which may have been
+            one where weights are not finite; without, what is read is used, not trained further.
 
     Raises:
         InputError: the file is damaged, holds something else than a model of kerasae, or asks for more.
@@ -60,11 +68,14 @@ def load(file):
         with zipfile.ZipFile(file) as archive:
             check_members(archive)
             config = json.loads(archive.read(CONFIG), object_hook=untrained)
-            check_classes(config)
+            check_classes(config, MODULES)
             model = build(config, archive.getinfo(WEIGHTS).file_size)
             check_weights(archive)
+            if compiled:
+                compile_like(model, json.loads(archive.read(CONFIG)))
         model.load_weights(file)
-        check_finite(model)
+        if not compiled:
+            check_finite(model)
         return model
     except InputError as error:
         raise InputError(f"{file} cannot be loaded: {error}") from None
@@ -74,8 +85,14 @@ def load(file):
 
 
 def untrained(value):
-    """An object of the configuration without optimiser, loss and metrics: what is read is used, not trained further."""
+    """An object of the configuration without optimiser, loss and metrics."""
     return {name: inner for name, inner in value.items() if name != "compile_config"}
+
+
+def compile_like(model, config):
+    """Give a model the optimiser, loss and metrics of a configuration."""
+    check_classes(config, MODULES + TRAINERS)
+    model.compile_from_config(config["compile_config"])
 
 
 def check_members(archive):
@@ -89,19 +106,19 @@ def check_members(archive):
             raise InputError(f"{member.filename} is compressed, which Keras does not do")
 
 
-def check_classes(config):
+def check_classes(config, modules):
     """Raise InputError for the first class or function that a network has no need of, wherever it is named."""
     known, rest = keras.saving.get_custom_objects(), [config]
     while rest:
         value = rest.pop()
-        if isinstance(value, dict) and "class_name" in value and not harmless(value, known):
+        if isinstance(value, dict) and "class_name" in value and not harmless(value, known, modules):
             name = f"{value.get('module')}.{value['class_name']}"
             raise InputError(f"it names {name[:100]}, which no model of kerasae needs; nothing of it was run")
         rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
-def harmless(value, known):
-    """Whether an object of a configuration is of kerasae, or of a class of Keras that only computes."""
+def harmless(value, known, modules):
+    """Whether an object of a configuration is of kerasae, or of a class of Keras in modules that only compute."""
     name, module, registered = (value.get(key) for key in ("class_name", "module", "registered_name"))
     if not isinstance(name, str) or name in UNSAFE:
         return False
@@ -111,7 +128,7 @@ def harmless(value, known):
         return name in VALUES
     if (module, name) == ("builtins", "function"):  # by its bare name, such as "relu"
         return any(value.get("config") in vars(getattr(keras, room)) for room in FUNCTIONS)
-    return module in MODULES or module.startswith(OPERATIONS) or (module, name) in NAMED
+    return module in modules or module.startswith(OPERATIONS) or (module, name) in NAMED
 
 
 def build(config, most):

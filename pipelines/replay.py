@@ -6,7 +6,6 @@ are enough; neither the data nor the rest of the run is read, and nothing is wri
 
 from dataclasses import dataclass, field
 
-import kerasae
 from kerasae.errors import InputError
 from pipelines.listing import aligned
 from pipelines.ranges import within
@@ -28,9 +27,20 @@ class Recipe:
 
 def run(recipe: Recipe):
     """Load the model and its state, make the step once more, print what is not finite and what is large."""
+    file = find(recipe)
+    try:
+        return repeat(file)
+    except InputError:
+        raise
+    except Exception as error:  # a batch and a model that somebody put together fail as they like
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} cannot be replayed: {reason[:300]}") from error
+
+
+def repeat(file):
+    """Repeat the step in a file, and print what there is to see."""
     from pipelines import nonfinite
 
-    file = find(recipe)
     batch, about = read_batch(file)
     model, progress = load(file, batch)
     found = nonfinite.examine(model, batch)
@@ -47,7 +57,8 @@ def find(recipe):
     from pipelines.run import read_recipe
 
     read_recipe(recipe.run)
-    kept = sorted(Path(recipe.run).glob("nonfinite/*/step-*.npz"), key=lambda path: path.stat().st_mtime)
+    found = [path for path in Path(recipe.run).glob("nonfinite/*/step-*.npz") if path.stem[5:].isdecimal()]
+    kept = sorted(found, key=lambda path: path.stat().st_mtime)
     if not kept:
         raise InputError(f"{recipe.run} met nothing that is not finite: there is nothing to replay")
     wanted = [f for f in kept if recipe.stage in (None, f.parent.name) and recipe.step in (None, number(f))]
@@ -64,39 +75,28 @@ def number(file):
 
 def read_batch(file):
     """The batch (images, labels) in a file, and the rest of its content by name."""
-    from zipfile import BadZipFile
+    import zipfile
 
     import numpy as np
     import tensorflow as tf
 
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            content = dict(archive)
-        batch = tuple(tf.constant(content.pop(name)) for name in ("images", "labels") if name in content)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        raise InputError(f"{file} is damaged") from None
-    return batch, content
+    with np.load(file, allow_pickle=False) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
+            raise InputError(f"{file} is compressed, which no run does")
+        content = dict(archive)
+    return tuple(tf.constant(content.pop(name)) for name in ("images", "labels") if name in content), content
 
 
 def load(file, batch):
     """The model as it met the batch of a file, and the progress of its run."""
-    from zipfile import BadZipFile
+    from pipelines import checkpoint, model_file
 
-    import keras
-
-    from pipelines import checkpoint
-
-    kerasae.models  # noqa: B018 (loading needs the classes registered)
-    state = file.parent / "state" / file.name
-    try:
-        model = keras.saving.load_model(file.parent / "model.keras", safe_mode=True)
-        model.propose(batch)  # makes the variables of the metrics
-        for optimizer, weights in model.players():
-            optimizer.build(weights)
-        values, progress = checkpoint.unpack(state.read_bytes())
-        checkpoint.assign(checkpoint.state_variables(model), values)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{file.parent} cannot be replayed: {str(error).splitlines()[0]}") from None
+    model = model_file.load(file.parent / "model.keras", compiled=True)
+    model.propose(batch)  # makes the variables of the metrics
+    for optimizer, weights in model.players():
+        optimizer.build(weights)
+    values, progress = checkpoint.unpack((file.parent / "state" / file.name).read_bytes())
+    checkpoint.assign(checkpoint.state_variables(model), values)
     return model, progress
 
 

@@ -69,6 +69,18 @@ def run(place, data):
     return {path.relative_to("run").as_posix(): path.read_bytes() for path in files}
 
 
+@pytest.fixture(scope="module")
+def diverged(place, data):
+    """Name → bytes of what a run keeps of a step that was not finite, and of its recipe."""
+    place.clean()
+    (place.cwd / "data.npz").write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "train", sys.modules["pipelines.training"].train)
+        assert cli.main([*AGAIN, "--learning-rate", "1e30", "--schedule", "constant"]) == 2
+    files = [Path("run/recipe.json"), *(path for path in Path("run/nonfinite").rglob("*") if path.is_file())]
+    return {path.as_posix(): path.read_bytes() for path in files}
+
+
 @pytest.fixture
 def fresh(place, run, data):
     """A function that empties the arena, writes the run and its data, and changes the files that it is given."""
@@ -83,7 +95,9 @@ def fresh(place, run, data):
     return write
 
 
-def test_what_is_damaged_below_was_whole(place, fresh):
+def test_what_is_damaged_below_was_whole(place, fresh, diverged):
+    fresh(diverged)
+    assert place.run("nothing damaged", ["replay", "run"], ())[0] == 0
     fresh({f"pictures/{i}.{kind}": hostile.picture(kind) for i in range(3) for kind in ("png", "gif", "jpeg", "bmp")})
     for tokens in (TRAIN, ["train", "plain", "--data", "folder:pictures"]):
         assert place.run("nothing damaged", tokens)[0] == 130, "stopped before the first step"
@@ -176,8 +190,30 @@ def test_files_of_a_run(drawn, place, run, fresh):
         made = st.one_of(made, hostile_files.rewritten(good[name]))
     fresh({f"run/{name}": drawn.draw(made)})
     commands = [["report"], ["report"], ["evaluate"], ["probe"], ["finetune"], ["export"], ["weights", "export"]]
+    commands += [["plan", "--gpus", "8"]]
     tokens = drawn.draw(st.sampled_from([*([*command, "run"] for command in commands), AGAIN]))
     place.run("files of a run", tokens, ["run", "saved_models"])
+
+
+@fuzzed(0.05, 20)
+@given(drawn=st.data())
+def test_steps_to_replay(drawn, place, diverged):
+    place.clean()
+    name = drawn.draw(st.sampled_from([name for name in diverged if name.endswith((".keras", ".npz"))]))
+    good = diverged[name]
+    made = [hostile.mutated(good)]
+    if "state" in name:
+        body = good.partition(b"\n")[2]
+        changed = st.one_of(hostile.mutated(body), hostile_files.repacked(body), hostile_files.rewritten_progress(body))
+        made = [changed.map(lambda b: checkpoint.hashlib.sha256(b).hexdigest().encode() + b"\n" + b)]
+    elif name.endswith(".npz"):
+        made += [hostile_files.repacked(good), hostile_files.arrays(place.canary), hostile_files.claims()]
+    else:
+        made += [hostile_files.repacked(good), hostile_files.configured(good, place.canary)]
+    for path, content in {**diverged, name: drawn.draw(st.one_of(made))}.items():
+        (place.cwd / path).parent.mkdir(parents=True, exist_ok=True)
+        (place.cwd / path).write_bytes(content)
+    place.run("steps to replay", ["replay", "run"], ())
 
 
 @fuzzed(0.02, 10)
