@@ -319,9 +319,10 @@ def _compiled(model):
 
     The steps end before the first that is not finite, though its batch has been drawn.
     """
-    strategy, step = team.strategy(), guarded(model)
-    # TensorFlow does not compile steps that sum over devices.
-    step = tf.function(step, jit_compile=True) if model.jit_compile is True and team.replicas() == 1 else step
+    # Rewriting the model's Python for TensorFlow takes seconds; `fit` of Keras does not do it either.
+    strategy, step = team.strategy(), tf.autograph.experimental.do_not_convert(guarded(model))
+    if model.jit_compile is True and team.replicas() == 1:  # TensorFlow does not compile steps that sum over devices
+        step = tf.function(step, jit_compile=True, autograph=False)
 
     @tf.function(reduce_retracing=True)
     def steps(iterator, n, tally):
@@ -337,7 +338,7 @@ def _compiled(model):
             done += tf.cast(going, tf.int32)
         return done, waited, tally
 
-    return steps, tf.function(team.shared(model.test_step), reduce_retracing=True)
+    return steps, tf.function(team.shared(model.test_step), reduce_retracing=True, autograph=False)
 
 
 def clock():

@@ -14,6 +14,8 @@ from kerasae.errors import InputError
 
 PREFETCH = 2
 
+plain_python = tf.autograph.experimental.do_not_convert  # to rewrite a function for TensorFlow takes seconds
+
 
 def batches(
     split,
@@ -67,6 +69,7 @@ def batches(
     size = batch // replicas
     ours = slice(own.start * size, own.stop * size)
 
+    @plain_python
     def at(step):
         seeds, rows = _sample_seeds(step, batch, seed), _shuffled(step, batch, len(split), seed)
         if mix is None:
@@ -85,6 +88,7 @@ def in_order(split, batch_size: int) -> tf.data.Dataset:
     """Every example once, in order, as `(images [B, ...], labels [B])`; the last batch may be smaller."""
     batch, count = _clip(split, batch_size), len(split)
 
+    @plain_python
     def at(start):
         return split.gather(tf.range(start, tf.minimum(start + batch, count)))
 

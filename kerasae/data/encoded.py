@@ -20,6 +20,8 @@ class EncodedStore:
 
     def __init__(self, shape: tuple[int, int, int], decoder: Decoder):
         self.shape, self.decoder = shape, decoder
+        # Called outside of a graph, a loop of Python over the images takes a millisecond for each.
+        self._read = tf.function(self._read_rows, [tf.TensorSpec([None], tf.int64)], autograph=False)
         self.parallel_calls = max(2, os.cpu_count() or 2)
 
     def encoded(self, rows: tf.Tensor) -> tf.Tensor:
@@ -28,6 +30,9 @@ class EncodedStore:
 
     def read(self, rows: tf.Tensor) -> tf.Tensor:
         """Images [B, H, W, C] of the given rows."""
+        return self._read(rows)
+
+    def _read_rows(self, rows):
         return tf.map_fn(self._whole, self.encoded(rows), fn_output_signature=self._signature())
 
     def read_cropped(self, rows: tf.Tensor, seeds: tf.Tensor, crop) -> tf.Tensor:

@@ -4,6 +4,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from kerasae.errors import InputError
 
 READABLE = {".jpg", ".jpeg", ".png", ".bmp", ".gif"}
 UNREADABLE = {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"}
+IMAGES = tuple(READABLE | UNREADABLE)
 MAX_PIXELS = 2**26  # about 67 million: a small file can promise an image that would fill the memory
 UNUSABLE = (OSError, SyntaxError, ValueError, tf.errors.OpError, Image.DecompressionBombError)
 GREY = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16B"}  # Pillow's modes of one channel
@@ -40,7 +42,7 @@ def load_folder(
         InputError: no images, a broken file (unless `skip_broken`), sizes that differ without `image_size`.
     """
     root = _folder(directory)
-    class_names, parts = _index(root)
+    class_names, parts = _index(root, cache(_listing))
     looked = {name: _whole(part, skip_broken) for name, part in parts.items()}
     skipped = sum(len(part.paths) - len(looked[name].paths) for name, part in parts.items())
     if empty := [name for name, part in looked.items() if not part.paths]:
@@ -80,14 +82,13 @@ def _listing(folder: Path) -> tuple[list[str], list[str]]:
         raise InputError(
             f"data: folder {folder} cannot be listed ({error.strerror}); check its permissions."
         ) from error
-    images = READABLE | UNREADABLE
-    files = [name for name, is_folder in shown if not is_folder and os.path.splitext(name)[1].lower() in images]
+    files = [name for name, is_folder in shown if not is_folder and name.lower().endswith(IMAGES)]
     return sorted(name for name, is_folder in shown if is_folder), sorted(files)
 
 
-def _index(root: Path) -> tuple[list[str] | None, dict[str, _Part]]:
+def _index(root: Path, listing) -> tuple[list[str] | None, dict[str, _Part]]:
     """Class names (None without classes) and the files of every part."""
-    folders, _ = _listing(root)
+    folders, _ = listing(root)
     names = set(folders)
     if {"train", "test"} <= names and not names <= SPLIT_NAMES:
         raise InputError(
@@ -97,12 +98,12 @@ def _index(root: Path) -> tuple[list[str] | None, dict[str, _Part]]:
     parts = {"train": root}
     if "train" in names and names <= SPLIT_NAMES:  # "train" beside other names is a class, as of vehicles
         parts = {name: root / name for name in ("train", "validation", "test") if name in names}
-    class_names = _class_names(parts["train"])
-    return class_names, {name: _files(folder, class_names) for name, folder in parts.items()}
+    class_names = _class_names(parts["train"], listing)
+    return class_names, {name: _files(folder, class_names, listing) for name, folder in parts.items()}
 
 
-def _class_names(folder: Path) -> list[str] | None:
-    folders, files = _listing(folder)
+def _class_names(folder: Path, listing) -> list[str] | None:
+    folders, files = listing(folder)
     if folders and files:
         raise InputError(
             f"data: folder {folder} holds both images ({files[0]}) and folders ({folders[0]}/); "
@@ -111,21 +112,21 @@ def _class_names(folder: Path) -> list[str] | None:
     return folders or None
 
 
-def _files(folder: Path, class_names: list[str] | None) -> _Part:
+def _files(folder: Path, class_names: list[str] | None, listing) -> _Part:
     """The image files of one part, class by class."""
-    found = _class_names(folder)
+    found = _class_names(folder, listing)
     if (found is None) != (class_names is None) or not set(found or ()) <= set(class_names or ()):
         raise InputError(f"data: folder {folder} has the classes {found}; expected those of train/, {class_names}.")
     if found is None:
-        paths = _images_in(folder)
+        paths = _images_in(folder, listing)
         return _Part(paths, np.full(len(paths), -1))
-    groups = [_images_in(folder / name) for name in found]
+    groups = [_images_in(folder / name, listing) for name in found]
     labels = np.repeat([class_names.index(name) for name in found], [len(group) for group in groups])
     return _Part([path for group in groups for path in group], labels)
 
 
-def _images_in(folder: Path) -> list[str]:
-    folders, files = _listing(folder)
+def _images_in(folder: Path, listing) -> list[str]:
+    folders, files = listing(folder)
     if not files:
         inside = f"; its folder {folders[0]}/ is not looked into" if folders else ""
         raise InputError(

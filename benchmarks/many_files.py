@@ -1,0 +1,107 @@
+"""Memory and start-up of pretraining from a folder of 200,000 small JPEG files, beside one of 2,000.
+
+    python benchmarks/many_files.py [--many 200000] [--few 2000] [--steps 50] [--folder DIR]
+
+Every start is a process of its own that runs `kerasae mae` on the folder and ends after --steps steps. The first start
+looks at every file; what it found is kept, and the second start uses it. Printed are the seconds from the start of the
+process, and from the moment that its modules are imported, to the end of the first step, and the peak memory. Files are
+32 × 32 pixels of noise, a network of 192 × 2 trains on batches of 128.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MODEL = "--patch 4 --width 192 --depth 2 --heads 3 --decoder-width 64 --decoder-depth 1 --decoder-heads 2"
+
+
+def main():
+    arguments = parse()
+    if arguments.worker:
+        return work(arguments)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        found = {count: measure(Path(folder), count, arguments) for count in (arguments.few, arguments.many)}
+    print(verdict(found, arguments))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--many", type=int, default=200_000)
+    parser.add_argument("--few", type=int, default=2_000)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--folder", help="where the files are written for the time; the system's own when not given")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)  # the folder of images, that of the run
+    return parser.parse_args()
+
+
+def measure(folder, count, arguments):
+    """What the first and the second start say of so many files."""
+    images = folder / f"images-{count}"
+    write(images, count)
+    starts = [start(images, folder / f"run-{count}-{i}", folder / "cache", arguments.steps) for i in (1, 2)]
+    for name, found in zip(("first", "second"), starts, strict=True):
+        print(f"{count} files, {name} start: {json.dumps(found)}", flush=True)
+    return starts
+
+
+def write(folder, count):
+    """So many small JPEG files, none like another."""
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir()
+    chance = np.random.default_rng(0)
+    for i in range(count):
+        Image.fromarray(chance.integers(0, 256, (32, 32, 3), "uint8")).save(folder / f"{i:06}.jpg", quality=50)
+
+
+def start(images, run, cache, steps):
+    """One start in a process of its own: the figures that it prints in its last line."""
+    command = [sys.executable, __file__, "--steps", str(steps), "--worker", str(images), str(run)]
+    environment = {**os.environ, "KERASAE_CACHE": str(cache), "BEGAN": str(time.time())}
+    out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def work(arguments):
+    """In the process: train, and say when the first step ended and how much memory there was at most."""
+    import resource
+
+    from pipelines import cli, training
+
+    imported, first = time.time(), []
+    chunk = training._Loop._run_chunk
+
+    def counted(loop, progress, steps):
+        result = chunk(loop, progress, min(steps, 10))
+        first.append(time.time())
+        if progress.step >= arguments.steps:
+            raise training.Interrupted("enough")
+        return result
+
+    training._Loop._run_chunk = counted
+    images, run = arguments.worker
+    tokens = f"mae {MODEL} --data folder:{images} --batch-size 128 --epochs 400 --pictures-every 0 --out {run}"
+    assert cli.main(tokens.split()) == 130
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    since_start, since_import = first[0] - float(os.environ["BEGAN"]), first[0] - imported
+    figures = {"from start": since_start, "from import": since_import, "peak MiB": peak}
+    print(json.dumps({name: round(value, 1) for name, value in figures.items()}))
+
+
+def verdict(found, arguments):
+    """How flat it is: the second starts of both."""
+    few, many = (found[count][1] for count in (arguments.few, arguments.many))
+    return (
+        f"peak memory {many['peak MiB'] / few['peak MiB']:.3f} times that of {arguments.few} files (limit 1.1), "
+        f"first step {many['from start']:.1f} s after the second start (limit 10)"
+    )
+
+
+if __name__ == "__main__":
+    main()
