@@ -1,0 +1,98 @@
+"""The share of a training step that two processes of this machine spend on summing their gradients.
+
+    python benchmarks/two_workers.py [--workers 2] [--rounds 9] [--steps 6] [--batch 128] [--size tiny]
+
+Each process takes its part of the batch of a ViT-T masked autoencoder, 192×12 with patches of 4 at 32×32, through the
+step that the pipelines train with. Beside it runs the same step without the sum; both live in the same processes and
+take turns. Processes that share the cores of one machine train no faster than one: this measures, it does not show off.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from overhead import SIZES, model_of, split_of
+
+
+def main():
+    arguments = parse()
+    if "TF_CONFIG" in os.environ:
+        return work(arguments)
+    from pipelines import launch
+
+    command = [sys.executable, __file__, *sys.argv[1:]]
+    started = [subprocess.Popen(command, env={**os.environ, **e}) for e in launch.environments(arguments.workers)]
+    sys.exit(max(process.wait() for process in started))
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=6, help="steps of a round")
+    parser.add_argument("--batch", type=int, default=128, help="images of a step, of all processes together")
+    parser.add_argument("--size", choices=SIZES, default="tiny")
+    parser.set_defaults(precision="float32")
+    return parser.parse_args()
+
+
+def work(arguments):
+    """What each process does; the first one prints."""
+    from kerasae.models import guarded
+    from pipelines import devices, team
+
+    with devices.scope("cpu"):
+        runs = {"summed": stepper(arguments)}
+        guarded.summed = list
+        runs["apart"] = stepper(arguments)
+        times = {name: [] for name in runs}
+        for _ in range(arguments.rounds):
+            for name, run in runs.items():
+                team.wait()
+                times[name].append(run())
+        if team.writes():
+            print(verdict(times))
+
+
+def stepper(arguments):
+    """A function that makes the steps of a round and returns the seconds of one."""
+    import tensorflow as tf
+
+    import kerasae
+    from kerasae.models.guarded import guarded
+    from pipelines import team
+
+    model, split = model_of(arguments), split_of(arguments)
+    model.build_training()
+    step, strategy = tf.autograph.experimental.do_not_convert(guarded(model)), team.strategy()
+    iterator = iter(team.data(lambda **parts: kerasae.data.batches(split, arguments.batch, seed=0, **parts)))
+
+    @tf.function
+    def steps(iterator, n):
+        norm = tf.constant(0.0)
+        for _ in tf.range(n):
+            found = strategy.run(step, args=(next(iterator),))
+            norm = strategy.experimental_local_results(found["norm"])[0]
+        return norm
+
+    def run(n=arguments.steps):
+        began = time.perf_counter()
+        float(steps(iterator, tf.constant(n)))
+        return (time.perf_counter() - began) / n
+
+    run(1)
+    return run
+
+
+def verdict(times):
+    """Medians, and the share of the sum."""
+    summed, apart = (statistics.median(times[name]) for name in ("summed", "apart"))
+    share = 1 - statistics.median(a / s for a, s in zip(times["apart"], times["summed"], strict=True))
+    return f"a step {1e3 * summed:.0f} ms, without the sum {1e3 * apart:.0f} ms: all-reduce {share:.1%} of a step"
+
+
+if __name__ == "__main__":
+    main()
