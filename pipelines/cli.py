@@ -43,6 +43,7 @@ COMMANDS = {
     "report": "pipelines.report",
     "replay": "pipelines.replay",
     "launch": "pipelines.launch",
+    "data-worker": "pipelines.data_worker",
 }
 
 DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)]

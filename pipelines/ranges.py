@@ -15,6 +15,7 @@ RULES = {
     "fraction": ("a share from 0 to 1", lambda value: 0 <= value <= 1),
     "factor": ("a number above 0, up to 1", lambda value: 0 < value <= 1),
     "magnitude": ("a number from 0 to 10", lambda value: 0 <= value <= 10),
+    "port": ("a port from 1024 up to 65534", lambda value: 1024 <= value < 65535),
     "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),
 }
 """Kind of range → what is expected, and whether a value is."""

@@ -59,6 +59,8 @@ class NumericsFields:
 
     devices: str = "auto"
     """Devices to train on: auto, cpu, cpu:N (to try out N devices), gpu, gpu:0,1 or tpu."""
+    data_workers: tuple[str, ...] = field(default=(), metadata={"may_be_empty": True})
+    """Where `kerasae data-worker` runs, host:port each: they prepare the batches; this process when none is given."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the products; weights, losses and the saved model are float32."""
     on_nonfinite: Literal["stop", "skip"] = "stop"

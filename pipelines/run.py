@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import environment, model_file, team
+from pipelines import data_worker, environment, model_file, team
 from pipelines.checkpoint import Checkpoints, write_atomic, write_model
 from pipelines.nonfinite import Incidents
 from pipelines.training import Interrupted, Plan, train
@@ -25,13 +25,14 @@ __all__ = ["Interrupted", "Run", "read_recipe"]
 
 # Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
 # to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
-PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices"}
+PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers"}
 
 
 # What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    "center": ("a number", lambda value: type(value) in (int, float)),
     "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
     "repeats": ("a whole number", lambda value: type(value) is int),
 }
@@ -102,11 +103,12 @@ class Run:
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         check_replicas(images)
-        with _Display(stage, plan, images) as bar, self._events(stage) as events:
+        workers = getattr(self.recipe, "data_workers", ())
+        with _Display(stage, plan, images) as bar, self._events(stage) as events, data_worker.watched(workers):
             return train(
                 model,
                 lambda step, **parts: kerasae.data.batches(
-                    split, batch, seed=seed, start_step=step, augment=augment, mix=mix, **parts
+                    split, batch, seed=seed, start_step=step, augment=augment, mix=mix, workers=workers, **parts
                 ),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),

@@ -24,6 +24,8 @@ SECONDS = 120
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.mkdir": [0], "os.rename": [0, 1], "os.remove": [0], "os.rmdir": [0], "os.link": [1], "os.symlink": [1]}
 CHANGES |= {"os.truncate": [0], "os.chmod": [0], "os.chown": [0], "shutil.rmtree": [0], "shutil.move": [0, 1]}
+FOLLOWING = {"open", "os.truncate", "os.chmod", "os.chown"}
+"""What goes where a link leads; the others change the link itself."""
 EXECUTES = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pickle.find_class"}
 
 
@@ -116,6 +118,11 @@ class Arena:
                 found[path] = (state.st_mode, *(() if path.is_dir() else (state.st_size, state.st_mtime_ns)))
         return found
 
+    def goal(self, place, follow):
+        """What a path stands for."""
+        folder, name = os.path.split(place)
+        return Path(os.path.realpath(place) if follow else os.path.join(os.path.realpath(folder), name))
+
     def watch(self, event, arguments):
         """The audit hook."""
         if not self.armed:
@@ -131,7 +138,7 @@ class Arena:
         elif event in CHANGES:
             places = [arguments[i] for i in CHANGES[event] if isinstance(arguments[i], str | bytes | os.PathLike)]
         for place in map(os.fsdecode, places):
-            if place != os.devnull and not Path(os.path.realpath(place)).is_relative_to(self.root):
+            if place != os.devnull and not self.goal(place, event in FOLLOWING).is_relative_to(self.root):
                 self.armed = False
                 raise Violation(f"{event} {place}")
 

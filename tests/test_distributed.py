@@ -3,13 +3,17 @@
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import kerasae
 from kerasae.errors import InputError
 from pipelines import devices, launch
 
@@ -136,3 +140,41 @@ def test_other_words_are_refused(words):
 def test_a_wrong_tf_config_is_shown_a_right_one(text):
     with pytest.raises(InputError, match="TF_CONFIG: expected something like"):
         devices.check_config(text)
+
+
+# ---- workers that prepare the batches
+
+FEEDER = [*KERASAE, "data-worker", "--host", "127.0.0.1", "--port"]
+
+
+@pytest.fixture
+def feeders():
+    """Addresses of two data workers."""
+    ports = [port for port, free in ((p, free_pair(p)) for p in range(21050, 22000, 2)) if free][:2]
+    started = [run([*FEEDER, str(port)], environment()) for port in ports]
+    for process in started:
+        assert any("preparing batches" in line for line in process.stdout)
+    yield [f"127.0.0.1:{port}" for port in ports]
+    for process in started:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def free_pair(port):
+    try:
+        for number in (port, port + 1):
+            socket.create_server(("127.0.0.1", number)).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_data_workers_give_the_batches_that_this_process_would(feeders, tmp_path):
+    for i in range(40):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (12, 12, 3), "uint8")).save(tmp_path / f"{i:02}.png")
+    split = kerasae.data.load(f"folder:{tmp_path}").train
+    augment = kerasae.data.Chain(kerasae.data.RandomResizedCrop(), kerasae.data.RandomFlip())
+    options = {"seed": 3, "start_step": 4, "augment": augment}
+    served, own = (kerasae.data.batches(split, 8, **options, workers=w) for w in (feeders, ()))
+    for (x, y), (a, b) in zip(served.take(9), own.take(9), strict=True):
+        assert np.array_equal(x, a) and np.array_equal(y, b)

@@ -4,12 +4,13 @@ Because batch s depends on (seed, s) only, training that stopped after k steps c
 `start_step=k`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from kerasae.data.checks import SEED_LIMIT, seed_number, whole
 from kerasae.data.crops import leading_crop
+from kerasae.data.served import in_turn
 from kerasae.errors import InputError
 
 PREFETCH = 2
@@ -27,6 +28,7 @@ def batches(
     mix: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
     replicas: int = 1,
     own: range | None = None,
+    workers: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
 
@@ -46,9 +48,10 @@ def batches(
             prepares the whole batch for it.
         replicas: equal parts that each batch is cut into, one for a device; it must divide the batch.
         own: numbers of the parts that are given, one element each, all of them by default. Other parts are not read.
+        workers: addresses host:port of tf.data services that prepare the batches in turn; none for this process.
 
     Raises:
-        InputError: an argument is out of range.
+        InputError: an argument is out of range, or a worker does not answer.
 
     Example:
         >>> data = kerasae.data.batches(source.train, 64, seed=0)
@@ -79,8 +82,13 @@ def batches(
             images = rest(images, seeds)
         return (images, labels) if mix is None else [x[ours] for x in mix(images, labels, seeds)]
 
-    steps = tf.data.Dataset.counter(start_step)
-    prepared = steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True)
+    def prepared_from(first, stride=1):
+        steps = tf.data.Dataset.counter(first, stride)
+        return steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True)
+
+    if workers and not split.portable:
+        raise InputError("data_workers: records of tfds are read by this process only; give a folder of images.")
+    prepared = in_turn(prepared_from, start_step, workers) if workers else prepared_from(start_step)
     return _plain(prepared if replicas == 1 else _cut(prepared, len(own), size))
 
 

@@ -76,6 +76,8 @@ class RecordStore(EncodedStore):
         shape, decoder: as for `EncodedStore`.
     """
 
+    portable = False  # Python reads the records
+
     def __init__(self, files, index: dict[str, np.ndarray], image_of, shape, decoder: Decoder):
         super().__init__(shape, decoder)
         self.files, self.index, self.image_of = list(files), index, image_of

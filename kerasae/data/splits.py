@@ -87,6 +87,11 @@ class Split:
         """Whether examples are decoded as they are gathered, so that a crop can be cut from what is stored."""
         return hasattr(self._store, "read_cropped")
 
+    @property
+    def portable(self) -> bool:
+        """Whether another process can gather its examples, if it finds files under the same paths."""
+        return getattr(self._store, "portable", True)
+
     def gather(self, indices, crop=None, seeds=None) -> tuple[tf.Tensor, tf.Tensor]:
         """Examples [B, ...] and labels [B] int64 (-1 where there are none) at `indices` [B]; for Dataset.map.
 
