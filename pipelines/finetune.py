@@ -89,7 +89,8 @@ def mae_mnist_1000() -> Recipe:
     """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels.
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-1000
-    Not measured to its end yet.
+    Measured on two CPU cores that other work shared: accuracy 98.34 % (standard deviation 0.17 over the 5); from
+    scratch 96.88 % (0.37).
     """
     return mae_mnist(1000, finetune_epochs=60)
 
@@ -136,7 +137,7 @@ def mae_cifar10_all() -> Recipe:
     """The masked autoencoder of mae-cifar10 and all 50,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-all
-    Not measured to its end yet.
+    Measured on two CPU cores that other work shared: an hour; accuracy 76.4 %, from scratch 64.1 %.
     """
     return mae_cifar10(finetune_epochs=6, finetune_batch=250)
 

@@ -183,3 +183,21 @@ def test_labels_cannot_be_changed_behind_the_graph():
 def test_batches_names_the_wrong_argument(word, arguments):
     with pytest.raises(InputError, match=f"{word}: expected .*received"):
         batches(numbered(5), **arguments)
+
+
+@pytest.mark.parametrize("address", ["", "feeder", "feeder:", ":5050", "feeder:x", "feeder:0", "feeder:65536"])
+def test_data_workers_have_a_host_and_a_port(address):
+    with pytest.raises(InputError, match="data_workers: expected host:port"):
+        batches(numbered(5), 2, seed=0, workers=[address])
+
+
+def test_a_data_worker_that_is_not_there_is_named():
+    with pytest.raises(InputError, match="nobody answers at 127.0.0.1:1 "):
+        batches(numbered(5), 2, seed=0, workers=["127.0.0.1:1"])
+
+
+def test_records_are_not_served():
+    split = numbered(5)
+    split._store.portable = False
+    with pytest.raises(InputError, match="data_workers: records of tfds"):
+        batches(split, 2, seed=0, workers=["127.0.0.1:1"])

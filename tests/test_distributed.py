@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import kills
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,8 +97,12 @@ def test_a_mistake_ends_all_processes(tmp_path):
 @pytest.mark.skipif("KERASAE_SLOW" not in os.environ, reason="takes minutes; KERASAE_SLOW=1 runs it")
 def test_where_one_process_dies_the_other_stops_and_both_go_on_later(tmp_path):
     """Killed as a power cut would: the other says so within a minute, and the repeated command ends like no kill."""
-    command = [*KERASAE, *TRAIN, "--epochs", "600", "--out", str(tmp_path / "run")]
-    first, second = (run(command, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2))
+
+    def both(name):
+        command = [*KERASAE, *TRAIN, "--epochs", "600", "--out", str(tmp_path / name)]
+        return [run(command, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2)]
+
+    first, second = both("run")
     checkpoints = tmp_path / "run" / "checkpoints" / "train"
     until(lambda: list(checkpoints.glob("step-*")), 120)
     second.kill()
@@ -105,11 +110,11 @@ def test_where_one_process_dies_the_other_stops_and_both_go_on_later(tmp_path):
     text, _ = first.communicate(timeout=120)
     assert time.monotonic() - killed < 60
     assert first.returncode == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
-    shorter = [*command[:-4], "--epochs", "600", "--out", str(tmp_path / "run")]
-    again = [run(shorter, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2)]
-    for process in again:
-        text, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, text[-2000:]
+    for name in ("run", "whole"):
+        for process in both(name):
+            text, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, text[-2000:]
+    assert kills.left(tmp_path / "run") == kills.left(tmp_path / "whole")
 
 
 def until(condition, seconds):
