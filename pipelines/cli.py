@@ -130,7 +130,7 @@ def execute(run: Callable, recipe: Any) -> Any:
         try:
             with team.answering():
                 return run(recipe)
-        except InputError as error:
+        except (InputError, OSError) as error:
             complain(f"error: {error}", 2)
             sys.stdout.flush()
             os._exit(2)  # TensorFlow would wait for the others, who may be gone

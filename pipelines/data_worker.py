@@ -1,12 +1,13 @@
 """Prepare batches for trainings on other machines, until Ctrl-C: they name this one with --data-workers host:port.
 
 For machines whose GPUs want more images than their own cores can read and decode. Trainings send what is to be done,
-and files are read here under the same paths, so storage must be shared. Whoever can reach the port can have this
-process read and compute: listen only where everybody is trusted.
+and files are read here under the same paths, so storage must be shared. It listens on all networks of the machine, and
+whoever can reach its two ports can have it read, write and compute: use a firewall.
 """
 
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import contextmanager
@@ -17,35 +18,29 @@ from pipelines.ranges import within
 
 LOOK_SECONDS = 5.0  # between two looks at the workers of a training;
 SILENT = 3  # so many in vain, and it ends
+AGAIN = "start it and this command again: training goes on from the newest checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Where to listen."""
+    """Where trainings find this process."""
 
     port: int = field(default=5050, metadata=within("port"))
     """Port that trainings ask at; what was prepared leaves by the next one."""
     host: str | None = None
-    """Name or address under which trainings reach this machine; its own name when not given."""
+    """Name or address that trainings are told; it must lead them to this machine, whose own name it is when not
+    given."""
 
 
 def run(recipe: Recipe):
     """Serve until Ctrl-C or SIGTERM."""
-    host = recipe.host or own_name()
-    servers = serve(recipe.port, host)
-    print(f"preparing batches for --data-workers {host}:{recipe.port}; Ctrl-C ends it", flush=True)
-    ended = threading.Event()
+    host, ended = recipe.host or socket.gethostname(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
+    servers = serve(recipe.port, host)
+    print(f"preparing batches for --data-workers {host}:{recipe.port}; Ctrl-C ends it", flush=True)
     ended.wait()
     del servers
-
-
-def own_name():
-    """The name of this machine in its network."""
-    import socket
-
-    return socket.gethostname()
 
 
 def serve(port, host):
@@ -54,6 +49,7 @@ def serve(port, host):
 
     service = tf.data.experimental.service
     tf.config.set_visible_devices([], "GPU")  # trainings on this machine need them
+    check_free(port, port + 1)
     try:
         dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
         return dispatcher, service.WorkerServer(
@@ -63,6 +59,15 @@ def serve(port, host):
         raise InputError(f"port: {port} and {port + 1} must be free: {error.message.splitlines()[0][:200]}") from None
 
 
+def check_free(*ports):
+    """Raise InputError for a port that another process has: TensorFlow would share it, and both would answer."""
+    for port in ports:
+        try:
+            socket.create_server(("", port)).close()
+        except OSError as error:
+            raise InputError(f"port: {port} is not free: {error.strerror}") from None
+
+
 # ---- in the training
 
 
@@ -70,7 +75,8 @@ def serve(port, host):
 def watched(workers):
     """End this process where a data worker has gone: TensorFlow would wait for it for an hour, deaf to all signals."""
     ended = threading.Event()
-    threading.Thread(target=watch, args=(workers, ended), daemon=True).start()
+    if workers:
+        threading.Thread(target=watch, args=(workers, ended), daemon=True).start()
     try:
         with answering(workers):
             yield
@@ -80,24 +86,33 @@ def watched(workers):
 
 def watch(workers, ended):
     """Look at every worker again and again; end the process when one was silent so often."""
-    from kerasae.data.served import reach
+    from concurrent.futures import ThreadPoolExecutor
 
     silent = dict.fromkeys(workers, 0)
-    while workers and not ended.wait(LOOK_SECONDS):
-        for address in workers:
-            try:
-                reach(address)
-                silent[address] = 0
-            except InputError:
-                silent[address] += 1
-        if gone := [address for address, times in silent.items() if times >= SILENT]:
-            print(f"kerasae: error: {lost(gone[0])}", file=sys.stderr, flush=True)
-            os._exit(2)
+    with ThreadPoolExecutor(len(workers)) as pool:
+        while not ended.wait(LOOK_SECONDS):
+            for address, there in zip(workers, pool.map(answers, workers), strict=True):
+                silent[address] = 0 if there else silent[address] + 1
+            if gone := [address for address, times in silent.items() if times >= SILENT]:
+                print(f"kerasae: error: the data worker at {gone[0]} has gone; {AGAIN}", file=sys.stderr, flush=True)
+                os._exit(2)
+
+
+def answers(address):
+    """Whether both doors of a data worker are open."""
+    from kerasae.data.served import doors, reach
+
+    try:
+        for door in doors(address):
+            reach(door)
+    except InputError:
+        return False
+    return True
 
 
 @contextmanager
 def answering(workers):
-    """Turn what TensorFlow says of a worker that was started anew into an InputError."""
+    """Turn what TensorFlow says of a worker that cannot serve, or was started anew, into an InputError."""
     import tensorflow as tf
 
     try:
@@ -105,11 +120,5 @@ def answering(workers):
     except (tf.errors.NotFoundError, tf.errors.UnavailableError, tf.errors.FailedPreconditionError) as error:
         if not workers:
             raise
-        raise InputError(lost(" or ".join(workers))) from error
-
-
-def lost(address):
-    return (
-        f"the data worker at {address} has gone, or another has come in its place; start it and this command again: "
-        "training goes on from the newest checkpoint"
-    )
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"no batch came from a data worker ({reason[:300]}); {AGAIN}") from error

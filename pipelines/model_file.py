@@ -24,8 +24,9 @@ MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
 MODULES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.activations")
 """Modules of Keras that only compute, but for the classes in `UNSAFE`."""
 
-TRAINERS = ("keras.optimizers", "keras.optimizers.schedules", "keras.losses", "keras.metrics")
-"""Modules of Keras whose classes only compute, too, and are wanted only by whoever trains on."""
+TRAINERS = ("keras.optimizers", "keras.optimizers.schedules")
+"""Modules of Keras whose classes only compute, too, and are wanted only by whoever trains on. Metrics come as names:
+their classes take as much memory as they are told to."""
 
 OPERATIONS = "keras.src.ops."
 """Where functional networks keep what is done between their layers: slices, sums and the like."""

@@ -67,9 +67,11 @@ class Recipe:
     write_rate: float = field(default=1e9, metadata=assumed("positive"))
     """Bytes/s at which a checkpoint is written, by one host while the others wait."""
     checkpoint_seconds: float = field(default=10.0, metadata=assumed("amount"))
-    """Least time between checkpoints, which are written at the end of epochs; as in the training loop."""
+    """Least time between checkpoints; as in the training loop."""
     checkpoint_share: float = field(default=0.005, metadata=assumed("factor"))
     """Most of the time that writing checkpoints takes; as in the training loop."""
+    checkpoint_patience: float = field(default=1800.0, metadata=assumed("positive"))
+    """Most seconds between checkpoints, if they take that share of the time or not; as in the training loop."""
     failure_hours: float = field(default=50_000.0, metadata=assumed("positive"))
     """Hours of one GPU between failures that stop the run; 419 in 54 days of 16,384 GPUs, arXiv 2407.21783."""
     restart_seconds: float = field(default=300.0, metadata=assumed("amount"))

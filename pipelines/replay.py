@@ -4,6 +4,7 @@ A run keeps such a step in its folder `nonfinite`: the batch, the state in which
 are enough; neither the data nor the rest of the run is read, and nothing is written.
 """
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kerasae.errors import InputError
@@ -27,27 +28,30 @@ class Recipe:
 
 def run(recipe: Recipe):
     """Load the model and its state, make the step once more, print what is not finite and what is large."""
-    file = find(recipe)
-    try:
-        return repeat(file)
-    except InputError:
-        raise
-    except Exception as error:  # a batch and a model that somebody put together fail as they like
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{file} cannot be replayed: {reason[:300]}") from error
-
-
-def repeat(file):
-    """Repeat the step in a file, and print what there is to see."""
     from pipelines import nonfinite
 
-    batch, about = read_batch(file)
-    model, progress = load(file, batch)
-    found = nonfinite.examine(model, batch)
+    file = find(recipe)
+    with guarded(file):
+        batch, about = read_batch(file)
+        model, progress = load(file, batch)
+        found, met = nonfinite.examine(model, batch), f"met after {progress['step']} steps; then: {words(about)}"
+        broken = examples(model, batch)
     inputs = [nonfinite.Values.of(name, x) for name, x in zip(("images", "labels"), batch, strict=False)]
-    print(f"{file}: {len(batch[0])} examples, met after {progress['step']} steps; then: {words(about)}")
-    print(report(found, inputs, examples(model, batch)))
+    print(f"{file}: {len(batch[0])} examples, {met}")
+    print(report(found, inputs, broken))
     return found
+
+
+@contextmanager
+def guarded(file):
+    """Turn whatever a batch, a state and a model that somebody put together fail with into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{file} cannot be replayed: {reason[:300]}") from error
 
 
 def find(recipe):
@@ -58,7 +62,7 @@ def find(recipe):
 
     read_recipe(recipe.run)
     found = [path for path in Path(recipe.run).glob("nonfinite/*/step-*.npz") if path.stem[5:].isdecimal()]
-    kept = sorted(found, key=lambda path: path.stat().st_mtime)
+    kept = sorted(filter(Path.is_file, found), key=lambda path: path.stat().st_mtime)
     if not kept:
         raise InputError(f"{recipe.run} met nothing that is not finite: there is nothing to replay")
     wanted = [f for f in kept if recipe.stage in (None, f.parent.name) and recipe.step in (None, number(f))]
@@ -91,11 +95,14 @@ def load(file, batch):
     """The model as it met the batch of a file, and the progress of its run."""
     from pipelines import checkpoint, model_file
 
-    model = model_file.load(file.parent / "model.keras", compiled=True)
+    parts = (file.parent / "model.keras", file.parent / "state" / file.name)
+    if missing := [path for path in parts if not path.is_file()]:  # or a pipe, for which one would wait
+        raise InputError(f"{missing[0]} is missing")
+    model = model_file.load(parts[0], compiled=True)
     model.propose(batch)  # makes the variables of the metrics
     for optimizer, weights in model.players():
         optimizer.build(weights)
-    values, progress = checkpoint.unpack((file.parent / "state" / file.name).read_bytes())
+    values, progress = checkpoint.unpack(parts[1].read_bytes())
     checkpoint.assign(checkpoint.state_variables(model), values)
     return model, progress
 

@@ -24,8 +24,9 @@ from pipelines.checkpoint import KEEP, Checkpoints
 from pipelines.tally import Tally
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
-CHECKPOINT_SECONDS = 10.0  # epochs shorter than this share a checkpoint,
-CHECKPOINT_SHARE = 0.005  # and those in which writing one takes more than this share of the time
+CHECKPOINT_SECONDS = 10.0  # least time between two checkpoints,
+CHECKPOINT_SHARE = 0.005  # of which writing takes no greater share,
+CHECKPOINT_PATIENCE = 1800.0  # unless that would be longer than this
 
 
 class Interrupted(BaseException):
@@ -297,12 +298,12 @@ class _Loop:
             self._save(progress)
 
     def _save(self, progress):
+        began = time.monotonic()
         # The figures are those of before the last update: a step that broke the weights shows here first.
         self._check_finite(progress, self._broken_weights())
-        began = time.monotonic()
         self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
         self.saved_at = time.monotonic()
-        self.pause = max(CHECKPOINT_SECONDS, (self.saved_at - began) / CHECKPOINT_SHARE)
+        self.pause = max(CHECKPOINT_SECONDS, min(CHECKPOINT_PATIENCE, (self.saved_at - began) / CHECKPOINT_SHARE))
 
     def _broken_weights(self):
         """Weights whose sum is not finite, by name."""

@@ -6,6 +6,7 @@
 Pure arithmetic; the first line is what `benchmarks/scale_fit.py` fits to measured steps.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -145,12 +146,12 @@ class Kept:
 
 
 def checkpoints(recipe, job):
-    """At the end of each epoch, but of those only that are far enough from the last one."""
-    epoch = update(recipe, job).seconds * job.updates_per_epoch
+    """As often as the training loop writes them, and one at the end."""
+    training = update(recipe, job).seconds * job.updates
     seconds = job.network.checkpoint / recipe.write_rate
-    pause = max(recipe.checkpoint_seconds, seconds / recipe.checkpoint_share)
-    epochs = min(job.epochs, int(pause / epoch) + 1)
-    return Kept(seconds=seconds, every=epochs * epoch, count=-(-job.epochs // epochs))
+    pause = min(recipe.checkpoint_patience, seconds / recipe.checkpoint_share)
+    every = min(training, max(recipe.checkpoint_seconds, pause))
+    return Kept(seconds=seconds, every=every, count=math.ceil(training / every))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -564,6 +564,7 @@ FUNCTIONS = {
     "resize_positions": "test_positions.py",
     "resize_vit": "test_vit.py",
     "sincos_positions": "test_positions.py",
+    "softmax": "test_activations.py",
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",
     "tie_all": "test_layers.py",

@@ -16,6 +16,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 import zipfile
 from pathlib import Path
@@ -47,31 +48,48 @@ def commands(folder, data):
 # ---- in a process of its own
 
 
-def attempt(tokens, death=None, count=0):
+def attempt(tokens, begun, death=None, count=0):
     """One start of a command that writes a checkpoint after every few steps.
 
     Args:
+        tokens: words of the command.
+        begun: file that gets a line for every stage that this start trains on: the step at which it began.
         death: None, "writing" or "training": where this process kills itself as a power cut would, when it comes there
-            the `count`-th time; "writing" is between a file's last byte and its name.
+            the `count`-th time; "writing" is between the last byte of a checkpoint and its name.
     """
     from pipelines import checkpoint, cli, training
 
     training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.CHUNK_SECONDS = 0.0, float("inf"), 0.005
     if death == "writing":
-        die_at(checkpoint.os, "replace", count)
+        die_at(checkpoint.os, "replace", count, lambda _, path: path.name.startswith("step-"))
     if death == "training":
         die_at(training._Loop, "_run_chunk", count)
+    note_starts(training._Loop, begun)
     with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
         sys.exit(cli.main(tokens))
 
 
-def die_at(owner, name, count):
-    """Kill this process when a function is called for the `count`-th time."""
+def note_starts(loop, begun):
+    """Write down at which step a stage begins."""
+    function = loop._start
+
+    def noted(self):
+        progress = function(self)
+        if not progress.done:
+            with open(begun, "a") as lines:
+                print(progress.step, file=lines)
+        return progress
+
+    loop._start = noted
+
+
+def die_at(owner, name, count, counted=lambda *arguments: True):
+    """Kill this process when a function is called for the `count`-th time, of the calls that are counted."""
     function, calls = getattr(owner, name), [0]
 
     def deadly(*args, **options):
-        calls[0] += 1
-        if calls[0] == count:
+        calls[0] += counted(*args)
+        if calls[0] == count and counted(*args):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*args, **options)
 
@@ -89,14 +107,20 @@ def context():
 
 
 def run(tokens, *death, after=None):
-    """Run a command, killed by itself (`death`, see `attempt`) or after some seconds; its exit status."""
-    process = context().Process(target=attempt, args=(tokens, *death))
-    process.start()
-    process.join(after)
-    if process.is_alive():
-        process.kill()
-        process.join()
-    return process.exitcode
+    """Run a command, killed by itself (`death`, see `attempt`) or after some seconds.
+
+    Returns its exit status, and the steps at which its stages began, but for those that had ended before.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        begun = Path(folder) / "begun"
+        begun.touch()
+        process = context().Process(target=attempt, args=(tokens, begun, *death))
+        process.start()
+        process.join(after)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        return process.exitcode, [int(line) for line in begun.read_text().split()]
 
 
 def left(folder):
@@ -145,17 +169,21 @@ def main():
 def soak(name, words, folder, kills, chance):
     """Kill one command so often, and compare; whether it left the same."""
     began = time.monotonic()
-    assert run(words(folder / name)) == 0
-    whole, statuses = time.monotonic() - began, []
+    assert run(words(folder / name))[0] == 0
+    whole, statuses, resumed = time.monotonic() - began, [], 0
     while len(statuses) < kills:
-        status = run(words(folder / f"{name}-killed"), after=chance.uniform(0, whole))
+        status, steps = run(words(folder / f"{name}-killed"), after=chance.uniform(0, whole))
+        resumed += any(steps)
         if status == 0:  # it was faster than the kill; an ended run has nothing to lose, so begin another
             os.rename(folder / f"{name}-killed", folder / f"{name}-ended-{time.monotonic_ns()}")
             continue
         statuses.append(status)
-    last = run(words(folder / f"{name}-killed"))
-    same = last == 0 and all(left(run) == left(folder / name) for run in folder.glob(f"{name}-[ek]*"))
-    print(f"{name}: whole run {whole:.1f} s, exit statuses {statuses} then {last}, {'same' if same else 'DIFFERENT'}")
+    last, steps = run(words(folder / f"{name}-killed"))
+    resumed += any(steps)
+    fine = last == 0 and set(statuses) == {-signal.SIGKILL}
+    same = fine and all(left(run) == left(folder / name) for run in folder.glob(f"{name}-[ek]*"))
+    starts = f"{resumed} starts went on inside a stage"
+    print(f"{name}: {whole:.1f} s, killed {statuses}, then {last}; {starts}; {'same' if same else 'DIFFERENT'}")
     return same
 
 

@@ -185,7 +185,7 @@ def test_batches_names_the_wrong_argument(word, arguments):
         batches(numbered(5), **arguments)
 
 
-@pytest.mark.parametrize("address", ["", "feeder", "feeder:", ":5050", "feeder:x", "feeder:0", "feeder:65536"])
+@pytest.mark.parametrize("address", ["", "feeder", "feeder:", ":5050", "feeder:x", "feeder:0", "feeder:65535"])
 def test_data_workers_have_a_host_and_a_port(address):
     with pytest.raises(InputError, match="data_workers: expected host:port"):
         batches(numbered(5), 2, seed=0, workers=[address])

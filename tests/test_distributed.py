@@ -1,8 +1,10 @@
 """One device, two of one process, two processes: the same losses and files, and one mind about when to stop."""
 
 import csv
+import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -154,15 +156,17 @@ FEEDER = [*KERASAE, "data-worker", "--host", "127.0.0.1", "--port"]
 
 @pytest.fixture
 def feeders():
-    """Addresses of two data workers."""
-    ports = [port for port, free in ((p, free_pair(p)) for p in range(21050, 22000, 2)) if free][:2]
-    started = [run([*FEEDER, str(port)], environment()) for port in ports]
-    for process in started:
-        assert any("preparing batches" in line for line in process.stdout)
-    yield [f"127.0.0.1:{port}" for port in ports]
-    for process in started:
-        process.terminate()
-        assert process.wait(30) == 0
+    """Address → process of two data workers."""
+    ports = list(itertools.islice(filter(free_pair, range(21050, 22000, 2)), 2))
+    started = {f"127.0.0.1:{port}": run([*FEEDER, str(port)], environment()) for port in ports}
+    try:
+        for process in started.values():
+            assert any("preparing batches" in line for line in process.stdout)
+        yield started
+    finally:
+        for process in started.values():
+            process.terminate()
+    assert all(process.wait(30) in (0, -signal.SIGKILL) for process in started.values())
 
 
 def free_pair(port):
@@ -180,6 +184,24 @@ def test_data_workers_give_the_batches_that_this_process_would(feeders, tmp_path
     split = kerasae.data.load(f"folder:{tmp_path}").train
     augment = kerasae.data.Chain(kerasae.data.RandomResizedCrop(), kerasae.data.RandomFlip())
     options = {"seed": 3, "start_step": 4, "augment": augment}
-    served, own = (kerasae.data.batches(split, 8, **options, workers=w) for w in (feeders, ()))
+    served, own = (kerasae.data.batches(split, 8, **options, workers=list(w)) for w in (feeders, ()))
     for (x, y), (a, b) in zip(served.take(9), own.take(9), strict=True):
         assert np.array_equal(x, a) and np.array_equal(y, b)
+
+
+def test_training_ends_where_a_data_worker_dies(feeders, tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (60, 4, 4), "uint8")
+    np.savez(tmp_path / "data.npz", x_train=x, x_test=x[:12])
+    words = ["--data", f"npz:{tmp_path / 'data.npz'}", "--out", str(tmp_path / "run"), "--epochs", "100000"]
+    training = run([*KERASAE, *TRAIN, *words, "--data-workers", *feeders], environment())
+    until(lambda: (tmp_path / "run" / "metrics.csv").exists(), 120)
+    feeders[list(feeders)[1]].kill()
+    text, _ = training.communicate(timeout=60)
+    assert training.returncode == 2 and "start it and this command again" in text, text[-2000:]
+
+
+def test_a_port_that_is_taken_is_refused(feeders):
+    port = list(feeders)[0].rpartition(":")[2]
+    second = run([*FEEDER, port], environment())
+    text, _ = second.communicate(timeout=60)
+    assert second.returncode == 2 and f"port: {port} is not free" in text

@@ -218,16 +218,27 @@ def test_steps_to_replay(drawn, place, diverged):
 
 @fuzzed(0.02, 10)
 @given(drawn=st.data())
-def test_links_and_pipes_in_a_run(drawn, place, run, fresh):
-    fresh({})
-    names = [*run, ".recipe.json.tmp", ".report.html.tmp", ".model.tmp.keras", "report.html", "evaluate", "checkpoints"]
+def test_links_and_pipes_in_a_run(drawn, place, run, fresh, diverged):
+    fresh(diverged)
+    kept = [name.removeprefix("run/") for name in diverged if "nonfinite" in name]
+    names = [
+        *run,
+        *kept,
+        ".recipe.json.tmp",
+        ".report.html.tmp",
+        ".model.tmp.keras",
+        "report.html",
+        "evaluate",
+        "checkpoints",
+    ]
     name = drawn.draw(st.sampled_from(names))
     goals = ["../../neighbour/precious", "../../neighbour", "../../new", "../../../../home/precious", name, "/dev/zero"]
     goal = drawn.draw(st.sampled_from(goals))
     path = place.cwd / "run" / name
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     os.mkfifo(path) if drawn.draw(st.booleans()) else path.symlink_to(goal)
-    tokens = drawn.draw(st.sampled_from([["report", "run"], ["evaluate", "run"], ["export", "run"], AGAIN]))
+    commands = [["report", "run"], ["evaluate", "run"], ["export", "run"], ["replay", "run"], AGAIN]
+    tokens = drawn.draw(st.sampled_from([["replay", "run"]] if name in kept else commands))
     place.run("links and pipes", tokens, ["run"])
 
 

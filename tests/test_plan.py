@@ -14,10 +14,9 @@ from test_cli import children_seconds, kerasae_command
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import cost, mae, plan, wire
+from pipelines import cost, mae, plan, training, wire
 from pipelines import job as jobs
 from pipelines.checkpoint import pack, state_variables
-from pipelines.training import CHECKPOINT_SECONDS, CHECKPOINT_SHARE
 
 BATCH = 11  # divides no width, so that what is per image can be told from what is not
 SHAPE = (16, 24, 3)
@@ -134,8 +133,8 @@ class Traced:
 
     def _origin(self, tensor):
         """The tensor whose buffer this one shares."""
-        while tensor.op.name in self.forward and tensor.op.type in ("Reshape", "Identity", "ExpandDims"):
-            tensor = tensor.op.inputs[0]
+        while tensor.op.name in self.forward and tensor.op.type in ("Reshape", "Identity", "IdentityN", "ExpandDims"):
+            tensor = tensor.op.inputs[tensor.value_index]
         return tensor
 
 
@@ -277,17 +276,17 @@ def test_the_ruler_is_the_largest_part():
     assert wire.update(*planned(gpus=1)).ruler.startswith("The GPUs rule")
 
 
-def test_checkpoints_at_the_end_of_epochs_that_are_far_enough_apart():
+def test_checkpoints_are_as_far_apart_as_the_training_loop_writes_them():
     defaults = plan.Recipe(recipe="vit-b")
-    assert (defaults.checkpoint_seconds, defaults.checkpoint_share) == (CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
-    chosen, job = planned(gpus=8, checkpoint_share=1.0)
-    epoch = wire.update(chosen, job).seconds * job.updates_per_epoch
-    assert wire.checkpoints(chosen, job).count == 800
-    rare = wire.checkpoints(replace(chosen, checkpoint_share=0.001), job)
-    assert 0.5e-3 < rare.share <= 1e-3
-    kept = wire.checkpoints(replace(chosen, checkpoint_seconds=2.5 * epoch), job)
-    assert (kept.count, kept.every) == (math.ceil(800 / 3), pytest.approx(3 * epoch))
+    rule = (defaults.checkpoint_seconds, defaults.checkpoint_share, defaults.checkpoint_patience)
+    assert rule == (training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.CHECKPOINT_PATIENCE)
+    chosen, job = planned(gpus=8)
+    kept, seconds = wire.checkpoints(chosen, job), wire.update(chosen, job).seconds * job.updates
     assert kept.seconds == job.network.checkpoint / 1e9
+    assert kept.every == pytest.approx(200 * kept.seconds) and kept.count == math.ceil(seconds / kept.every)
+    assert wire.checkpoints(replace(chosen, checkpoint_seconds=777.0), job).every == 777
+    assert wire.checkpoints(replace(chosen, checkpoint_patience=33.0), job).every == 33
+    assert wire.checkpoints(replace(chosen, checkpoint_seconds=1e9), job).count == 1
 
 
 def test_the_fit_finds_what_points_were_made_from(monkeypatch):

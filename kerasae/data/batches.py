@@ -82,12 +82,17 @@ def batches(
             images = rest(images, seeds)
         return (images, labels) if mix is None else [x[ours] for x in mix(images, labels, seeds)]
 
+    # How many cores a data worker has only its own TensorFlow knows.
+    calls = tf.data.AUTOTUNE if workers else split.parallel_calls
+
     def prepared_from(first, stride=1):
-        steps = tf.data.Dataset.counter(first, stride)
-        return steps.map(at, num_parallel_calls=split.parallel_calls, deterministic=True)
+        return tf.data.Dataset.counter(first, stride).map(at, num_parallel_calls=calls, deterministic=True)
 
     if workers and not split.portable:
-        raise InputError("data_workers: records of tfds are read by this process only; give a folder of images.")
+        raise InputError(
+            "data_workers: records of tfds, and arrays of more than a gibibyte, are read by this process only; "
+            "give a folder of images."
+        )
     prepared = in_turn(prepared_from, start_step, workers) if workers else prepared_from(start_step)
     return _plain(prepared if replicas == 1 else _cut(prepared, len(own), size))
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from kerasae.errors import InputError
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 2.0
 
 
 def in_turn(prepared: Callable[[int, int], tf.data.Dataset], first: int, workers: Sequence[str]) -> tf.data.Dataset:
@@ -16,7 +16,7 @@ def in_turn(prepared: Callable[[int, int], tf.data.Dataset], first: int, workers
     Args:
         prepared: function of a step and a stride → the batches of that step and of every stride-th after it.
         first: the step of the first batch.
-        workers: addresses host:port of tf.data services, such as of `kerasae data-worker`, which find files under the
+        workers: addresses host:port of `kerasae data-worker`, each with the port behind it; they find files under the
             same paths as this process.
 
     Raises:
@@ -25,20 +25,27 @@ def in_turn(prepared: Callable[[int, int], tf.data.Dataset], first: int, workers
     service = tf.data.experimental.service
     parts = []
     for place, address in enumerate(workers):
-        reach(address)
+        for door in doors(address):
+            reach(door)
         own = prepared(first + place, len(workers))
         parts.append(own.apply(service.distribute(service.ShardingPolicy.OFF, f"grpc://{address}")))
     return tf.data.Dataset.choose_from_datasets(parts, tf.data.Dataset.range(len(parts)).repeat())
 
 
-def reach(address: str) -> None:
-    """Raise InputError unless somebody listens at host:port."""
+def doors(address: str) -> list[tuple[str, int]]:
+    """Where the service of an address host:port listens: there it is asked, and batches leave by the next port."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not host or not port.isdecimal() or not 0 < int(port) < 65535:
         raise InputError(f"data_workers: expected host:port, such as feeder-1:5050. Received: {address!r}")
+    return [(host, int(port)), (host, int(port) + 1)]
+
+
+def reach(door: tuple[str, int]) -> None:
+    """Raise InputError unless somebody listens at a host and port."""
+    host, port = door
     try:
-        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+        socket.create_connection(door, ANSWER_SECONDS).close()
     except (OSError, UnicodeError) as error:
         raise InputError(
-            f"data_workers: nobody answers at {address} ({error}); start `kerasae data-worker --port {port}` there"
+            f"data_workers: nobody answers at {host}:{port} ({error}); is `kerasae data-worker` running there?"
         ) from None

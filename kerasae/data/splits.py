@@ -24,6 +24,7 @@ class ArrayStore:
             self.images = tf.constant(images)
         self.shape = tuple(self.images.shape[1:])
         self.dtype = self.images.dtype
+        self.portable = images.nbytes < 2**30  # it travels in a graph, which may have two gibibytes
 
     def __len__(self) -> int:
         return int(self.images.shape[0])

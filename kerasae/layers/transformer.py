@@ -6,7 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
-from kerasae.ops import affine, exact_gelu
+from kerasae.ops import affine, exact_gelu, softmax
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -38,7 +38,7 @@ class SelfAttention(layers.Layer):
         _, tokens, width = x.shape
         qkv = on_rows(self.qkv, x, training)
         q, k, v = (by_head(part, tokens, self.heads) for part in ops.split(qkv, 3, axis=-1))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v), training), (-1, tokens, width))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, tokens, width))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -80,7 +80,7 @@ class CrossAttention(layers.Layer):
         q = by_head(on_rows(self.q, queries, training), count, self.heads)
         kv = on_rows(self.kv, tokens, training)
         k, v = (by_head(part, tokens.shape[1], self.heads) for part in ops.split(kv, 2, axis=-1))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v), training), (-1, count, width))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, count, width))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -206,7 +206,7 @@ def by_head(rows, tokens, heads):
     return ops.transpose(x, (0, 2, 1, 3))
 
 
-def attend(q, k, v):
+def attend(q, k, v, training=False):
     """softmax(q kᵀ / √d) v, heads side by side: [B, heads, Q, d] and twice [B, heads, T, d] → [B·Q, heads·d].
 
     The softmax is taken in float32 whatever the precision of the products.
@@ -214,8 +214,7 @@ def attend(q, k, v):
     heads, _, d = q.shape[1:]
     # Scaling q costs less than scaling the Q × T scores.
     scores = ops.matmul(q * d**-0.5, ops.transpose(k, (0, 1, 3, 2)))
-    weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), v.dtype)
-    mixed = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
+    mixed = ops.transpose(ops.matmul(softmax(scores, training), v), (0, 2, 1, 3))
     return ops.reshape(mixed, (-1, heads * d))
 
 

@@ -1,6 +1,6 @@
 """Level 0: pure tensor functions, without weights, state or files."""
 
-from kerasae.ops.activations import exact_gelu
+from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.affine import affine
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
@@ -27,6 +27,7 @@ __all__ = [
     "random_masking",
     "resize_positions",
     "sincos_positions",
+    "softmax",
     "sum_per_example",
     "to_unit",
     "unpatchify",

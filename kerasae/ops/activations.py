@@ -62,3 +62,50 @@ def fused_gelu():
         return forward(x), lambda upstream: backward(x, upstream)
 
     return gelu
+
+
+def softmax(x, training=False):
+    """exp(x) / Σ exp(x) over the last axis, computed in float32.
+
+    Of bfloat16 and float16 backward keeps the narrow result alone, in training, on TensorFlow: the float32 beside it,
+    for attention, would be twice the size again.
+
+    Args:
+        x: floating tensor [..., T].
+        training: whether backward will follow; the values agree to rounding.
+
+    Returns:
+        A tensor of the shape and type of x, ≥ 0, whose sums over the last axis are 1.
+
+    Example:
+        >>> softmax(np.array([0.0, np.log(3.0)], "float32"))  # 0.25, 0.75
+    """
+    if training and narrow(x) and keras.backend.backend() == "tensorflow":
+        return fused_softmax()(x)
+    return shares(x)
+
+
+def shares(x):
+    """exp(x) / Σ exp(x)."""
+    return ops.cast(ops.softmax(ops.cast(x, "float32") if narrow(x) else x), x.dtype)
+
+
+def shift(y, upstream):
+    """Derivative of y = softmax(x) times what comes from above: y (u − Σ y u)."""
+    wide, above = ops.cast(y, "float32"), ops.cast(upstream, "float32")
+    return ops.cast(wide * (above - ops.sum(wide * above, axis=-1, keepdims=True)), y.dtype)
+
+
+@functools.cache
+def fused_softmax():
+    """The softmax and its gradient, each compiled by XLA, with only its result kept between them."""
+    import tensorflow as tf
+
+    forward, backward = tf.function(shares, jit_compile=True), tf.function(shift, jit_compile=True)
+
+    @tf.custom_gradient
+    def kept(x):
+        y = forward(x)
+        return y, lambda upstream: backward(y, upstream)
+
+    return kept
