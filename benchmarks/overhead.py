@@ -114,10 +114,12 @@ class Guarded:
         from pipelines import mae, run, training
 
         # One after every epoch, each of which is timed.
-        training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE = 0.0, float("inf")
+        due = []
+        training._Loop._late = lambda loop: bool(due)
         saved = training.Checkpoints.save
 
         def save(*args, **kwargs):
+            due.clear()
             began = time.perf_counter()
             saved(*args, **kwargs)
             self.done.put(time.perf_counter() - began)
@@ -133,6 +135,7 @@ class Guarded:
 
         def logged(*args):
             log(*args)
+            due.append(True)
             self.done.put((time.perf_counter() - began[-1]) / self.steps)
 
         directory._log = logged
