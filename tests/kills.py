@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -35,11 +36,12 @@ COMMANDS = {
 """Name → a command that trains for a few seconds; fine-tuning starts from the masked autoencoder."""
 
 
-def commands(folder, data):
-    """Name → function of the run directory that gives the words of the command."""
+def commands(folder, data, longer=1):
+    """Name → function of the run directory that gives the words of the command, for so many times the epochs."""
 
     def words(text, out):
         data_words = [] if text.startswith("finetune") else ["--data", data]
+        text = re.sub(r"epochs (\d+)", lambda found: f"epochs {longer * int(found[1])}", text)
         return [*text.format(mae=folder / "mae").split(), *data_words, "--out", str(out)]
 
     return {name: lambda out, text=text: words(text, out) for name, text in COMMANDS.items()}
@@ -151,6 +153,9 @@ def digest(file):
 
 # ---- many kills
 
+LONGER = 10
+"""Times the epochs, so that most kills meet a training and not the start of a process."""
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -158,7 +163,7 @@ def main():
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    chance, made = random.Random(arguments.seed), commands(arguments.folder, "digits")
+    chance, made = random.Random(arguments.seed), commands(arguments.folder, "digits", LONGER)
     bad = 0
     for place, (name, words) in enumerate(made.items()):
         share = len(range(place, arguments.kills, len(made)))
