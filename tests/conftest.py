@@ -19,3 +19,19 @@ def clean_keras():
     yield
     if keras := sys.modules.get("keras"):
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def mistake(capfd):
+    """Run a command that must fail; its one line."""
+
+    from pipelines import cli
+
+    def run(*tokens):
+        capfd.readouterr()
+        status = cli.main([str(token) for token in tokens])
+        lines = capfd.readouterr().err.strip().splitlines()
+        assert status == 2 and len(lines) == 1 and lines[0].startswith("kerasae: error: "), lines
+        return lines[0]
+
+    return run

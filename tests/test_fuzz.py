@@ -56,14 +56,19 @@ def data():
     return hostile_files.npz(x_train=x, y_train=np.arange(60) % 3, x_test=x[:12], y_test=np.arange(12) % 3)
 
 
-@pytest.fixture(scope="module")
-def run(place, data):
-    """Name → bytes of the files of a finished run on these data."""
+def trained(place, data, tokens):
+    """Empty the arena and train there on these data, for once to the end; the exit status."""
     place.clean()
     (place.cwd / "data.npz").write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "train", sys.modules["pipelines.training"].train)
-        assert cli.main(AGAIN) == 0
+        return cli.main(tokens)
+
+
+@pytest.fixture(scope="module")
+def run(place, data):
+    """Name → bytes of the files of a finished run on these data."""
+    assert trained(place, data, AGAIN) == 0
     shutil.rmtree("run/tensorboard")
     files = [path for path in Path("run").rglob("*") if path.is_file()]
     return {path.relative_to("run").as_posix(): path.read_bytes() for path in files}
@@ -72,11 +77,7 @@ def run(place, data):
 @pytest.fixture(scope="module")
 def diverged(place, data):
     """Name → bytes of what a run keeps of a step that was not finite, and of its recipe."""
-    place.clean()
-    (place.cwd / "data.npz").write_bytes(data)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "train", sys.modules["pipelines.training"].train)
-        assert cli.main([*AGAIN, "--learning-rate", "1e30", "--schedule", "constant"]) == 2
+    assert trained(place, data, [*AGAIN, "--learning-rate", "1e30", "--schedule", "constant"]) == 2
     files = [Path("run/recipe.json"), *(path for path in Path("run/nonfinite").rglob("*") if path.is_file())]
     return {path.as_posix(): path.read_bytes() for path in files}
 

@@ -30,20 +30,6 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def mistake(capfd):
-    """Run a command that must fail; its one line."""
-
-    def run(*tokens):
-        capfd.readouterr()
-        status = cli.main([str(token) for token in tokens])
-        lines = capfd.readouterr().err.strip().splitlines()
-        assert status == 2 and len(lines) == 1 and lines[0].startswith("kerasae: error: "), lines
-        return lines[0]
-
-    return run
-
-
-@pytest.fixture
 def begun(tmp_path):
     """A run directory with a recipe and a model, as a training leaves it, without the training."""
     (tmp_path / "run").mkdir()

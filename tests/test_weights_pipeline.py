@@ -33,20 +33,6 @@ def command(*tokens):
     assert cli.main([str(token) for token in tokens]) == 0
 
 
-@pytest.fixture
-def mistake(capfd):
-    """Run a command that must fail; its one line."""
-
-    def run(*tokens):
-        capfd.readouterr()
-        status = cli.main([str(token) for token in tokens])
-        lines = capfd.readouterr().err.strip().splitlines()
-        assert status == 2 and len(lines) == 1 and lines[0].startswith("kerasae: error: "), lines
-        return lines[0]
-
-    return run
-
-
 def test_an_imported_run_is_probed_fine_tuned_and_exported(tmp_path, mistake, capfd):
     command("weights", "import", "mae.pth", *FLAGS)
     assert "kerasae finetune runs/mae --data SPEC" in capfd.readouterr().out

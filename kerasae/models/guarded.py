@@ -71,14 +71,18 @@ def bystanders(model):
     """The variables besides weights and slots that a step changes: seeds, running statistics, metrics."""
     frozen = [w for layer in model._flatten_layers() if not layer.trainable for w in layer.weights]
     weights = {id(w) for w in [*model.trainable_variables, *frozen]}
-    found = [v for v in [*model.variables, *model.metrics_variables] if id(v) not in weights]
-    return list({id(v): v for v in found}.values())
+    return [v for v in unique([*model.variables, *model.metrics_variables]) if id(v) not in weights]
 
 
 def everything(model):
     """All variables of a model, its metrics and its optimisers."""
     slots = [v for optimizer, _ in model.players() for v in optimizer.variables]
-    return list({id(v): v for v in [*model.variables, *model.metrics_variables, *slots]}.values())
+    return unique([*model.variables, *model.metrics_variables, *slots])
+
+
+def unique(variables):
+    """The variables, each once: parts of a model may share some."""
+    return list({id(v): v for v in variables}.values())
 
 
 def all_finite(logs):
