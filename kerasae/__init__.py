@@ -18,6 +18,7 @@ __all__ = [
     "ops",
     "optimizers",
     "plots",
+    "saving",
     "weights",
 ]
 

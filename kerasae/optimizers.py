@@ -1,5 +1,6 @@
 """Optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
 
+import contextlib
 import math
 
 import keras
@@ -118,7 +119,8 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         index = self._get_variable_index(variable)
         rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
         if self._decays[index]:
-            self.assign_sub(variable, variable * self._decays[index] * rate)
+            with after(gradient):
+                self.assign_sub(variable, variable * self._decays[index] * rate)
         if self._fuses(gradient, variable):
             self._fused_step(gradient, variable, rate, index)
         else:
@@ -164,6 +166,18 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
                 f"LayerwiseAdamW: scales must name each weight by a path of its own. Received: two weights {twice[0]!r}"
                 "; give the layers different names"
             )
+
+
+def after(gradient):
+    """A context whose operations wait for a gradient.
+
+    A weight that is decayed while backward still needs it is copied: all weights a second time.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.control_dependencies([gradient])
 
 
 def handle(variable):

@@ -64,9 +64,9 @@ class Checkpoints:
         return None
 
     def newest(self):
-        """Step of the newest checkpoint, None where there is none."""
-        steps = [int(path.stem.removeprefix("step-")) for path in self._files()]
-        return max(steps, default=None)
+        """Step of the newest checkpoint by its name, None where there is none."""
+        steps = [path.stem.removeprefix("step-") for path in self._files()]
+        return max((int(step) for step in steps if step.isdecimal()), default=None)
 
     def _files(self):
         return sorted((path for path in self.folder.glob("step-*.npz") if path.is_file()), reverse=True)

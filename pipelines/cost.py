@@ -30,6 +30,7 @@ class Linear:
     inputs: int
     outputs: int
     first: bool = False
+    again = 0
 
     @property
     def weights(self):
@@ -53,6 +54,7 @@ class Norm:
     tokens: int
     width: int
     products = 0
+    again = 0
 
     @property
     def weights(self):
@@ -87,9 +89,14 @@ class Block:
 
     @property
     def kept(self):
-        """Two inputs, their normalised forms, q, the mixture, the network before and after GELU; k, v; the shares."""
+        """Two inputs, their normalised forms, q, the mixture, the network before GELU; k, v; the shares."""
         seen = self.seen or self.tokens
-        return ((6 + 2 * MLP) * self.tokens + 2 * seen) * self.width + self.heads * self.tokens * seen
+        return ((6 + MLP) * self.tokens + 2 * seen) * self.width + self.heads * self.tokens * seen
+
+    @property
+    def again(self):
+        """Values that backward computes again: the network after GELU."""
+        return MLP * self.tokens * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +205,7 @@ class Network:
         narrow format backward also keeps the weights in it. What works beside that is one block's values again, and
         images, patches and targets in float32.
         """
-        work = max(part.kept for part in self.parts) * value_bytes + 3 * 4 * self.patches * self.values
+        work = max(part.kept + part.again for part in self.parts) * value_bytes + 3 * 4 * self.patches * self.values
         return {
             "weights": 4 * (self.trained + self.fixed) + (value_bytes < 4) * value_bytes * self.trained,
             "gradients": 4 * self.trained * (2 if accumulated else 1),
@@ -210,10 +217,11 @@ class Network:
     def moved(self, images, value_bytes=4, passes=1):
         """Bytes that an update moves to and from memory, for `images` images in so many passes.
 
-        What is kept is written and read, and so is its gradient; weights are read twice in a pass and gradients
-        written; AdamW reads weight, gradient and moments, and writes three of them.
+        What is kept or computed again is written and read, and so is its gradient; weights are read twice in a pass
+        and gradients written; AdamW reads weight, gradient and moments, and writes three of them.
         """
-        return 4 * images * self.kept(value_bytes) + self.trained * (passes * (2 * value_bytes + 4) + 28)
+        again = value_bytes * sum(part.again for part in self.parts)
+        return 4 * images * (self.kept(value_bytes) + again) + self.trained * (passes * (2 * value_bytes + 4) + 28)
 
     @property
     def checkpoint(self):

@@ -93,12 +93,13 @@ def read_batch(file):
 
 def load(file, batch):
     """The model as it met the batch of a file, and the progress of its run."""
-    from pipelines import checkpoint, model_file
+    from kerasae import saving
+    from pipelines import checkpoint
 
     parts = (file.parent / "model.keras", file.parent / "state" / file.name)
     if missing := [path for path in parts if not path.is_file()]:  # or a pipe, for which one would wait
         raise InputError(f"{missing[0]} is missing")
-    model = model_file.load(parts[0], compiled=True)
+    model = saving.load_model(parts[0], compiled=True)
     model.propose(batch)  # makes the variables of the metrics
     for optimizer, weights in model.players():
         optimizer.build(weights)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import data_worker, environment, model_file, team
+from pipelines import data_worker, environment, team
 from pipelines.checkpoint import Checkpoints, write_atomic, write_model
 from pipelines.nonfinite import Incidents
 from pipelines.training import Interrupted, Plan, train
@@ -316,7 +316,7 @@ def load_model(path, info=None):
         finished = (Path(path) / "summary.json").exists()
         remedy = "give one of the runs inside it" if finished else "repeat its command to finish it"
         raise InputError(f"{path}, a run of `{command}`, has no model.keras; {remedy}")
-    model = model_file.load(file)
+    model = kerasae.saving.load_model(file)
     if info is not None:
         check_fit(file, model, info)
     return model

@@ -76,15 +76,17 @@ def run(recipe: Recipe):
     """Build the variant, train it on the unlabelled examples, save it."""
     import keras
 
-    from pipelines import precision, sizes
+    from kerasae.networks import sizes
+    from pipelines import precision
     from pipelines import run as runs
+    from pipelines.sizes import trainable
 
     source = recipe.source()
     check(recipe, source)
     directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", recipe)
     keras.utils.set_random_seed(recipe.seed)
     with precision.computing_in(recipe.precision):
-        model = sizes.checked(lambda: build(recipe, source.info), sizes.trainable)
+        model = sizes.checked(lambda: build(recipe, source.info), trainable)
     progress = fit(directory, model, source, recipe)
     result = precision.exact(model, recipe.precision, lambda: build(recipe, source.info))
     figures = measure(progress, result, source)

@@ -149,17 +149,22 @@ class _Loop:
     def _start(self):
         """Open the data at the step where the newest checkpoint ends."""
         self.model.build_training()
-        self.iterator = iter(self._data(0))
+        first = self._first()
+        self.iterator = iter(self._data(first))
         # Tracing makes the variables of the metrics, which the checkpoint fills.
         self.steps.get_concrete_function(self.iterator, tf.constant(1), Tally().tensors())
         progress = self._restored()
         for name in self.checkpoints.damaged:
             print(f"kerasae: checkpoint {name} is damaged or of another model, and is not used", file=sys.stderr)
         team.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
-        if progress.step and not progress.done:
+        if progress.step != first and not progress.done:  # the newest checkpoint is damaged
             self.iterator = iter(self._data(progress.step))
         self.saved_at, self.pause = time.monotonic(), CHECKPOINT_SECONDS
         return progress
+
+    def _first(self):
+        """The step at which training will go on if the newest checkpoint is what its name says."""
+        return min(self.checkpoints.newest() or 0, self.plan.epochs * self.plan.steps_per_epoch)
 
     def _data(self, step):
         return team.data(lambda **parts: self.batches(step, **parts))

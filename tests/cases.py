@@ -557,6 +557,7 @@ FUNCTIONS = {
     "group_masking": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
+    "mlp": "test_mlp.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",
     "pool_vit": "test_vit.py",

@@ -97,21 +97,34 @@ def test_a_mistake_ends_all_processes(tmp_path):
 
 
 @pytest.mark.skipif("KERASAE_SLOW" not in os.environ, reason="takes minutes; KERASAE_SLOW=1 runs it")
-def test_where_one_process_dies_the_other_stops_and_both_go_on_later(tmp_path):
-    """Killed as a power cut would: the other says so within a minute, and the repeated command ends like no kill."""
+@pytest.mark.parametrize("harm", ["killed", "its disk fails"])
+def test_where_one_process_ends_the_other_stops_and_both_go_on_later(harm, tmp_path):
+    """Killed as a power cut would, or stopped by its disk: the other says so within a minute, and the repeated command
+    ends like no harm done."""
 
     def both(name):
         command = [*KERASAE, *TRAIN, "--epochs", "600", "--out", str(tmp_path / name)]
         return [run(command, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2)]
 
-    first, second = both("run")
+    writer, other = both("run")
     checkpoints = tmp_path / "run" / "checkpoints" / "train"
     until(lambda: list(checkpoints.glob("step-*")), 120)
-    second.kill()
-    killed = time.monotonic()
-    text, _ = first.communicate(timeout=120)
-    assert time.monotonic() - killed < 60
-    assert first.returncode == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
+    if harm == "killed":
+        other.kill()
+        left = writer
+    else:
+        checkpoints.rename(tmp_path / "aside")
+        checkpoints.write_bytes(b"")  # now no file can be made in it
+        text, _ = writer.communicate(timeout=60)
+        assert writer.returncode == 2 and "train" in text and "Traceback" not in text, text[-2000:]
+        left = other
+    harmed = time.monotonic()
+    text, _ = left.communicate(timeout=120)
+    assert time.monotonic() - harmed < 60
+    assert left.returncode == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
+    if harm == "its disk fails":
+        checkpoints.unlink()
+        (tmp_path / "aside").rename(checkpoints)
     for name in ("run", "whole"):
         for process in both(name):
             text, _ = process.communicate(timeout=300)

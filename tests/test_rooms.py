@@ -21,6 +21,7 @@ LEVELS = {
     "plots": 4,
     "export": 4,
     "export_check": 4,
+    "saving": 4,
     "weights": 4,
     "pipelines": 5,
 }

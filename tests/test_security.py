@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 
 import kerasae
+from kerasae import saving
 from kerasae.data import checks, load
 from kerasae.errors import InputError
-from pipelines import checkpoint, cli, model_file, sizes
+from kerasae.networks import sizes
+from pipelines import checkpoint, cli
 from pipelines.training import Plan, Progress
 
 TRAIN = ["train", "plain", "--epochs", "1", "--widths", "8", "--code", "2", "--holdout", "0", "--out", "run"]
@@ -67,7 +69,7 @@ def layer_of(config, kind="Dense"):
 
 def refused(file, *words):
     with pytest.raises(InputError) as caught:
-        model_file.load(file)
+        saving.load_model(file)
     message = str(caught.value)
     assert message.startswith(f"{file} cannot be loaded") and all(word in message for word in words), message
 
@@ -79,7 +81,7 @@ def refused(file, *words):
 def test_every_model_is_read_back_as_it_was(case, tmp_path):
     model = case.compile()
     model.save(tmp_path / "model.keras", include_optimizer=False)
-    found = model_file.load(tmp_path / "model.keras")
+    found = saving.load_model(tmp_path / "model.keras")
     assert type(found) is type(model) and not found.compiled
     assert all(map(np.array_equal, found.get_weights(), model.get_weights()))
 
@@ -93,7 +95,7 @@ def test_a_network_of_your_own_is_read_back(tmp_path):
     encoder = keras.Model(inputs, inner(keras.layers.GlobalAveragePooling2D()(x)))
     model = kerasae.models.Autoencoder(encoder, kerasae.networks.dense((8, 8, 3), 5, ())[1])
     model.save(tmp_path / "model.keras", include_optimizer=False)
-    assert all(map(np.array_equal, model_file.load(tmp_path / "model.keras").get_weights(), model.get_weights()))
+    assert all(map(np.array_equal, saving.load_model(tmp_path / "model.keras").get_weights(), model.get_weights()))
 
 
 @pytest.mark.parametrize("number", range(len(hostile_files.lambdas("x"))))

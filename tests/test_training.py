@@ -86,6 +86,30 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
     assert figures == again
 
 
+@pytest.mark.parametrize(("beside", "opened"), [([], [3]), (["step-000000005"], [5, 3]), (["step-x"], [3])])
+def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path):
+    """At the step of the newest checkpoint, and again only if that one is damaged."""
+
+    def interrupt(progress, wait):
+        if progress.step >= 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run(whole := denoiser(), split, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(denoiser(), split, tmp_path / "cut", on_chunk=interrupt)
+    for name in beside:
+        (tmp_path / "cut" / f"{name}.npz").write_bytes(b"damaged")
+    steps = []
+
+    def batches(step):
+        steps.append(step)
+        return kerasae.data.batches(split, BATCH, seed=1, start_step=step)
+
+    train(resumed := denoiser(), batches, Plan(EPOCHS, STEPS), Checkpoints(tmp_path / "cut"))
+    assert steps == opened
+    assert all(map(np.array_equal, state(resumed), state(whole)))
+
+
 def test_the_model_ends_with_the_average_of_its_weights(split, tmp_path):
     """The weights of every step, from a run without averages, give the average by its recursion."""
     plain, weights = classifier(), []

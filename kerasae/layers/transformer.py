@@ -6,7 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
-from kerasae.ops import affine, exact_gelu, softmax
+from kerasae.ops import affine, exact_gelu, mlp, softmax
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -159,8 +159,12 @@ class TransformerBlock(layers.Layer):
         return self.add_weight(shape=(width,), initializer=start, name=name)
 
     def _mlp(self, x, training):
-        hidden = exact_gelu(on_rows(self.fc1, x, training), training)
-        return ops.reshape(on_rows(self.fc2, hidden, training), (-1, *x.shape[1:]))
+        if training and plain(self.fc1) and plain(self.fc2):
+            kernels, biases = (self.fc1.kernel, self.fc2.kernel), (self.fc1.bias, self.fc2.bias)
+            rows = mlp(as_rows(x), kernels, biases, training)
+        else:
+            rows = on_rows(self.fc2, exact_gelu(on_rows(self.fc1, x, training), training), training)
+        return ops.reshape(rows, (-1, *x.shape[1:]))
 
     def _branch(self, x, scale, drop, training):
         x = x if scale is None else x * ops.cast(scale, x.dtype)
@@ -224,7 +228,15 @@ def on_rows(dense, x, training=False):
     As one product of matrices: with a batch axis its gradient is a product per example and a sum over them, which
     took 1.8 times as long.
     """
-    rows = ops.reshape(x, (-1, x.shape[-1]))
-    if training and dense.quantization_mode is None:
-        return affine(rows, dense.kernel, dense.bias, training)
-    return dense(rows)
+    rows = as_rows(x)
+    return affine(rows, dense.kernel, dense.bias, training) if training and plain(dense) else dense(rows)
+
+
+def as_rows(x):
+    """[..., D] → [rows, D]."""
+    return ops.reshape(x, (-1, x.shape[-1]))
+
+
+def plain(dense):
+    """Whether a dense layer is what it was built as, not quantised."""
+    return dense.quantization_mode is None

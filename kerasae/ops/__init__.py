@@ -4,6 +4,7 @@ from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.affine import affine
 from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from kerasae.ops.mlp import mlp
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.pixels import sum_per_example, to_unit
@@ -22,6 +23,7 @@ __all__ = [
     "gaussian_log_density",
     "group_masking",
     "layer_norm",
+    "mlp",
     "normalize_patches",
     "patchify",
     "random_masking",

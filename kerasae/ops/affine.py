@@ -34,19 +34,31 @@ def affine(x, kernel, bias, training=False):
 
 @functools.cache
 def narrow_affine():
-    """The layer in the two operations that TensorFlow makes one of, and its gradient."""
+    """The layer and its gradient."""
     import tensorflow as tf
-
-    def column_sums(rows):
-        return tf.matmul(tf.ones((1, tf.shape(rows)[0]), rows.dtype), rows)[0]
 
     @tf.custom_gradient
     def layer(x, kernel, bias):
         def gradients(above):
-            dx = tf.matmul(above, kernel, transpose_b=True)
-            return dx, tf.matmul(x, above, transpose_a=True), column_sums(above)
+            return tf.matmul(above, kernel, transpose_b=True), *weights_gradients(x, above)
 
-        return tf.nn.bias_add(tf.matmul(x, kernel), bias), gradients
+        return linear(x, kernel, bias), gradients
 
     # Read here: a variable among the arguments would ask the gradient for a place of its own.
     return lambda *arguments: layer(*(tf.identity(ops.convert_to_tensor(value)) for value in arguments))
+
+
+def linear(x, kernel, bias):
+    """x W + b in the two operations that TensorFlow makes one of."""
+    import tensorflow as tf
+
+    return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+
+
+def weights_gradients(x, above):
+    """Gradients of W and b of x W + b for what comes from above, on TensorFlow."""
+    import tensorflow as tf
+
+    ones = tf.ones((1, tf.shape(above)[0]), above.dtype)
+    sums = tf.matmul(ones, above)[0] if narrow(above) else tf.reduce_sum(above, axis=0)
+    return tf.matmul(x, above, transpose_a=True), sums

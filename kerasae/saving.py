@@ -1,4 +1,4 @@
-"""`model.keras`, read so that a file from a stranger can do no harm.
+"""Level 4: files of models, read so that one from a stranger can do no harm.
 
 Keras's safe mode refuses serialised functions, and still lets a file name anything that Keras exports, of any size.
 This reader takes what kerasae writes and no more: three files, stored as they are; classes of kerasae and layers that
@@ -14,9 +14,9 @@ import h5py
 import keras
 import numpy as np
 
-import kerasae
+from kerasae import layers, models, networks, optimizers  # noqa: F401 - Keras learns of their classes
 from kerasae.errors import InputError
-from pipelines.sizes import checked
+from kerasae.networks.sizes import checked
 
 WEIGHTS, CONFIG = "model.weights.h5", "config.json"
 MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
@@ -51,19 +51,24 @@ UNSAFE = {
 }
 
 
-def load(file, compiled=False):
-    """The model in a file that `kerasae` wrote.
+def load_model(file, compiled=False):
+    """The model in a `.keras` file that `model.save` or a command of kerasae wrote.
+
+    Layers of your own, which this reader does not know, take `keras.saving.load_model` after `import kerasae.saving`.
 
     Args:
         file: path.
-        compiled: whether with its optimiser, loss and metrics, to repeat a step of its training, which may have been
-            one where weights are not finite; without, what is read is used, not trained further.
+        compiled: whether with its optimiser, loss and metrics, to train on where it stopped, even if its weights are
+            not finite; without, what is read is used, not trained further.
+
+    Returns:
+        An `Autoencoder`, of whatever variant, or a `Classifier`.
 
     Raises:
-        InputError: the file is damaged, holds something else than a model of kerasae, or asks for more.
+        InputError: the file is missing or damaged, holds something else than a model of kerasae, or asks for more.
 
     Example:
-        >>> model = load("runs/plain/model.keras")
+        >>> model = load_model("runs/plain/model.keras")
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -92,6 +97,8 @@ def untrained(value):
 
 def compile_like(model, config):
     """Give a model the optimiser, loss and metrics of a configuration."""
+    if not config.get("compile_config"):
+        raise InputError("it was saved without an optimiser; leave out compiled=True, then compile it")
     check_classes(config, MODULES + TRAINERS)
     model.compile_from_config(config["compile_config"])
 
@@ -140,7 +147,7 @@ def build(config, most):
             raise InputError(f"its configuration asks for {size} bytes of weights, but it holds at most {most}")
 
     model = checked(lambda: keras.saving.deserialize_keras_object(config), check)
-    if not isinstance(model, kerasae.models.Autoencoder | kerasae.models.Classifier):
+    if not isinstance(model, models.Autoencoder | models.Classifier):
         raise InputError(f"it holds a {type(model).__name__}, which is no model of kerasae")
     return model
 
