@@ -40,6 +40,7 @@ def main():
     speeds, rates = take_turns(workers, arguments, batch)
     for name, worker in workers.items():
         print(line(name, speeds[name], rates, arguments.size, float(ask(worker, "peak"))))
+    print(ceiling(rates, arguments.size, batch))
     print(verdict(speeds))
 
 
@@ -146,6 +147,27 @@ def line(name, speeds, rates, size, peak):
     return f"{text}, {share:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
 
 
+def ceiling(rates, size, batch):
+    """The share of that rate that the linear layers' products alone, in their own sizes, can reach."""
+    from matrix_rate import layer_rate
+
+    layers = [(batch * rows, *rest) for rows, *rest in linear_layers(network(size))]
+    reached = {kind: layer_rate(layers, "float32" if kind == "fp32" else "bfloat16", repeats=5) for kind in rates}
+    shares = ", ".join(f"{kind} {reached[kind] / rate:.0%}" for kind, rate in rates.items())
+    return f"share of it that the products of the linear layers reach alone, in their own sizes: {shares}"
+
+
+def linear_layers(network):
+    """(rows, inputs, outputs) of every linear layer, per image."""
+    for part in network.parts:
+        if isinstance(part, cost.Linear):
+            yield part.rows, part.inputs, part.outputs
+        elif isinstance(part, cost.Block):
+            width = part.width
+            for inputs, outputs in ((1, 3), (1, 1), (1, cost.MLP), (cost.MLP, 1)):
+                yield part.tokens, inputs * width, outputs * width
+
+
 def verdict(speeds):
     """Our best median over the peer's best median."""
     medians = {name: statistics.median(values) for name, values in speeds.items()}
@@ -157,9 +179,14 @@ def verdict(speeds):
 
 def flops(size):
     """Matrix products of one image's forward and backward pass."""
+    return network(size).flops
+
+
+def network(size):
+    """The masked autoencoder, counted."""
     side, patch = SIZES[size][:2]
     patches = (side // patch) ** 2
-    return Network(patches=patches, values=3 * patch**2, visible=int(patches * (1 - HIDDEN)), **cost.SIZES[size]).flops
+    return Network(patches=patches, values=3 * patch**2, visible=int(patches * (1 - HIDDEN)), **cost.SIZES[size])
 
 
 if __name__ == "__main__":

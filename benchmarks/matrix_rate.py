@@ -1,6 +1,7 @@
 """The ceilings that the benchmarks are held against: how fast this machine multiplies matrices and moves memory."""
 
 import time
+from collections import Counter
 
 import tensorflow as tf
 
@@ -14,6 +15,34 @@ def matrix_rate(dtype="float32", *, repeats, size=2048):
         product = a @ a
     product.numpy()
     return repeats * 2 * size**3 / (time.perf_counter() - began)
+
+
+def layer_rate(layers, dtype="float32", *, repeats):
+    """FLOP/s of the three products of linear layers, forward and both gradients, each layer alone.
+
+    Args:
+        layers: list of (rows, inputs, outputs).
+    """
+    operations = seconds = 0.0
+    for (rows, inputs, outputs), count in Counter(layers).items():
+        x, w, y = (
+            tf.cast(tf.random.normal(size), dtype) for size in ((rows, inputs), (inputs, outputs), (rows, outputs))
+        )
+        products = tf.function(lambda x, w, y: (x @ w, tf.matmul(y, w, False, True), tf.matmul(x, y, True)))
+        operations += count * 6 * rows * inputs * outputs
+        seconds += count * quickest(products, (x, w, y), repeats)
+    return operations / seconds
+
+
+def quickest(function, arguments, repeats):
+    """Seconds of the fastest of so many calls of a TensorFlow function, after one that does not count."""
+    function(*arguments)
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function(*arguments)[-1].numpy()
+        took.append(time.perf_counter() - began)
+    return min(took)
 
 
 def copy_rate(*, repeats, size=1 << 26):

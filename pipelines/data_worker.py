@@ -49,6 +49,7 @@ def serve(port, host):
 
     service = tf.data.experimental.service
     tf.config.set_visible_devices([], "GPU")  # trainings on this machine need them
+    check_known(host)
     check_free(port, port + 1)
     try:
         dispatcher = service.DispatchServer(service.DispatcherConfig(port=port))
@@ -57,6 +58,14 @@ def serve(port, host):
         )
     except tf.errors.OpError as error:
         raise InputError(f"port: {port} and {port + 1} must be free: {error.message.splitlines()[0][:200]}") from None
+
+
+def check_known(host):
+    """Raise InputError for a name that not even this machine knows: a training that is told it would wait for ever."""
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        raise InputError(f"host: nothing is known under {host!r}; give the name or address of this machine") from None
 
 
 def check_free(*ports):

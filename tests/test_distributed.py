@@ -18,7 +18,7 @@ from PIL import Image
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import devices, launch
+from pipelines import data_worker, devices, launch
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("plain", "denoising", "variational", "adversarial", "mae", "finetune")
@@ -218,3 +218,10 @@ def test_a_port_that_is_taken_is_refused(feeders):
     second = run([*FEEDER, port], environment())
     text, _ = second.communicate(timeout=60)
     assert second.returncode == 2 and f"port: {port} is not free" in text
+
+
+@pytest.mark.parametrize("host", ["no-such-machine.invalid", "x" * 70 + ".invalid", "two words"])
+def test_a_host_that_nobody_knows_is_refused(host):
+    with pytest.raises(InputError, match="host: nothing is known under"):
+        data_worker.check_known(host)
+    data_worker.check_known("127.0.0.1")
