@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import requests
 import tensorflow as tf
 
 from pipelines import cli, environment
@@ -150,7 +151,7 @@ def stop_training(*args, **options):
 
 @contextlib.contextmanager
 def arena(root, monkeypatch):
-    """An arena, with training and exporting stopped at their first step and a machine of one GiB."""
+    """An arena without network, with training and exporting stopped at their first step and a machine of one GiB."""
     import kerasae.data.checks
     import kerasae.export
 
@@ -159,6 +160,7 @@ def arena(root, monkeypatch):
     monkeypatch.setenv("KERASAE_CACHE", str(built.temporary / "cache"))
     monkeypatch.setattr(environment, "commit", lambda: None)  # git is asked about our own code, not about input
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(built.root / DATA_SETS))
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", unreachable)  # which would try again for minutes
     monkeypatch.setattr(tempfile, "tempdir", str(built.temporary))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(runs, "train", stop_training)
@@ -168,11 +170,16 @@ def arena(root, monkeypatch):
     yield built
 
 
+def unreachable(adapter, request, **options):
+    raise requests.ConnectionError(f"no network here for {request.url}")
+
+
 def quiet():
-    """Load what commands load on first use: fonts, data sets' names."""
+    """Load what commands load on first use, fonts and data sets' names; downloads show no bars beside their errors."""
     import matplotlib.figure  # noqa: F401
     import matplotlib.font_manager  # noqa: F401
     import tensorflow_datasets as tfds
 
+    tfds.disable_progress_bar()
     tfds.list_builders(with_community_datasets=False)
     tf.constant(0)
