@@ -1,6 +1,7 @@
 """The ceilings that the benchmarks are held against: how fast this machine multiplies matrices and moves memory."""
 
 import time
+import timeit
 from collections import Counter
 
 import tensorflow as tf
@@ -37,12 +38,7 @@ def layer_rate(layers, dtype="float32", *, repeats):
 def quickest(function, arguments, repeats):
     """Seconds of the fastest of so many calls of a TensorFlow function, after one that does not count."""
     function(*arguments)
-    took = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        function(*arguments)[-1].numpy()
-        took.append(time.perf_counter() - began)
-    return min(took)
+    return min(timeit.repeat(lambda: function(*arguments)[-1].numpy(), number=1, repeat=repeats))
 
 
 def copy_rate(*, repeats, size=1 << 26):

@@ -219,7 +219,6 @@ def run(recipe: Recipe):
     """Build the transformer, train it on masked images, save it."""
     import keras
 
-    from kerasae.networks import sizes
     from pipelines import run as runs
     from pipelines.sizes import trainable
 
@@ -227,7 +226,7 @@ def run(recipe: Recipe):
     check(recipe, source)
     place = statistics(recipe, source)
     keras.utils.set_random_seed(recipe.seed)
-    model = sizes.checked(lambda: build(recipe, source.info, place, recipe.precision), trainable)
+    model = trainable(lambda: build(recipe, source.info, place, recipe.precision))
     if recipe.low_variance:
         model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
     directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)

@@ -157,7 +157,6 @@ def pretrain(directory, source, recipe):
 
 def build_layer(i, width, shape, source, recipe):
     """Layer i: a shallow autoencoder from `shape` to `width`."""
-    from kerasae.networks import sizes
     from pipelines.sizes import trainable
 
     # A code that is held against a Gaussian prior must be free to take any value.
@@ -179,7 +178,7 @@ def build_layer(i, width, shape, source, recipe):
     likelihood = "bernoulli" if i == 1 or activation == "sigmoid" else "gaussian"
     corrupt = variants.corruption(recipe, layer=i)
     model = (recipe.variant, networks, likelihood, source.info.max_value)
-    return sizes.checked(lambda: variants.build(*model, corruption=corrupt), trainable)
+    return trainable(lambda: variants.build(*model, corruption=corrupt))
 
 
 def train_layer(directory, stage, layer, split, recipe):

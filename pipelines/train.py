@@ -76,7 +76,6 @@ def run(recipe: Recipe):
     """Build the variant, train it on the unlabelled examples, save it."""
     import keras
 
-    from kerasae.networks import sizes
     from pipelines import precision
     from pipelines import run as runs
     from pipelines.sizes import trainable
@@ -86,7 +85,7 @@ def run(recipe: Recipe):
     directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", recipe)
     keras.utils.set_random_seed(recipe.seed)
     with precision.computing_in(recipe.precision):
-        model = sizes.checked(lambda: build(recipe, source.info), trainable)
+        model = trainable(lambda: build(recipe, source.info))
     progress = fit(directory, model, source, recipe)
     result = precision.exact(model, recipe.precision, lambda: build(recipe, source.info))
     figures = measure(progress, result, source)

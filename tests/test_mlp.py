@@ -1,6 +1,7 @@
 """The network of a block against a transcription in float64: values and gradients, in every type.
 
-That backward keeps no more than it should, `test_plan` counts."""
+That backward keeps no more than it should, `test_plan` counts.
+"""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ def checked(build, check):
     Keras makes no weights until the check has passed; they then come from the same random numbers as always.
 
     Example:
-        >>> model = checked(lambda: build(recipe, info), trainable)
+        >>> networks = checked(lambda: dense((784,), code=32), refuse_more_than_the_memory)
     """
     with keras.StatelessScope() as scope:
         try:

@@ -51,11 +51,19 @@ def narrow(x):
 
 
 @functools.cache
-def fused_gelu():
+def gelu_loops():
     """x Φ(x) and its gradient, each compiled by XLA into one loop also when the rest of the step is not compiled."""
     import tensorflow as tf
 
-    forward, backward = tf.function(value, jit_compile=True), tf.function(slope, jit_compile=True)
+    return tf.function(value, jit_compile=True), tf.function(slope, jit_compile=True)
+
+
+@functools.cache
+def fused_gelu():
+    """The function with that gradient."""
+    import tensorflow as tf
+
+    forward, backward = gelu_loops()
 
     @tf.custom_gradient
     def gelu(x):

@@ -44,8 +44,17 @@ def narrow_affine():
 
         return linear(x, kernel, bias), gradients
 
-    # Read here: a variable among the arguments would ask the gradient for a place of its own.
-    return lambda *arguments: layer(*(tf.identity(ops.convert_to_tensor(value)) for value in arguments))
+    return reading(layer)
+
+
+def reading(function):
+    """A function with a gradient of its own, which is handed the values of the variables among its arguments.
+
+    A variable itself would ask the gradient for a place of its own.
+    """
+    import tensorflow as tf
+
+    return lambda *arguments: function(*(tf.identity(ops.convert_to_tensor(value)) for value in arguments))
 
 
 def linear(x, kernel, bias):

@@ -3,10 +3,9 @@
 import functools
 
 import keras
-from keras import ops
 
-from kerasae.ops import activations
-from kerasae.ops.affine import affine
+from kerasae.ops.activations import exact_gelu, gelu_loops
+from kerasae.ops.affine import affine, linear, reading, weights_gradients
 
 
 def mlp(x, kernels, biases, training=False):
@@ -32,7 +31,7 @@ def mlp(x, kernels, biases, training=False):
     (kernel1, kernel2), (bias1, bias2) = kernels, biases
     if training and keras.backend.backend() == "tensorflow":
         return thrifty_mlp()(x, kernel1, bias1, kernel2, bias2)
-    return affine(activations.exact_gelu(affine(x, kernel1, bias1)), kernel2, bias2)
+    return affine(exact_gelu(affine(x, kernel1, bias1)), kernel2, bias2)
 
 
 @functools.cache
@@ -40,10 +39,7 @@ def thrifty_mlp():
     """The network, and its gradient from x and x W₁ + b₁."""
     import tensorflow as tf
 
-    from kerasae.ops.affine import linear, weights_gradients
-
-    gelu = tf.function(activations.value, jit_compile=True)
-    slope = tf.function(activations.slope, jit_compile=True)
+    gelu, slope = gelu_loops()
 
     @tf.custom_gradient
     def network(x, kernel1, bias1, kernel2, bias2):
@@ -58,5 +54,4 @@ def thrifty_mlp():
 
         return linear(gelu(hidden), kernel2, bias2), gradients
 
-    # Read here: a variable among the arguments would ask the gradient for a place of its own.
-    return lambda *arguments: network(*(tf.identity(ops.convert_to_tensor(value)) for value in arguments))
+    return reading(network)
