@@ -103,12 +103,13 @@ class Run:
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         check_replicas(images)
+        options = {"seed": seed, "augment": augment, "mix": mix, "passes": getattr(model, "micro_batches", 1)}
         workers = getattr(self.recipe, "data_workers", ())
         with _Display(stage, plan, images) as bar, self._events(stage) as events, data_worker.watched(workers):
             return train(
                 model,
                 lambda step, **parts: kerasae.data.batches(
-                    split, batch, seed=seed, start_step=step, augment=augment, mix=mix, workers=workers, **parts
+                    split, batch, start_step=step, workers=workers, **options, **parts
                 ),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),

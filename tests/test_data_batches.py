@@ -74,9 +74,23 @@ def test_parts_of_batches_for_devices(mix):
             np.testing.assert_array_equal(np.concatenate([p[k] for p in shared]), batch[k])
 
 
+@pytest.mark.parametrize("mix", [None, mirrored])
+def test_devices_make_each_pass_on_the_examples_of_a_single_device(mix):
+    options = {"seed": 4, "augment": noisy, "mix": mix, "passes": 2}
+    split = numbered(40)
+    whole = taken(batches(split, 12, **options), 3)
+    first, second = (taken(batches(split, 12, **options, replicas=2, own=range(i, i + 1)), 3) for i in (0, 1))
+    for alone, one, other in zip(whole, first, second, strict=True):
+        for k in (0, 1):
+            passes = zip(np.split(alone[k], 2), np.split(one[k], 2), np.split(other[k], 2), strict=True)
+            for expected, *parts in passes:
+                np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"replicas": 3, "passes": 8}, "12 examples cannot be shared evenly by 3 devices in 8 passes; give a multiple"),
         ({"replicas": 5}, "batch_size: a batch of 12 .* 5 devices; give a multiple of 5"),
         ({"replicas": 0}, "replicas"),
         ({"replicas": 2, "own": range(1, 3)}, "own: expected consecutive numbers from 0 to 1"),

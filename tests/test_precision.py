@@ -124,6 +124,14 @@ def test_softmax_logarithms_and_means_are_taken_in_float32(case):
     model.propose(batch)
     step = tf.function(lambda: model.propose(batch)[0]).get_concrete_function()
     wide = {"Softmax", "LogSoftmax", "Log", "Log1p", "Softplus", "Mean", "SquaredDifference"}
-    operations = [op for op in step.graph.get_operations() if op.type in wide]
-    assert not [op.name for op in operations if op.inputs[0].dtype == tf.float16]
+    operations = [node for node in nodes(step.graph) if node.op in wide]
+    assert not [node.name for node in operations if node.attr["T"].type == tf.float16.as_datatype_enum]
     assert operations, "there is no loss"
+
+
+def nodes(graph):
+    """Every operation of a graph and of the functions that it calls."""
+    definition = graph.as_graph_def()
+    yield from definition.node
+    for function in definition.library.function:
+        yield from function.node_def

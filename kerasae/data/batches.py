@@ -6,6 +6,7 @@ Because batch s depends on (seed, s) only, training that stopped after k steps c
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from kerasae.data.checks import SEED_LIMIT, seed_number, whole
@@ -28,6 +29,7 @@ def batches(
     mix: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
     replicas: int = 1,
     own: range | None = None,
+    passes: int = 1,
     workers: Sequence[str] = (),
 ) -> tf.data.Dataset:
     """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
@@ -48,6 +50,8 @@ def batches(
             prepares the whole batch for it.
         replicas: equal parts that each batch is cut into, one for a device; it must divide the batch.
         own: numbers of the parts that are given, one element each, all of them by default. Other parts are not read.
+        passes: equal parts that a device cuts its part into again, one after the other (`micro_batches` of `compile`).
+            Examples are dealt so that all devices together make each pass on those that a single device would.
         workers: addresses host:port of tf.data services that prepare the batches in turn; none for this process.
 
     Raises:
@@ -60,7 +64,7 @@ def batches(
     batch = _clip(split, batch_size)
     seed = seed_number(seed)
     whole("start_step", start_step, 0, 2**40)
-    own = _own(batch, replicas, own)
+    own = _own(batch, replicas, own, passes)
     for name, function, form in (
         ("augment", augment, "(images, seeds) -> images"),
         ("mix", mix, "(images, labels, seeds) -> images, targets"),
@@ -70,17 +74,17 @@ def batches(
 
     crop, rest = leading_crop(augment) if split.encoded else (None, augment)
     size = batch // replicas
-    ours = slice(own.start * size, own.stop * size)
+    ours = _dealt(batch, replicas, passes)[own.start * size : own.stop * size]
 
     @plain_python
     def at(step):
         seeds, rows = _sample_seeds(step, batch, seed), _shuffled(step, batch, len(split), seed)
         if mix is None:
-            seeds, rows = seeds[ours], rows[ours]
+            seeds, rows = tf.gather(seeds, ours), tf.gather(rows, ours)
         images, labels = split.gather(rows, crop, seeds)
         if rest is not None:
             images = rest(images, seeds)
-        return (images, labels) if mix is None else [x[ours] for x in mix(images, labels, seeds)]
+        return (images, labels) if mix is None else [tf.gather(x, ours) for x in mix(images, labels, seeds)]
 
     # How many cores a data worker has only its own TensorFlow knows.
     calls = tf.data.AUTOTUNE if workers else split.parallel_calls
@@ -120,18 +124,23 @@ def _clip(split, batch_size: int) -> int:
     return min(whole("batch_size", batch_size, 1), len(split))
 
 
-def _own(batch: int, replicas: int, own: range | None) -> range:
+def _own(batch: int, replicas: int, own: range | None, passes: int) -> range:
     """The parts to give, as a range within `replicas`."""
-    whole("replicas", replicas, 1)
-    if batch % replicas:
+    parts = whole("replicas", replicas, 1) * whole("passes", passes, 1)
+    if batch % parts:
+        among = f"{replicas} devices" + (f" in {passes} passes" if passes > 1 else "")
         raise InputError(
-            f"batch_size: a batch of {batch} examples cannot be shared evenly by {replicas} devices; "
-            f"give a multiple of {replicas}."
+            f"batch_size: a batch of {batch} examples cannot be shared evenly by {among}; give a multiple of {parts}."
         )
     own = range(replicas) if own is None else own
     if own.step != 1 or not 0 <= own.start < own.stop <= replicas:
         raise InputError(f"own: expected consecutive numbers from 0 to {replicas - 1}; received {own}.")
     return own
+
+
+def _dealt(batch: int, replicas: int, passes: int) -> np.ndarray:
+    """Places [B] in the batch, device by device; each device's are its parts of the passes, in turn."""
+    return np.arange(batch).reshape(passes, replicas, -1).swapaxes(0, 1).reshape(-1)
 
 
 def _cut(dataset: tf.data.Dataset, parts: int, size: int) -> tf.data.Dataset:
