@@ -117,38 +117,43 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
+        numbers = learning_rate if isinstance(learning_rate, dict) else {"lr": learning_rate}
+        rate, scale = ops.cast(numbers["lr"], variable.dtype), self._rates[index]
+        rate = rate if scale == 1.0 else rate * scale
         if self._decays[index]:
             with after(gradient):
-                self.assign_sub(variable, variable * self._decays[index] * rate)
-        if self._fuses(gradient, variable):
-            self._fused_step(gradient, variable, rate, index)
+                self.assign_sub(variable, variable * (self._decays[index] * rate))
+        if numbers is learning_rate and self._fuses(gradient, variable):
+            self._fused_step(gradient, variable, {**numbers, "lr": rate}, index)
         else:
             super().update_step(gradient, variable, rate)
 
     def get_config(self):
         return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
 
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        """Keras's own, with what all weights share made once: made for each, it was half of a step's graph."""
+        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
+            learning_rate = self._shared(learning_rate)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _shared(self, learning_rate):
+        """What TensorFlow's kernel takes for every weight, by its names."""
+        count = ops.cast(self.iterations + 1, "float32")
+        numbers = {"lr": learning_rate, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
+        powers = {f"{name}_power": ops.power(numbers[name], count) for name in ("beta1", "beta2")}
+        return {name: ops.cast(value, "float32") for name, value in {**numbers, **powers}.items()}
+
     def _fuses(self, gradient, variable):
         """Whether TensorFlow's own kernel knows this step."""
-        plain = not self.amsgrad and variable.dtype == "float32" and keras.backend.backend() == "tensorflow"
-        return plain and not hasattr(gradient, "indices")
+        return variable.dtype == "float32" and not hasattr(gradient, "indices")
 
-    def _fused_step(self, gradient, variable, rate, index):
+    def _fused_step(self, gradient, variable, numbers, index):
         """Adam in one pass over the weight, where a pass per operation takes twice the time and memory for each."""
         import tensorflow as tf
 
-        count = ops.cast(self.iterations + 1, "float32")
-        tf.raw_ops.ResourceApplyAdam(
-            **{name: handle(v) for name, v in self._slots(variable, index).items()},
-            beta1_power=ops.power(ops.cast(self.beta_1, "float32"), count),
-            beta2_power=ops.power(ops.cast(self.beta_2, "float32"), count),
-            lr=rate,
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+        slots = {name: handle(v) for name, v in self._slots(variable, index).items()}
+        tf.raw_ops.ResourceApplyAdam(**slots, **numbers, grad=gradient)
 
     def _slots(self, variable, index):
         return {"var": variable, "m": self._momentums[index], "v": self._velocities[index]}

@@ -57,7 +57,7 @@ class Recipe:
     overlap: float = field(default=0.0, metadata=assumed("fraction"))
     """Share of the all-reduce that backward hides; 0, as TensorFlow joins all gradients in one message."""
     jpeg_bytes: float = field(default=115e3, metadata=assumed("positive"))
-    """Bytes of a stored image; about the mean of ImageNet's."""
+    """Bytes of a stored image; of ImageNet's 1,281,167, whose tar file has 147,897,477,120."""
     storage_rate: float = field(default=2e9, metadata=assumed("positive"))
     """Bytes/s that a host reads of its images."""
     decode_rate: float = field(default=320.0, metadata=assumed("positive"))

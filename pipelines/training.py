@@ -148,7 +148,6 @@ class _Loop:
 
     def _start(self):
         """Open the data at the step where the newest checkpoint ends."""
-        self.model.build_training()
         first = self._first()
         self.iterator = iter(self._data(first))
         # Tracing makes the variables of the metrics, which the checkpoint fills.

@@ -4,6 +4,7 @@ import inspect
 import json
 import types
 from pathlib import Path
+from unittest import mock
 
 import cases
 import keras
@@ -91,7 +92,9 @@ class Trained:
     def __init__(self, case):
         self.case, self.model = case, case.compile()
         self.before = values(self.model.trainable_weights)
-        self.logs = self.fit(self.model)
+        with mock.patch.object(self.model, "propose", wraps=self.model.propose) as step:
+            self.logs = self.fit(self.model)
+        self.traces = step.call_count
         self.after = values(self.model.trainable_weights)
 
     def fit(self, model):
@@ -119,6 +122,10 @@ def test_one_step_changes_every_trainable_weight(trained):
     moved = [np.any(old != new) for old, new in zip(trained.before, trained.after, strict=True)]
     assert len(paths) >= 2 and [path for path, yes in zip(paths, moved, strict=True) if not yes] == []
     assert all(np.isfinite(weight).all() for weight in trained.after)
+
+
+def test_the_step_is_traced_once(trained):
+    assert trained.traces == 1
 
 
 def test_logs_are_the_loss_and_its_terms(trained):

@@ -80,8 +80,7 @@ class AdversarialAutoencoder(Autoencoder):
             raise InputError(f"{type(self).__name__}: two optimisers in one step are written for TensorFlow only")
         super().compile(optimizer, loss, **options)
         self.discriminator_optimizer = twin(self.optimizer, self.discriminator_learning_rate)
-        for player, weights in self.players():
-            player.build(weights)
+        self.build_training()
 
     def players(self):
         """The autoencoder's optimiser and the discriminator's, and what each trains."""

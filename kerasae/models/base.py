@@ -159,7 +159,7 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
     def compile_from_config(self, config):
         # Keras does this by itself only for models whose `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self._trained())
+        self.build_training()
 
     @property
     def metrics(self):

@@ -42,10 +42,7 @@ def guarded(model):
     if getattr(type(model).train_step, "__module__", "") not in OWN_STEPS or not isinstance(model, ProposedStep):
         raise InputError(f"{type(model).__name__}: a model with a training step of its own must write it as `propose`")
 
-    for optimizer, weights in model.players():
-        if not optimizer.built:  # in a step that is traced on several replicas it could not be
-            optimizer.build(weights)
-
+    model.build_training()  # in a step that is traced on several replicas it could not
     early = on_one_cpu() and model.jit_compile is not True  # compiled updates wait for each other anyhow
 
     def step(batch):

@@ -41,12 +41,21 @@ class ProposedStep:
         raise NotImplementedError(f"{type(self).__name__} must write propose")
 
     def build_training(self):
-        """Make the variables of optimisers and metrics, which several devices must have before the first step."""
-        self.optimizer.build(self._trained())
+        """Make the variables of optimisers and metrics.
 
-    def _trained(self):
-        """The weights that the compiled optimiser changes."""
-        return self.trainable_weights
+        Several devices must have them before the first step. One would make them while it traces the step, and trace
+        the step again without: twice the time and the memory.
+        """
+        for optimizer, weights in self.players():
+            if not optimizer.built:
+                optimizer.build(weights)
+
+    def make_train_function(self, *args, **kwargs):
+        """As in Keras, which calls it before the first step."""
+        if keras.backend.backend() == "tensorflow":
+            with self.distribute_strategy.scope():
+                self.build_training()
+        return super().make_train_function(*args, **kwargs)
 
     def train_step(self, *given):
         """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
