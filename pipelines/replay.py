@@ -88,7 +88,10 @@ def read_batch(file):
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
             raise InputError(f"{file} is compressed, which no run does")
         content = dict(archive)
-    return tuple(tf.constant(content.pop(name)) for name in ("images", "labels") if name in content), content
+    batch = tuple(content.pop(name) for name in ("images", "labels") if name in content)
+    if not all(isinstance(part, np.ndarray) and part.dtype.kind in "buif" for part in batch):
+        raise InputError(f"{file} is damaged: its images or labels are no numbers")
+    return tuple(map(tf.constant, batch)), content
 
 
 def load(file, batch):
@@ -101,8 +104,7 @@ def load(file, batch):
         raise InputError(f"{missing[0]} is missing")
     model = saving.load_model(parts[0], compiled=True)
     model.propose(batch)  # makes the variables of the metrics
-    for optimizer, weights in model.players():
-        optimizer.build(weights)
+    model.build_training()
     values, progress = checkpoint.unpack(parts[1].read_bytes())
     checkpoint.assign(checkpoint.state_variables(model), values)
     return model, progress

@@ -1,6 +1,7 @@
 """Steps that are not finite: refused without a trace, named, kept, replayed, and left out or stopped at."""
 
 import csv
+import io
 import json
 import os
 import resource
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -427,6 +429,29 @@ def test_files_that_cannot_be_replayed(stopped, kerasae_command, tmp_path):
     assert status == 2 and "met nothing that is not finite" in error
     status, _, error = kerasae_command("replay", tmp_path / "nowhere")
     assert status == 2 and "not a run directory" in error
+
+
+def written(array):
+    """The bytes of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("labels", [b"no array", written(np.array(["three"]))], ids=["bytes", "words"])
+def test_labels_that_are_no_numbers_are_not_replayed(labels, stopped, kerasae_command, tmp_path):
+    """NumPy hands a member of a file that is no array over as its bytes; the model would not miss its labels."""
+    folder = tmp_path / "run"
+    shutil.copytree(stopped[0], folder)
+    file = folder / "nonfinite" / "train" / "step-000000007.npz"
+    with np.load(file) as archive:
+        content = dict(archive)
+    del content["labels"]
+    np.savez(file, **content)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("labels.npy", labels)
+    status, _, error = kerasae_command("replay", folder)
+    assert status == 2 and error.count("\n") == 1 and "its images or labels are no numbers" in error, error
 
 
 def test_a_run_records_norms_memory_and_what_was_left_out(kerasae_command, tmp_path):
