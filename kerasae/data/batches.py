@@ -128,7 +128,7 @@ def _own(batch: int, replicas: int, own: range | None, passes: int) -> range:
     """The parts to give, as a range within `replicas`."""
     parts = whole("replicas", replicas, 1) * whole("passes", passes, 1)
     if batch % parts:
-        among = f"{replicas} devices" + (f" in {passes} passes" if passes > 1 else "")
+        among = f"{replicas} device{'s'[: replicas > 1]}" + (f" in {passes} passes" if passes > 1 else "")
         raise InputError(
             f"batch_size: a batch of {batch} examples cannot be shared evenly by {among}; give a multiple of {parts}."
         )
