@@ -74,17 +74,20 @@ def batches(
 
     crop, rest = leading_crop(augment) if split.encoded else (None, augment)
     size = batch // replicas
-    ours = _dealt(batch, replicas, passes)[own.start * size : own.stop * size]
+    places = _dealt(batch, replicas, passes)[own.start * size : own.stop * size]
+
+    def ours(x):
+        return x if replicas == 1 else tf.gather(x, places)
 
     @plain_python
     def at(step):
         seeds, rows = _sample_seeds(step, batch, seed), _shuffled(step, batch, len(split), seed)
         if mix is None:
-            seeds, rows = tf.gather(seeds, ours), tf.gather(rows, ours)
+            seeds, rows = ours(seeds), ours(rows)
         images, labels = split.gather(rows, crop, seeds)
         if rest is not None:
             images = rest(images, seeds)
-        return (images, labels) if mix is None else [tf.gather(x, ours) for x in mix(images, labels, seeds)]
+        return (images, labels) if mix is None else [ours(x) for x in mix(images, labels, seeds)]
 
     # How many cores a data worker has only its own TensorFlow knows.
     calls = tf.data.AUTOTUNE if workers else split.parallel_calls
