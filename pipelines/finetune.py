@@ -172,7 +172,7 @@ def mae_imagenet(size, **changes) -> Recipe:
 def mae_imagenet_base() -> Recipe:
     """ViT-B/16 of kerasae mae --recipe mae-imagenet-base and all labels of ImageNet-1k, as its authors fine-tune it.
 
-    Reproduces: 83.6 %, the published accuracy. RandAugment differs in details: bilinear, with a grey fill.
+    Reproduces: 83.6 %, the published accuracy. The noise of random erasing is clipped to the range of bytes.
     Command: kerasae finetune --recipe mae-imagenet-base
     Not run by us.
     """
@@ -308,7 +308,8 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
         patience=recipe.patience,
     )
     compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
-    changes = {"augment": augmentation(recipe, source.info), "mix": vision.mixing(recipe, source.info)}
+    changed = augmentation(recipe, source.info, classifier.encoder)
+    changes = {"augment": changed, "mix": vision.mixing(recipe, source.info)}
     directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **changes)
 
 
@@ -343,10 +344,10 @@ def compile_classifier(classifier, recipe, steps, layer_decay):
     classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=[kerasae.models.ClassAccuracy()])
 
 
-def augmentation(recipe, info):
-    """What the recipe does to the images of these data, or None."""
+def augmentation(recipe, info, encoder):
+    """What the recipe does to the images of these data before the encoder sees them, or None."""
     from kerasae.data import ElasticDistortion, RandomAffine
 
     affine = RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)
     distortions = {"none": (), "affine": (affine,), "elastic": (affine, ElasticDistortion())}
-    return vision.augmentation(recipe, info, distortions[recipe.augment])
+    return vision.augmentation(recipe, info, encoder, distortions[recipe.augment])

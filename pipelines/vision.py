@@ -87,17 +87,30 @@ def clone(encoder, recipe):
     return keras.models.clone_model(encoder, clone_function=copy)
 
 
-def augmentation(recipe, info, others=()):
-    """The augmentations that the recipe names, with `others` after the crops, or None."""
+def augmentation(recipe, info, encoder, others=()):
+    """The augmentations that the recipe names, with `others` after the crops, or None.
+
+    What comes from outside the picture, and the noise in erased rectangles, are as the encoder standardises images.
+    """
+    mean, std = standards(encoder)
     data = kerasae.data
     steps = [data.RandomResizedCrop((recipe.crop, 1.0))] if recipe.crop < 1 else []
     steps += [data.RandomFlip()] if recipe.flip else []
     steps += others
     if recipe.rand_augment:
-        steps.append(data.RandAugment(magnitude=recipe.rand_augment, maximum=info.max_value))
+        fill = 0.5 if mean is None else mean
+        steps.append(data.RandAugment(magnitude=recipe.rand_augment, maximum=info.max_value, fill=fill))
     if recipe.erasing:
-        steps.append(data.RandomErasing(recipe.erasing, maximum=info.max_value))
+        steps.append(data.RandomErasing(recipe.erasing, maximum=info.max_value, mean=mean, std=std))
     return data.Chain(*steps) if steps else None
+
+
+def standards(encoder):
+    """The mean and the deviation by which an encoder standardises images; (None, 1) if it takes them as they are."""
+    from kerasae.layers import Patches
+
+    found = [(layer.mean, layer.std) for layer in encoder.layers if isinstance(layer, Patches)]
+    return found[0] if found and found[0] != (0.0, 1.0) else (None, 1.0)
 
 
 def mixing(recipe, info):

@@ -109,6 +109,18 @@ def test_erasing_puts_noise_into_its_box_only():
     assert not np.array_equal(erased[0], erased[1])
 
 
+def test_normal_noise_is_that_of_standardised_images():
+    """Floats hold all of it; bytes what lies in their range."""
+    mean, std = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
+    erasing = RandomErasing(1.0, area=(0.8, 0.9), maximum=1.0, mean=tuple(mean), std=tuple(std))
+    noise = erasing(np.full((6, 30, 20, 3), 9.0, np.float32), SEEDS).numpy()
+    noise = (noise[(noise != 9.0).all(-1)] - mean) / std
+    assert scipy.stats.kstest(noise.ravel(), scipy.stats.norm.cdf).statistic < 0.02
+    erasing = RandomErasing(1.0, area=(0.8, 0.9), mean=0.1, std=0.2)
+    noise = erasing(np.full((6, 30, 20, 1), 255, np.uint8), SEEDS).numpy()
+    assert (noise[noise != 255] == 0).mean() == pytest.approx(scipy.stats.norm.cdf(-0.5), abs=0.02)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_erasing_depends_on_the_sample_alone(dtype):
     erasing, images = RandomErasing(0.5), IMAGES.astype(dtype)
@@ -138,6 +150,9 @@ def test_chain_is_one_after_the_other_and_can_be_sent_to_another_process():
         (lambda: RandomErasing(area=(0.5, 0.2)), "area"),
         (lambda: RandomErasing(ratio=(0.0, 1.0)), "ratio"),
         (lambda: RandomErasing(maximum=0), "maximum"),
+        (lambda: RandomErasing(mean=1.5), "mean"),
+        (lambda: RandomErasing(mean=0.5, std=(0.2, 0.0)), "std"),
+        (lambda: RandomErasing(1.0, mean=(0.5, 0.5))(IMAGES, SEEDS), "mean"),
         (lambda: RandomErasing()(np.zeros((6, 12), np.uint8), SEEDS), "images"),
         (lambda: Chain(RandomFlip(), None), "steps"),
         (lambda: batches(load("digits").train, 4, seed=0, mix=3), "mix"),

@@ -23,7 +23,9 @@ IMAGES = np.concatenate(
 LEVELS = RNG.uniform(0, 10, COUNT).astype(np.float32)
 LEVELS[:2] = 0, 10
 SIGNS = np.where(np.arange(COUNT) % 2, 1, -1).astype(np.float32)
+FILL = (124, 116, 104)
 SEEDS = tf.constant([[5, i] for i in range(COUNT)], tf.int32)
+MANY = tf.constant([[5, i] for i in range(20 * COUNT)], tf.int32)
 
 
 def solarize_add(image, amount):
@@ -49,11 +51,11 @@ PILLOW = {
 
 
 def affine(image, matrix):
-    return image.transform(image.size, Image.AFFINE, matrix, resample=Image.BILINEAR, fillcolor=(128,) * 3)
+    return image.transform(image.size, Image.AFFINE, matrix, resample=Image.BICUBIC, fillcolor=FILL)
 
 
 MOVED = {
-    "rotate": lambda image, x: image.rotate(30 * x, resample=Image.BILINEAR, fillcolor=(128,) * 3),
+    "rotate": lambda image, x: image.rotate(30 * x, resample=Image.BICUBIC, fillcolor=FILL),
     "shear_x": lambda image, x: affine(image, (1, 0.3 * x, 0, 0, 1, 0)),
     "shear_y": lambda image, x: affine(image, (1, 0, 0, 0.3 * x, 1, 0)),
     "translate_x": lambda image, x: affine(image, (1, 0, 0.45 * image.size[0] * x, 0, 1, 0)),
@@ -63,7 +65,8 @@ MOVED = {
 
 def applied(name, images=IMAGES):
     operation = tf.fill([len(images)], OPERATIONS.index(name))
-    return apply(tf.constant(images), operation, tf.constant(LEVELS), tf.constant(SIGNS), 128.0).numpy()
+    fill = FILL[: images.shape[-1]]
+    return apply(tf.constant(images), operation, tf.constant(LEVELS), tf.constant(SIGNS), fill).numpy()
 
 
 def test_every_operation_is_compared():
@@ -87,17 +90,15 @@ def test_grey_images_equal_pillow(name):
 
 
 @pytest.mark.parametrize("name", MOVED)
-def test_moves_equal_pillow_but_for_rounding_and_the_border(name):
-    """The border: of a white picture, what is white in both and one pixel away from what comes from outside."""
-    got, white = applied(name), applied(name, np.full_like(IMAGES, 255))
-    for image, level, sign, ours, inside in zip(IMAGES, LEVELS, SIGNS, got, white, strict=True):
-        there = np.asarray(MOVED[name](Image.fromarray(image), sign * level / 10)).astype(int)
-        kept = inside == 255
-        assert abs(ours.astype(int) - there)[kept].max() <= 1
-        assert kept.mean() > 0.3
-        outside = np.asarray(MOVED[name](Image.fromarray(np.full_like(image, 255)), sign * level / 10)) == 128
-        assert (ours[outside & (inside == 128)] == 128).all()
-    assert (got != IMAGES).mean() > 0.5
+def test_moves_equal_pillow_at_the_border_too(name):
+    """But for a step of one where float32 falls on the other side of a whole number."""
+    got = applied(name).astype(int)
+    wanted = [
+        np.asarray(MOVED[name](Image.fromarray(image), sign * level / 10))
+        for image, level, sign in zip(IMAGES, LEVELS, SIGNS, strict=True)
+    ]
+    assert abs(got - wanted).max() <= 1 and (got != wanted).mean() < 0.001
+    assert (got != IMAGES).mean() > 0.5 and (got == FILL).all(-1).mean() > 0.02
 
 
 def test_what_no_operation_touches_stays():
@@ -142,14 +143,25 @@ def test_other_ranges_of_values():
     assert (wanted != bytes_).any()
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"magnitude": 11}, {"count": 0}, {"probability": 2}, {"maximum": 0}, {"fill": 2}]
-)
+def test_what_comes_from_outside_has_the_colour_asked_for():
+    """As a share of the largest value, in every channel its own."""
+    black = np.zeros_like(IMAGES)
+    changed = RandAugment(count=1, probability=1.0, fill=(0.485, 0.456, 0.406))(np.repeat(black, 20, 0), MANY).numpy()
+    colours = np.unique(changed.reshape(-1, 3), axis=0)
+    assert set(map(tuple, colours)) >= {(0, 0, 0), FILL}
+
+
+BAD = [{"magnitude": 11}, {"count": 0}, {"probability": 2}, {"maximum": 0}, {"fill": 2}, {"fill": (0.5, -0.1, 0.5)}]
+
+
+@pytest.mark.parametrize("arguments", BAD)
 def test_refusals(arguments):
     with pytest.raises(InputError, match=f"{next(iter(arguments))}: expected .*received"):
         RandAugment(**arguments)
 
 
-def test_vectors_are_refused():
+def test_vectors_and_colours_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="images: expected"):
         RandAugment()(np.zeros((2, 8), np.uint8), SEEDS[:2])
+    with pytest.raises(InputError, match="fill: expected a number or one per channel, 3; received"):
+        RandAugment(fill=(0.5, 0.5))(IMAGES, SEEDS)

@@ -107,14 +107,25 @@ def test_only_the_pretrained_encoder_is_held_back(mae_run, tmp_path, monkeypatch
 
 
 def test_augmentations_in_the_order_of_the_recipe(mae_run):
-    info = kerasae.data.load("digits").info
-    chain = finetune.augmentation(recipe(mae_run, **EVERYTHING), info)
+    info, encoder = kerasae.data.load("digits").info, run.load_model(mae_run).encoder
+    chain = finetune.augmentation(recipe(mae_run, **EVERYTHING), info, encoder)
     names = [type(step).__name__ for step in chain.steps]
     assert names == ["RandomResizedCrop", "RandomFlip", "RandomAffine", "RandAugment", "RandomErasing"]
     assert chain.steps[3].maximum == chain.steps[4].maximum == 16.0
-    assert finetune.augmentation(recipe(mae_run), info) is None and vision.mixing(recipe(mae_run), info) is None
+    assert (chain.steps[3].fill, chain.steps[4].mean) == (0.5, None)  # this encoder takes images as they are
+    plain = recipe(mae_run)
+    assert finetune.augmentation(plain, info, encoder) is None and vision.mixing(plain, info) is None
     mix = vision.mixing(recipe(mae_run, cutmix=0.5), info)
     assert (mix.classes, mix.mixup, mix.cutmix) == (10, 0.0, 0.5)
+
+
+def test_fill_and_noise_are_those_of_the_encoders_images(mae_run):
+    """As the reference fills with the mean and erases by normal noise in standardised images."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    encoder, _ = kerasae.networks.vit((8, 8, 3), 2, width=8, depth=1, heads=1, mean=mean, std=std)
+    options = {"rand_augment": 9.0, "erasing": 0.25}
+    chain = finetune.augmentation(recipe(mae_run, **options), kerasae.data.load("digits").info, encoder)
+    assert (chain.steps[0].fill, chain.steps[1].mean, chain.steps[1].std) == (mean, mean, std)
 
 
 @pytest.mark.parametrize(

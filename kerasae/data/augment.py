@@ -155,6 +155,13 @@ def checked_images(images: tf.Tensor) -> tf.Tensor:
     return images
 
 
+def per_channel(name: str, value, images: tf.Tensor) -> np.ndarray:
+    """A number, or one for every channel of images, as an array; InputError if there are more or fewer."""
+    if isinstance(value, tuple) and len(value) != images.shape[-1]:
+        raise InputError(f"{name}: expected a number or one per channel, {images.shape[-1]}; received {value}.")
+    return np.asarray(value, np.float32)
+
+
 def as_stored(moved: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Back to the type and shape of `images`."""
     moved = tf.ensure_shape(moved, images.shape)

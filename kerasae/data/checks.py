@@ -59,3 +59,9 @@ def bounds(name: str, value: tuple[float, float], most: float) -> None:
     number(name, high, 1e-3, most)
     if low > high:
         raise InputError(f"{name}: expected (least, largest); received ({low}, {high}).")
+
+
+def shares(name: str, value, least: float = 0.0) -> None:
+    """Raise InputError unless `value` is a number from `least` to 1, or several of them."""
+    for share in value if isinstance(value, tuple) else (value,):
+        number(name, share, least, 1.0)

@@ -31,6 +31,11 @@ def uniform(seeds: tf.Tensor, count: int, stream: int) -> tf.Tensor:
     return tf.cast(bits, tf.float32) * 2.0**-24
 
 
+def normal(u: tf.Tensor) -> tf.Tensor:
+    """Standard normal numbers, up to 4.75 either way, from numbers uniform in [0, 1)."""
+    return tf.math.ndtri(tf.clip_by_value(u, 1e-6, 1.0 - 1e-6))
+
+
 def _mix(z: tf.Tensor) -> tf.Tensor:
     z = tf.bitwise.bitwise_xor(z, _shift(z, 30)) * tf.constant(MIX_1, tf.uint64)
     z = tf.bitwise.bitwise_xor(z, _shift(z, 27)) * tf.constant(MIX_2, tf.uint64)

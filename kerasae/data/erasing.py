@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kerasae.data.augment import as_stored, checked_images
-from kerasae.data.checks import bounds, number
-from kerasae.data.draws import uniform
+from kerasae.data.augment import as_stored, checked_images, per_channel
+from kerasae.data.checks import bounds, number, shares
+from kerasae.data.draws import normal, uniform
 
 BOX_STREAM, NOISE_STREAM = 5, 6
 ATTEMPTS = 10
@@ -19,7 +19,9 @@ class RandomErasing:
 
     The rectangle's area is uniform in `area` times the image's, the logarithm of its height over width uniform
     between those of `ratio`; of ten draws the first that is smaller than the image is taken, else nothing is erased.
-    The noise is uniform from 0 to `maximum` for every pixel and channel.
+    The noise is drawn for every pixel and channel: uniform from 0 to `maximum`, as in the paper, or, as where masked
+    autoencoders are fine-tuned, normal with the `mean` and `std` that images are standardised by; uint8 images keep
+    what of it lies within 0 to 255.
 
     Called as `kerasae.data.augment.RandomAffine` is.
 
@@ -38,10 +40,16 @@ class RandomErasing:
     """Least and largest height over width."""
     maximum: float = 255.0
     """The stored value that means 1.0."""
+    mean: float | tuple[float, ...] | None = None
+    """Mean of normal noise as a share of `maximum`, one number or one per channel; None for uniform noise."""
+    std: float | tuple[float, ...] = 0.25
+    """Standard deviation of normal noise, likewise."""
 
     def __post_init__(self):
         number("probability", self.probability, 0.0, 1.0)
         number("maximum", self.maximum, 1e-6)
+        shares("mean", 0.0 if self.mean is None else self.mean)
+        shares("std", self.std, 1e-6)
         bounds("area", self.area, 1.0)
         bounds("ratio", self.ratio, 100.0)
 
@@ -52,10 +60,18 @@ class RandomErasing:
         # Noise is made for the images that need it only: it costs more than all the rest.
         rows = tf.where(boxes[:, 2] > 0)[:, 0]
         some, box = tf.gather(images, rows), tf.gather(boxes, rows)
-        noise = uniform(tf.gather(seeds, rows), height * width * channels, NOISE_STREAM) * self.maximum
-        noise = as_stored(tf.reshape(noise, [-1, height, width, channels]), some)
+        noise = uniform(tf.gather(seeds, rows), height * width * channels, NOISE_STREAM)
+        noise = self.noise(tf.reshape(noise, [-1, height, width, channels]))
+        noise = as_stored(noise * self.maximum, some)
         erased = tf.where(inside(box, height, width)[..., None], noise, some)
         return tf.ensure_shape(tf.tensor_scatter_nd_update(images, rows[:, None], erased), images.shape)
+
+    def noise(self, u: tf.Tensor) -> tf.Tensor:
+        """Noise as shares of `maximum`, from numbers u uniform in [0, 1): [B, H, W, C]."""
+        if self.mean is None:
+            return u
+        mean, std = per_channel("mean", self.mean, u), per_channel("std", self.std, u)
+        return mean + std * normal(u)
 
     def boxes(self, seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
         """The rectangles as (top, left, height, width) in whole pixels, float32 [B, 4]; zeros where there is none."""

@@ -1,6 +1,6 @@
 """Pillow's image operations on whole batches, each image with an amount of its own; images are uint8 [B, H, W, C].
 
-The results are Pillow's to the last bit, except at the border of the affine maps, where Pillow repeats the last pixel.
+The results are Pillow's to the last bit, except that the affine maps compute in float32, Pillow in float64.
 """
 
 import tensorflow as tf
@@ -8,28 +8,54 @@ import tensorflow as tf
 VALUES = 256
 
 
-def affine(images: tf.Tensor, rows: tf.Tensor, fill: float) -> tf.Tensor:
-    """`Image.transform(…, AFFINE, BILINEAR)` with a colour for what comes from outside.
+def affine(images: tf.Tensor, rows: tf.Tensor, fill) -> tf.Tensor:
+    """`Image.transform(…, AFFINE, BICUBIC)` with a colour for what comes from outside.
 
     Args:
         images: uint8 [B, H, W, C].
         rows: [[a, b, c], [d, e, f]] of each image, float32 [B, 6]: the output's point (x, y), measured from the corner
             of the image, takes the value at (a x + b y + c, d x + e y + f).
-        fill: value outside.
+        fill: whole number outside, or one per channel.
     """
-    a, b, c, d, e, f = tf.unstack(rows, axis=1)
-    zero = tf.zeros_like(a)
-    # TensorFlow counts from the centre of the first pixel, Pillow from its corner.
-    places = [a, b, c + (a + b - 1) / 2, d, e, f + (d + e - 1) / 2, zero, zero]
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=tf.cast(images, tf.float32),
-        transforms=tf.stack(places, axis=1),
-        output_shape=images.shape[1:3],
-        fill_value=fill,
-        interpolation="BILINEAR",
-        fill_mode="CONSTANT",
-    )
-    return tf.cast(tf.floor(moved + 0.5), tf.uint8)
+    _, height, width, _ = images.shape
+    a, b, c, d, e, f = tf.unstack(rows[:, :, None, None], axis=1)
+    x, y = tf.range(width, dtype=tf.float32) + 0.5, tf.range(height, dtype=tf.float32)[:, None] + 0.5
+    x, y = a * x + b * y + c, d * x + e * y + f
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    values = tf.cast(tf.clip_by_value(bicubic(images, x - 0.5, y - 0.5), 0.0, 255.0), tf.uint8)  # fractions are cut off
+    return tf.where(inside[..., None], values, tf.cast(fill, tf.uint8))
+
+
+def bicubic(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Values between pixels, by `cubic` along both axes: float32 [B, H, W, C]; pixels outside equal the last inside.
+
+    Args:
+        images: uint8 [B, H, W, C].
+        x, y: places counted from the centre of the first pixel, float32 [B, H, W]; what comes of places that are more
+            than half a pixel outside is of no use.
+    """
+    _, height, width, channels = images.shape
+    column, row = tf.floor(x), tf.floor(y)
+    # Four pixels side by side are fetched at once.
+    fours = tf.clip_by_value(tf.range(width + 1)[:, None] + tf.range(-2, 2), 0, width - 1)
+    fours = tf.reshape(tf.gather(images, fours, axis=2), [-1, height * (width + 1), 4 * channels])
+    start = tf.clip_by_value(tf.cast(column, tf.int32) + 1, 0, width)
+    lines = []
+    for offset in (-1, 0, 1, 2):
+        line = tf.clip_by_value(tf.cast(row, tf.int32) + offset, 0, height - 1)
+        found = tf.cast(tf.gather(fours, line * (width + 1) + start, batch_dims=1), tf.float32)
+        lines.append(cubic(tf.split(found, 4, axis=-1), (x - column)[..., None]))
+    return cubic(lines, (y - row)[..., None])
+
+
+def cubic(values, place):
+    """Between the second and the third of four values, at a place in [0, 1): Keys, IEEE Trans. ASSP 29, 1981, a = −1.
+
+    In this order of operations equal values give that value, without an error from rounding.
+    """
+    before, left, right, after = values
+    curve = 2.0 * (before - left) + right - after + place * (left - before + after - right)
+    return left + place * (right - before + place * curve)
 
 
 def look_up(images: tf.Tensor, tables: tf.Tensor) -> tf.Tensor:

@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from kerasae.data import pillow
-from kerasae.data.augment import as_stored, checked_images
-from kerasae.data.checks import number, whole
-from kerasae.data.draws import uniform
+from kerasae.data.augment import as_stored, checked_images, per_channel
+from kerasae.data.checks import number, shares, whole
+from kerasae.data.draws import normal, uniform
 
 STREAM = 8
 MOVES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -24,7 +25,7 @@ class RandAugment:
     The operations and their strengths are those of `rand-m9-mstd0.5-inc1`, with which masked autoencoders are
     fine-tuned: turns, shears and shifts to either side; auto-contrast, equalise, invert, posterise, solarise and
     solarise-add; colour, contrast, brightness and sharpness, up or down. Every one is stronger at a larger magnitude.
-    They are Pillow's operations on values 0 … 255, with bilinear interpolation.
+    They are Pillow's operations on values 0 … 255, with bicubic interpolation.
 
     Called as `kerasae.data.augment.RandomAffine` is. Images of other than three channels have no colour to change.
 
@@ -45,8 +46,8 @@ class RandAugment:
     """Probability that a drawn operation is carried out."""
     maximum: float = 255.0
     """The stored value that means 1.0."""
-    fill: float = 0.5
-    """What comes into the picture from outside, as a share of `maximum`."""
+    fill: float | tuple[float, ...] = 0.5
+    """What comes into the picture from outside, as a share of `maximum`; one number, or one per channel."""
 
     def __post_init__(self):
         whole("count", self.count, 1, 100)
@@ -54,14 +55,15 @@ class RandAugment:
         number("deviation", self.deviation, 0.0, 100.0)
         number("probability", self.probability, 0.0, 1.0)
         number("maximum", self.maximum, 1e-6)
-        number("fill", self.fill, 0.0, 1.0)
+        shares("fill", self.fill)
 
     def __call__(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         images = checked_images(images)
+        fill = np.round(255.0 * per_channel("fill", self.fill, images))
         bytes_ = images.dtype == tf.uint8 and self.maximum == 255.0
         changed = images if bytes_ else to_bytes(images, self.maximum)
         for operation, level, sign in self.draws(seeds):
-            changed = apply(changed, operation, level, sign, 255.0 * self.fill)
+            changed = apply(changed, operation, level, sign, fill)
         return changed if bytes_ else as_stored(tf.cast(changed, tf.float32) * (self.maximum / 255.0), images)
 
     def draws(self, seeds: tf.Tensor) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
@@ -71,12 +73,11 @@ class RandAugment:
 
     def _draw(self, u):
         operation = tf.cast(u[:, 0] * len(OPERATIONS), tf.int32)
-        normal = tf.math.ndtri(tf.clip_by_value(u[:, 2], 1e-6, 1.0 - 1e-6))
-        level = tf.clip_by_value(self.magnitude + self.deviation * normal, 0.0, 10.0)
+        level = tf.clip_by_value(self.magnitude + self.deviation * normal(u[:, 2]), 0.0, 10.0)
         return tf.where(u[:, 1] < self.probability, operation, -1), level, tf.where(u[:, 3] < 0.5, 1.0, -1.0)
 
 
-def apply(images: tf.Tensor, operation: tf.Tensor, level: tf.Tensor, sign: tf.Tensor, fill: float) -> tf.Tensor:
+def apply(images: tf.Tensor, operation: tf.Tensor, level: tf.Tensor, sign: tf.Tensor, fill) -> tf.Tensor:
     """Carry out one operation on each image.
 
     Args:
@@ -84,7 +85,7 @@ def apply(images: tf.Tensor, operation: tf.Tensor, level: tf.Tensor, sign: tf.Te
         operation: number in `OPERATIONS`, int32 [B]; −1 for none.
         level: strength float32 [B], 0 to 10.
         sign: float32 [B], 1 or −1: which way the operations go that have two.
-        fill: value that comes from outside the picture, 0 to 255.
+        fill: what comes from outside the picture, a whole number from 0 to 255, or one per channel.
     """
     first = 0
     for names, carry_out in ((MOVES, move), (TABLES, recode), (BLENDS, enhance)):
