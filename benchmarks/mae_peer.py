@@ -3,14 +3,14 @@
     python benchmarks/mae_peer.py tiny|base fp32|bf16 eager|compile BATCH
 
 Needs torch and transformers, and nothing of ours. Speaks the protocol of `mae_step.py`: says `ready`, then answers
-each number of steps with their seconds, and `peak` with the peak memory in MiB.
+each number of steps with their seconds, and `peak` with the two numbers of `process_memory.peak`.
 """
 
-import resource
 import sys
 import time
 
 import torch
+from process_memory import peak
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 TINY = {
@@ -48,7 +48,7 @@ def main(size, kind, mode, batch):
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "peak":
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            print(*peak(), flush=True)
             continue
         began = time.perf_counter()
         for _ in range(int(line)):

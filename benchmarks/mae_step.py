@@ -8,13 +8,12 @@ Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base 
 XLA, and with the batch in two halves (`micro_batches=2`: the same update for less memory); the peer in fp32 and bf16.
 Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
 falls on all of them. Printed are the medians of images per second, the share that our matrix products reach of the
-machine's rate for them (measured in the same rounds), and the peak memory.
+machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries' files.
 
 The peer needs torch and transformers, in this environment or in that of --peer-python; without them, ours run alone.
 """
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
@@ -41,7 +40,7 @@ def main():
     workers = {name: worker for name, worker in workers.items() if started(name, worker)}
     speeds, rates = take_turns(workers, arguments, batch)
     for name, worker in workers.items():
-        print(line(name, speeds[name], rates, arguments.size, float(ask(worker, "peak"))))
+        print(line(name, speeds[name], rates, arguments.size, *map(float, ask(worker, "peak").split())))
     print(ceiling(rates, arguments.size, batch))
     print(verdict(speeds))
 
@@ -105,11 +104,13 @@ def take_turns(workers, arguments, batch):
 
 def work(name, size, batch):
     """What a process of ours does: see `mae_peer.py` for the protocol."""
+    from process_memory import peak
+
     step = step_of(name, size, batch)
     print("ready", flush=True)
     for request in sys.stdin:
         if request.strip() == "peak":
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            print(*peak(), flush=True)
             continue
         began = time.perf_counter()
         for _ in range(int(request)):
@@ -142,12 +143,12 @@ def step_of(name, size, batch):
 # ---- the figures
 
 
-def line(name, speeds, rates, size, peak):
+def line(name, speeds, rates, size, peak, files):
     who, kind, *_ = name.split()
     middle = statistics.median(speeds)
-    share = middle * flops(size) / rates[kind]
-    text = f"{name:<16} {middle:7.1f} img/s (fastest {max(speeds):.1f}), peak {peak:.0f} MiB"
-    return f"{text}, {share:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
+    memory = f"peak {peak:.0f} MiB ({peak - files:.0f} its own)"
+    share = f"{middle * flops(size) / rates[kind]:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
+    return f"{name:<16} {middle:7.1f} img/s (fastest {max(speeds):.1f}), {memory}, {share}"
 
 
 def ceiling(rates, size, batch):
