@@ -5,7 +5,8 @@
 
 Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
 512×8; three quarters of the patches are hidden, targets normalised, AdamW. Ours run in fp32 and bf16: plainly, with
-XLA, and with the batch in two halves (`micro_batches=2`: the same update for less memory); the peer in fp32 and bf16.
+XLA, with the batch in two halves (`micro_batches=2`: the same update for less memory), and in quarters and eighths of
+which as many are computed at once as there are cores, one core each; the peer in fp32 and bf16.
 Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
 falls on all of them. Printed are the medians of images per second, the share that our matrix products reach of the
 machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries' files.
@@ -14,6 +15,7 @@ The peer needs torch and transformers, in this environment or in that of --peer-
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -25,7 +27,16 @@ from pipelines.cost import Network
 
 SIZES = {"tiny": (32, 4, 128), "base": (224, 16, 16)}
 """Side, patch, images of a batch."""
-OURS = ("fp32", "fp32 XLA", "fp32 halves", "bf16", "bf16 XLA", "bf16 halves")
+CORES = os.cpu_count()
+SETTINGS = {
+    "": {},
+    " XLA": {"jit_compile": True},
+    " halves": {"micro_batches": 2},
+    " quarters": {"micro_batches": 4, "at_once": min(4, CORES)},
+    " eighths": {"micro_batches": 8, "at_once": min(8, CORES)},
+}
+"""How our step is compiled, by what is added to the number format."""
+OURS = tuple(kind + how for kind in ("fp32", "bf16") for how in SETTINGS)
 PEERS = ("fp32", "bf16")
 HIDDEN = 0.75
 
@@ -126,14 +137,16 @@ def step_of(name, size, batch):
 
     import kerasae
 
-    kind, *how = name.split()
+    kind, settings = name.split()[0], {"jit_compile": False, **SETTINGS[name[4:]]}
+    if "at_once" in settings:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     side, patch = SIZES[size][:2]
     keras.config.set_dtype_policy("float32" if kind == "fp32" else "mixed_bfloat16")
     keras.utils.set_random_seed(0)
     networks = getattr(kerasae.networks, f"vit_{size}")((side, side, 3), patch)
     model = kerasae.models.MaskedAutoencoder(*networks, HIDDEN)
     optimizer = kerasae.optimizers.LayerwiseAdamW(1e-4, 0.05, beta_2=0.95)
-    model.compile(optimizer, jit_compile="XLA" in how, micro_batches=2 if "halves" in how else 1)
+    model.compile(optimizer, **settings)
     images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, side, side, 3)).astype("uint8"))
     for _ in range(2):
         model.train_on_batch(images)
@@ -148,7 +161,7 @@ def line(name, speeds, rates, size, peak, files):
     middle = statistics.median(speeds)
     memory = f"peak {peak:.0f} MiB ({peak - files:.0f} its own)"
     share = f"{middle * flops(size) / rates[kind]:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
-    return f"{name:<16} {middle:7.1f} img/s (fastest {max(speeds):.1f}), {memory}, {share}"
+    return f"{name:<18} {middle:7.1f} img/s (fastest {max(speeds):.1f}), {memory}, {share}"
 
 
 def ceiling(rates, size, batch):

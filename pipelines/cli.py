@@ -122,6 +122,8 @@ def execute(run: Callable, recipe: Any) -> Any:
         return run(recipe)
     from pipelines import devices, team
 
+    if getattr(recipe, "at_once", 1) > 1:
+        devices.one_core_each()
     with devices.scope(recipe.devices):
         if team.processes() == 1:
             return run(recipe)

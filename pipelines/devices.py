@@ -77,6 +77,19 @@ def split_cpu(count=1):
         tf.config.set_logical_device_configuration(cpu, parts)
 
 
+def one_core_each():
+    """Let every operation run on one core, for steps that compute several parts of a batch at once.
+
+    To be called before TensorFlow has computed anything.
+    """
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+    except RuntimeError as error:
+        raise InputError(f"at_once: TensorFlow has started its threads already; start again ({error})") from error
+
+
 def one_machine(kind, numbers):
     """The scope of several devices of this machine, or of one, which needs none."""
     import tensorflow as tf

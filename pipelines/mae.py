@@ -60,6 +60,8 @@ class Recipe(NumericsFields, RunRecipe):
     """Images that pass through the network at once, over all devices."""
     accumulate: int = field(default=1, metadata=within("count"))
     """Batches whose gradients make one update; the effective batch is batch_size times this."""
+    at_once: int = field(default=1, metadata=within("count"))
+    """Of these batches, how many are computed at the same time; as many as the CPU has cores are the fastest."""
     base_rate: float = field(default=1.5e-4, metadata=within("positive"))
     """Peak learning rate per 256 images of the effective batch."""
     warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
@@ -247,6 +249,11 @@ def check(recipe, source):
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
     if recipe.accumulate > 1 and batch > len(source.train):
         raise InputError(f"accumulate: {batch} images make an update, but there are {len(source.train)}; lower it")
+    if recipe.at_once > recipe.accumulate:
+        raise InputError(
+            f"at_once: {recipe.at_once} batches at once, but accumulate makes an update of {recipe.accumulate}; "
+            "raise accumulate and lower batch_size"
+        )
     if recipe.prediction_ratio is not None and recipe.decoder != "cross":
         raise InputError(f"prediction_ratio: only for decoder cross, not {recipe.decoder}; leave it out")
     for name in ("mean", "std"):
@@ -338,7 +345,8 @@ def fit(directory, model, source, recipe):
         betas=(0.9, 0.95),
         precision=recipe.precision,
     )
-    model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit or "auto")
+    parts = {"micro_batches": recipe.accumulate, "at_once": recipe.at_once}
+    model.compile(optimizer, **parts, jit_compile=recipe.jit or "auto")
     return directory.fit(
         "mae",
         model,

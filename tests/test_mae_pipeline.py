@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import keras
@@ -124,6 +126,25 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
         assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone
 
 
+def test_batches_at_once_by_the_command(tmp_path):
+    """Each operation on one core then; and the same losses as one after the other, but for rounding."""
+    words = "mae --data digits --patch 2 --width 16 --depth 1 --heads 2 --decoder-width 8 --decoder-depth 1"
+    words += " --decoder-heads 2 --epochs 2 --warmup-epochs 1 --pictures-every 0 --batch-size 30 --accumulate 4"
+    code = (
+        "import sys, tensorflow as tf; from pipelines import cli; status = cli.main(sys.argv[1:]);"
+        "print('threads', tf.config.threading.get_intra_op_parallelism_threads()); sys.exit(status)"
+    )
+    losses = []
+    for at_once, threads in (("1", "threads 0"), ("4", "threads 1")):
+        out = tmp_path / at_once
+        command = [sys.executable, "-c", code, *words.split(), "--at-once", at_once, "--out", str(out)]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0 and threads in result.stdout, result.stderr
+        with open(out / "metrics.csv") as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][1] < losses[0][0]
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
@@ -136,6 +157,7 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
         ({"crop": 1.5}, "crop: expected a number above 0, up to 1"),
         ({"mean": (0.1, 0.2)}, "mean: expected 1 or 1 values"),
         ({"accumulate": 100}, "accumulate: 6000 images make an update"),
+        ({"at_once": 3}, "at_once: 3 batches at once, but accumulate makes an update of 2"),
         ({"heads": 5}, "heads=5 must divide the width"),
     ],
 )

@@ -617,6 +617,22 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole():
         assert cut == pytest.approx(whole, rel=1e-5)
 
 
+def test_parts_at_once_give_the_same_weights_to_the_bit():
+    """With noise, drop path and masks, which the parts draw in their order."""
+    finals = []
+    for at_once in (1, 4, 4):
+        keras.utils.set_random_seed(0)
+        sizes = {"width": 16, "depth": 2, "heads": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
+        model = models.MaskedAutoencoder(*networks.vit((8, 8, 1), 2, **sizes, drop_path=0.3))
+        model.compile(keras.optimizers.Adam(1e-2), micro_batches=4, at_once=at_once)
+        images = np.random.default_rng(0).integers(0, 256, (64, 8, 8, 1)).astype("uint8")
+        model.fit(images, batch_size=16, epochs=3, verbose=0)
+        finals.append(model.get_weights())
+    for one, four, again in zip(*finals, strict=True):
+        np.testing.assert_array_equal(one, four)
+        np.testing.assert_array_equal(four, again)
+
+
 def test_every_part_of_a_batch_draws_its_own_numbers():
     seen = []
 
@@ -641,3 +657,10 @@ def test_parts_that_do_not_divide_the_batch_are_refused(parts, batch, words):
     with pytest.raises(InputError, match=words):
         model.compile("sgd", micro_batches=parts, run_eagerly=True)
         model.train_on_batch(np.zeros((batch, 6), "float32"))
+
+
+@pytest.mark.parametrize("at_once", [0, 3])
+def test_more_parts_at_once_than_there_are_are_refused(at_once):
+    model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+    with pytest.raises(InputError, match="at_once must be from 1 to micro_batches, 2. Received"):
+        model.compile("sgd", micro_batches=2, at_once=at_once)

@@ -1,20 +1,23 @@
-"""The gradients of a batch whose activations do not fit into memory, from parts of it."""
+"""The gradients of a batch from parts of it: one after the other to save memory, or some at once on a CPU's cores."""
 
 import tensorflow as tf
 
 from kerasae.errors import InputError
 
 
-def accumulate(gradients_of, x, y, parts, weights, names):
-    """What `gradients_of` gives for a batch, with the activations of one part of it in memory at a time.
+def accumulate(gradients_of, x, y, parts, at_once, weights, names):
+    """What `gradients_of` gives for a batch, with the activations of few parts of it in memory at a time.
 
-    The mean of equal parts' gradients is the batch's gradient where the loss is a mean over examples.
+    The mean of equal parts' gradients is the batch's gradient where the loss is a mean over examples. The gradients
+    are added in the order of the parts, which also draw their random numbers in that order, however many are computed
+    at once: the result is the same to the bit.
 
     Args:
         gradients_of: function (x, y) → (gradients, loss, terms): a tensor or None per weight, a float32 scalar, and a
             dict with a float32 [b] for each of `names`.
         x, y: the batch [B, ...] and its labels [B], or None.
         parts: number of parts; must divide B.
+        at_once: number of parts whose activations may be in memory together.
         weights: the variables that the gradients belong to.
         names: of the terms.
 
@@ -35,5 +38,5 @@ def accumulate(gradients_of, x, y, parts, weights, names):
 
     empty = {name: tf.TensorArray(tf.float32, parts, element_shape=[None]) for name in names}
     start = (tf.constant(0), [tf.zeros_like(w) for w in weights], tf.constant(0.0), empty)
-    _, sums, loss, terms = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=1)
+    _, sums, loss, terms = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=at_once)
     return [s / parts for s in sums], loss / parts, {name: tf.reshape(v.stack(), [-1]) for name, v in terms.items()}

@@ -132,18 +132,28 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
 
     # The one training step.
 
-    def compile(self, optimizer="rmsprop", loss=None, *, micro_batches=1, **options):
+    def compile(self, optimizer="rmsprop", loss=None, *, micro_batches=1, at_once=1, **options):
         """As in Keras, but without a loss or metrics: the variant's objective is the loss, its terms the metrics.
 
         Args:
             micro_batches: parts that a batch is cut into, one after the other, so that the activations of one part
                 only are in memory; the gradients are summed, and the weights updated once. It must divide the batch.
+            at_once: micro-batches that are computed at the same time, at most all of them; the update is the same to
+                the bit. As many as a CPU has cores, each operation on one core
+                (`tf.config.threading.set_intra_op_parallelism_threads(1)`, before TensorFlow computes anything), take
+                less time than one whose every operation is shared out to all cores.
+
+        Raises:
+            InputError: for a number out of range, a loss or metrics, or micro-batches on another backend than
+                TensorFlow.
         """
         if micro_batches < 1:
             raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
+        if not 1 <= at_once <= micro_batches:
+            raise InputError(f"at_once must be from 1 to micro_batches, {micro_batches}. Received: {at_once}")
         if micro_batches > 1 and keras.backend.backend() != "tensorflow":
             raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
-        self.micro_batches = int(micro_batches)
+        self.micro_batches, self.at_once = int(micro_batches), int(at_once)
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if (loss if name == "loss" else options.get(name)) is not None:
                 raise InputError(
@@ -154,7 +164,7 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
 
     def get_compile_config(self):
         config = super().get_compile_config()
-        return config and {**config, "micro_batches": self.micro_batches}
+        return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
 
     def compile_from_config(self, config):
         # Keras does this by itself only for models whose `compile` is its own.
@@ -184,7 +194,8 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
         else:
             from kerasae.models.accumulation import accumulate  # here, as below
 
-            gradients, loss, terms = accumulate(self._gradients, x, y, self.micro_batches, weights, self.terms)
+            parts = self.micro_batches, self.at_once
+            gradients, loss, terms = accumulate(self._gradients, x, y, *parts, weights, self.terms)
         return self._track(loss, terms), [Move(self.optimizer, gradients, weights)]
 
     def test_step(self, *given):
