@@ -1,7 +1,7 @@
 """Training step of a masked autoencoder, side by side with transformers' ViTMAE in PyTorch.
 
     python benchmarks/mae_step.py [--size tiny|base] [--batch N] [--steps 2] [--rounds 7] [--peer-python PYTHON]
-    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # four processes of three to five GiB
+    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # six processes of three to five GiB
 
 Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
 512×8; three quarters of the patches are hidden, targets normalised, AdamW. Ours run in fp32 and bf16: plainly, with

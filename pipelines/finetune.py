@@ -308,8 +308,10 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
         patience=recipe.patience,
     )
     compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
-    changed = augmentation(recipe, source.info, classifier.encoder)
-    changes = {"augment": changed, "mix": vision.mixing(recipe, source.info)}
+    changes = {
+        "augment": augmentation(recipe, source.info, classifier.encoder),
+        "mix": vision.mixing(recipe, source.info),
+    }
     directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **changes)
 
 

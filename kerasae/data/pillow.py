@@ -51,7 +51,8 @@ def bicubic(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 def cubic(values, place):
     """Between the second and the third of four values, at a place in [0, 1): Keys, IEEE Trans. ASSP 29, 1981, a = −1.
 
-    In this order of operations equal values give that value, without an error from rounding.
+    In this order of operations equal values give that value, without an error from rounding. Pillow resizes with
+    a = −0.5, as `kerasae.data.crops.cubic`.
     """
     before, left, right, after = values
     curve = 2.0 * (before - left) + right - after + place * (left - before + after - right)
