@@ -1,12 +1,12 @@
 """Training step of a masked autoencoder, side by side with transformers' ViTMAE in PyTorch.
 
     python benchmarks/mae_step.py [--size tiny|base] [--batch N] [--steps 2] [--rounds 7] [--peer-python PYTHON]
-    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # six processes of three to five GiB
+    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # seven processes of three to five GiB
 
 Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
 512×8; three quarters of the patches are hidden, targets normalised, AdamW. Ours run in fp32 and bf16: plainly, with
-XLA, with the batch in two halves (`micro_batches=2`: the same update for less memory), and in quarters and eighths of
-which as many are computed at once as there are cores, one core each; the peer in fp32 and bf16.
+XLA, with the batch in two halves (`micro_batches=2`: the same update for less memory), and in quarters, eighths and
+sixteenths of which as many are computed at once as there are cores, one core each; the peer in fp32 and bf16.
 Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
 falls on all of them. Printed are the medians of images per second, the share that our matrix products reach of the
 machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries' files.
@@ -34,6 +34,7 @@ SETTINGS = {
     " halves": {"micro_batches": 2},
     " quarters": {"micro_batches": 4, "at_once": min(4, CORES)},
     " eighths": {"micro_batches": 8, "at_once": min(8, CORES)},
+    " sixteenths": {"micro_batches": 16, "at_once": min(16, CORES)},
 }
 """How our step is compiled, by what is added to the number format."""
 OURS = tuple(kind + how for kind in ("fp32", "bf16") for how in SETTINGS)
@@ -131,15 +132,17 @@ def work(name, size, batch):
 
 def step_of(name, size, batch):
     """A function that trains one step and waits for its end; compiled and warm."""
+    from pipelines import devices
+
+    kind, settings = name.split()[0], {"jit_compile": False, **SETTINGS[name[4:]]}
+    if "at_once" in settings:
+        devices.one_core_each()
     import keras
     import numpy as np
     import tensorflow as tf
 
     import kerasae
 
-    kind, settings = name.split()[0], {"jit_compile": False, **SETTINGS[name[4:]]}
-    if "at_once" in settings:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
     side, patch = SIZES[size][:2]
     keras.config.set_dtype_policy("float32" if kind == "fp32" else "mixed_bfloat16")
     keras.utils.set_random_seed(0)

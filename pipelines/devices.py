@@ -1,13 +1,17 @@
 """Which devices a run trains on: one, several of this machine, or those of several machines."""
 
+import ctypes
 import json
 import os
+import platform
 import re
 from contextlib import nullcontext
 
 from kerasae.errors import InputError
 
 KINDS = "auto, cpu, cpu:N, gpu, gpu:0,1 or tpu"
+M_ARENA_MAX = -8
+"""As glibc's malloc.h numbers it."""
 SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
 
 
@@ -82,12 +86,23 @@ def one_core_each():
 
     To be called before TensorFlow has computed anything.
     """
+    one_arena_each()  # before TensorFlow's import, whose threads make arenas
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     except RuntimeError as error:
         raise InputError(f"at_once: TensorFlow has started its threads already; start again ({error})") from error
+
+
+def one_arena_each():
+    """Let malloc keep what is freed in one place for each core, instead of one for each thread.
+
+    Threads that take turns with the parts of a batch would else each keep their own: 70 MiB of 1,180 for the step of a
+    ViT-T. Only glibc's malloc does so, and knows this setting.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, os.cpu_count())
 
 
 def one_machine(kind, numbers):

@@ -6,6 +6,8 @@ import math
 import keras
 from keras import ops
 
+from kerasae.ops.reductions import max_of_last, sum_of_last
+
 
 def exact_gelu(x, training=False):
     """x Φ(x) = ½ x (1 + erf(x / √2)): Hendrycks and Gimpel, arXiv 1606.08415, eq. 2; computed in float32.
@@ -75,8 +77,8 @@ def fused_gelu():
 def softmax(x, training=False):
     """exp(x) / Σ exp(x) over the last axis, computed in float32.
 
-    Of bfloat16 and float16 backward keeps the narrow result alone, in training, on TensorFlow: the float32 beside it,
-    for attention, would be twice the size again.
+    In training, on TensorFlow, the function and its derivative are one fused loop each, and of bfloat16 and float16 the
+    narrow result alone is kept in between: the float32 beside it, for attention, would be twice the size again.
 
     Args:
         x: floating tensor [..., T].
@@ -88,28 +90,38 @@ def softmax(x, training=False):
     Example:
         >>> softmax(np.array([0.0, np.log(3.0)], "float32"))  # 0.25, 0.75
     """
-    if training and narrow(x) and keras.backend.backend() == "tensorflow":
+    if training and keras.backend.backend() == "tensorflow":
         return fused_softmax()(x)
-    return shares(x)
+    return ops.cast(ops.softmax(ops.cast(x, "float32") if narrow(x) else x), x.dtype)
 
 
 def shares(x):
-    """exp(x) / Σ exp(x)."""
-    return ops.cast(ops.softmax(ops.cast(x, "float32") if narrow(x) else x), x.dtype)
+    """exp(x) / Σ exp(x), for XLA."""
+    wide = ops.cast(x, "float32") if narrow(x) else x
+    powers = ops.exp(wide - max_of_last(wide))
+    return ops.cast(powers / sum_of_last(powers), x.dtype)
 
 
 def shift(y, upstream):
     """Derivative of y = softmax(x) times what comes from above: y (u − Σ y u)."""
-    wide, above = ops.cast(y, "float32"), ops.cast(upstream, "float32")
-    return ops.cast(wide * (above - ops.sum(wide * above, axis=-1, keepdims=True)), y.dtype)
+    wide, above = (ops.cast(value, "float32") if narrow(y) else value for value in (y, upstream))
+    return ops.cast(wide * (above - sum_of_last(wide * above)), y.dtype)
+
+
+@functools.cache
+def softmax_loops():
+    """The softmax and its gradient, each compiled by XLA into one loop."""
+    import tensorflow as tf
+
+    return tf.function(shares, jit_compile=True), tf.function(shift, jit_compile=True)
 
 
 @functools.cache
 def fused_softmax():
-    """The softmax and its gradient, each compiled by XLA, with only its result kept between them."""
+    """The function with that gradient; only its result is kept between them."""
     import tensorflow as tf
 
-    forward, backward = tf.function(shares, jit_compile=True), tf.function(shift, jit_compile=True)
+    forward, backward = softmax_loops()
 
     @tf.custom_gradient
     def kept(x):
