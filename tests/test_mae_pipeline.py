@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -143,6 +145,21 @@ def test_batches_at_once_by_the_command(tmp_path):
         with open(out / "metrics.csv") as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][1] < losses[0][0]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+def test_threads_share_what_is_freed():
+    """Eight threads that allocate at the same time make an arena each, but no more than there are cores if told so."""
+    code = (
+        "import ctypes, threading; from pipelines import devices; {}; all_there = threading.Barrier(9)\n"
+        "def allocate(): kept = bytearray(100_000); all_there.wait()\n"
+        "for _ in range(8): threading.Thread(target=allocate).start()\n"
+        "all_there.wait(); ctypes.CDLL(None).malloc_stats()"
+    )
+    words = [[sys.executable, "-c", code.format(told)] for told in ("pass", "devices.one_arena_each()")]
+    reports = [subprocess.run(command, capture_output=True, text=True, timeout=60).stderr for command in words]
+    free, told = (report.count("Arena") for report in reports)
+    assert told <= os.cpu_count() and free >= 8
 
 
 @pytest.mark.parametrize(

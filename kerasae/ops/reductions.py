@@ -1,7 +1,7 @@
 """Reductions for loops that XLA compiles for a CPU, on TensorFlow.
 
 Left to itself, XLA adds such a loop's values one after the other, or calls a library (YNNPACK) that in TensorFlow 2.21
-crashes when two threads run the same loop for the first time at once: the calls add to one list without a lock. Here
+may crash when two threads run the same loop for the first time at once: both add to one list without a lock. Here
 values are added in lanes, as the vector units of a CPU do, which XLA keeps to itself: layer normalisation and its
 gradient take half the time.
 """
