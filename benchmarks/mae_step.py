@@ -1,12 +1,13 @@
 """Training step of a masked autoencoder, side by side with transformers' ViTMAE in PyTorch.
 
     python benchmarks/mae_step.py [--size tiny|base] [--batch N] [--steps 2] [--rounds 7] [--peer-python PYTHON]
-    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # seven processes of three to five GiB
+    python benchmarks/mae_step.py --size base --steps 1 --only fp32   # six processes of three to five GiB
 
 Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
 512×8; three quarters of the patches are hidden, targets normalised, AdamW. Ours run in fp32 and bf16: plainly, with
 XLA, with the batch in two halves (`micro_batches=2`: the same update for less memory), and in quarters, eighths and
-sixteenths of which as many are computed at once as there are cores, one core each; the peer in fp32 and bf16.
+sixteenths (of two images at least) of which as many are computed at once as there are cores, one core each; the peer in
+fp32 and bf16.
 Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
 falls on all of them. Printed are the medians of images per second, the share that our matrix products reach of the
 machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries' files.
@@ -47,7 +48,8 @@ def main():
     if arguments.worker:
         return work(arguments.worker, arguments.size, arguments.batch)
     batch = arguments.batch or SIZES[arguments.size][-1]
-    workers = {f"ours {name}": ours(name, arguments.size, batch) for name in OURS if name.startswith(arguments.only)}
+    variants = [name for name in OURS if name.startswith(arguments.only) and 2 * parts(name) <= batch]
+    workers = {f"ours {name}": ours(name, arguments.size, batch) for name in variants}
     workers |= {f"peer {name}": peer(arguments, name, batch) for name in PEERS if name.startswith(arguments.only)}
     workers = {name: worker for name, worker in workers.items() if started(name, worker)}
     speeds, rates = take_turns(workers, arguments, batch)
@@ -70,6 +72,10 @@ def parse():
 
 
 # ---- the processes
+
+
+def parts(name):
+    return SETTINGS[name[4:]].get("micro_batches", 1)
 
 
 def ours(name, size, batch):
