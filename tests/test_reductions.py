@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 
 from kerasae.ops import activations, normalization, reductions
@@ -33,6 +34,14 @@ def test_lanes_lose_no_value(length, static, lanes, monkeypatch):
         found = tf.function(ours, jit_compile=True, input_signature=[tf.TensorSpec(shape)])(x)
         assert found.shape == exact.shape
         np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-5)
+
+
+def test_a_length_that_is_not_known():
+    x = RNG.normal(size=(3, 40)).astype("float32")
+    found = tf.function(activations.softmax, input_signature=[tf.TensorSpec([None, None])])
+    np.testing.assert_allclose(found(x), scipy.special.softmax(x, axis=-1), rtol=1e-5)
+    trained = tf.function(lambda x: activations.softmax(x, True), input_signature=[tf.TensorSpec([None, None])])
+    np.testing.assert_allclose(trained(x), found(x), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -32,9 +32,9 @@ def sum_of_rows(x):
 def in_lanes(x, reduce, pair):
     """`reduce` of the last axis, lane by lane; then the lanes by `pair`, half with half, and what is left over."""
     length = x.shape[-1]
-    whole = length // LANES * LANES
-    if not on_cpu():
+    if length is None or not on_cpu():
         return reduce(x, axis=-1, keepdims=True)
+    whole = length // LANES * LANES
     if not whole:
         return of_products(reduce, x, axis=-1, keepdims=True)
     lanes = reduce(ops.reshape(x[..., :whole], (*ops.shape(x)[:-1], whole // LANES, LANES)), axis=-2)
