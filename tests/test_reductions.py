@@ -1,5 +1,7 @@
 """Sums and maxima in lanes against NumPy in float64, and what XLA makes of the loops that use them."""
 
+import platform
+
 import numpy as np
 import pytest
 import scipy.special
@@ -57,6 +59,8 @@ def test_no_loop_calls_the_library_that_two_threads_may_not_enter(loop, dtype, l
 
 def test_the_library_would_show():
     """Plain sums go there, or the test above proves nothing."""
+    if not (tf.__version__.startswith("2.21") and platform.machine() == "x86_64" and reductions.on_cpu()):
+        pytest.skip("seen with TensorFlow 2.21 on x86 only")
     plain = tf.function(lambda x: tf.reduce_sum(x, axis=-1), jit_compile=True)
     program = plain.experimental_get_compiler_ir(tf.ones((64, 65, 192)))(stage="optimized_hlo")
-    assert "ynn" in program.lower() or not tf.__version__.startswith("2.21")
+    assert "ynn" in program.lower()

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasae.errors import InputError
 from kerasae.models.proposal import ProposedStep
+from kerasae.ops.reductions import on_cpu
 
 
 def guarded(model):
@@ -124,7 +125,7 @@ def put_back(variables, values):
 
 def on_one_cpu():
     """Whether training runs on the CPU of this process alone."""
-    return replicas() == 1 and not any(tf.config.list_logical_devices(kind) for kind in ("GPU", "TPU"))
+    return replicas() == 1 and on_cpu()
 
 
 def replicas():

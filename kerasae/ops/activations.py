@@ -33,19 +33,24 @@ def exact_gelu(x, training=False):
 
 def value(x):
     """x Φ(x)."""
-    wide = ops.cast(x, "float32") if narrow(x) else x
+    wide = widened(x)
     return ops.cast(wide * normal_cdf(wide), x.dtype)
 
 
 def slope(x, upstream):
     """Derivative Φ(x) + x φ(x), times what comes from above."""
-    wide = ops.cast(x, "float32") if narrow(x) else x
+    wide = widened(x)
     density = ops.exp(-0.5 * wide * wide) / math.sqrt(2.0 * math.pi)
     return ops.cast((normal_cdf(wide) + wide * density) * ops.cast(upstream, wide.dtype), x.dtype)
 
 
 def normal_cdf(x):
     return 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5)))
+
+
+def widened(x):
+    """x in float32, or in what is wider."""
+    return ops.cast(x, "float32") if narrow(x) else x
 
 
 def narrow(x):
@@ -92,19 +97,19 @@ def softmax(x, training=False):
     """
     if training and keras.backend.backend() == "tensorflow":
         return fused_softmax()(x)
-    return ops.cast(ops.softmax(ops.cast(x, "float32") if narrow(x) else x), x.dtype)
+    return ops.cast(ops.softmax(widened(x)), x.dtype)
 
 
 def shares(x):
     """exp(x) / Σ exp(x), for XLA."""
-    wide = ops.cast(x, "float32") if narrow(x) else x
+    wide = widened(x)
     powers = ops.exp(wide - max_of_last(wide))
     return ops.cast(powers / sum_of_last(powers), x.dtype)
 
 
 def shift(y, upstream):
     """Derivative of y = softmax(x) times what comes from above: y (u − Σ y u)."""
-    wide, above = (ops.cast(value, "float32") if narrow(y) else value for value in (y, upstream))
+    wide, above = widened(y), widened(upstream)
     return ops.cast(wide * (above - sum_of_last(wide * above)), y.dtype)
 
 

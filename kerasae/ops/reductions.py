@@ -6,8 +6,6 @@ values are added in lanes, as the vector units of a CPU do, which XLA keeps to i
 gradient take half the time.
 """
 
-import functools
-
 from keras import ops
 
 LANES = 16
@@ -32,9 +30,7 @@ def sum_of_rows(x):
 def in_lanes(x, reduce, pair):
     """`reduce` of the last axis, lane by lane; then the lanes by `pair`, half with half, and what is left over."""
     length = x.shape[-1]
-    if length is None or not on_cpu():
-        return reduce(x, axis=-1, keepdims=True)
-    whole = length // LANES * LANES
+    whole = length // LANES * LANES if length and on_cpu() else 0
     if not whole:
         return of_products(reduce, x, axis=-1, keepdims=True)
     lanes = reduce(ops.reshape(x[..., :whole], (*ops.shape(x)[:-1], whole // LANES, LANES)), axis=-2)
@@ -45,10 +41,9 @@ def in_lanes(x, reduce, pair):
 
 def of_products(reduce, x, **axes):
     """The same value to the bit: what it reduces is a product, which XLA does not hand to the library."""
-    return reduce(x * 2.0, **axes) / 2.0
+    return reduce(x * 2.0, **axes) / 2.0 if on_cpu() else reduce(x, **axes)
 
 
-@functools.cache
 def on_cpu():
     """Whether TensorFlow sees nothing but CPUs; an accelerator's compiler is left alone."""
     import tensorflow as tf
