@@ -27,6 +27,7 @@ from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Pa
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines import devices
 
 COMMANDS = {
     "quickstart": "pipelines.quickstart",
@@ -120,7 +121,7 @@ def execute(run: Callable, recipe: Any) -> Any:
     """Run a pipeline on the devices that its recipe names."""
     if not hasattr(recipe, "devices"):
         return run(recipe)
-    from pipelines import devices, team
+    from pipelines import team
 
     if getattr(recipe, "at_once", 1) > 1:
         devices.one_core_each()
@@ -305,8 +306,9 @@ def muted(function: Callable, *args) -> None:
 
 
 def prepare_tensorflow() -> None:
-    """Choose Keras's backend and keep stderr for what concerns the user; imports nothing."""
+    """Choose Keras's backend and what multiplies, and keep stderr for what concerns the user; imports nothing of it."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    devices.use_onednn()
     # tensorflow-datasets warns of its own deprecations, TensorFlow of functions traced more than once.
     for name in ("absl", "tensorflow"):
         logging.getLogger(name).setLevel(logging.ERROR)
