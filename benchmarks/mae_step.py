@@ -9,8 +9,9 @@ XLA, with the batch in two halves (`micro_batches=2`: the same update for less m
 sixteenths (of two images at least) of which as many are computed at once as there are cores, one core each; the peer in
 fp32 and bf16.
 Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
-falls on all of them. Printed are the medians of images per second, the share that our matrix products reach of the
-machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries' files.
+falls on all of them. Printed are the medians of images per second, the share that the matrix products of each reach of
+the machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries'
+files. Ours compute of the decoder's last block what the loss looks at, the peer all; a share is of one's own products.
 
 The peer needs torch and transformers, in this environment or in that of --peer-python; without them, ours run alone.
 """
@@ -21,9 +22,10 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from pipelines import cost
+from pipelines import cost, devices
 from pipelines.cost import Network
 
 SIZES = {"tiny": (32, 4, 128), "base": (224, 16, 16)}
@@ -33,6 +35,7 @@ SETTINGS = {
     "": {},
     " XLA": {"jit_compile": True},
     " halves": {"micro_batches": 2},
+    " both": {"micro_batches": 2, "at_once": min(2, CORES)},
     " quarters": {"micro_batches": 4, "at_once": min(4, CORES)},
     " eighths": {"micro_batches": 8, "at_once": min(8, CORES)},
     " sixteenths": {"micro_batches": 16, "at_once": min(16, CORES)},
@@ -47,6 +50,7 @@ def main():
     arguments = parse()
     if arguments.worker:
         return work(arguments.worker, arguments.size, arguments.batch)
+    devices.use_onednn()  # for the rate of products too
     batch = arguments.batch or SIZES[arguments.size][-1]
     variants = [name for name in OURS if name.startswith(arguments.only) and 2 * parts(name) <= batch]
     workers = {f"ours {name}": ours(name, arguments.size, batch) for name in variants}
@@ -138,9 +142,8 @@ def work(name, size, batch):
 
 def step_of(name, size, batch):
     """A function that trains one step and waits for its end; compiled and warm."""
-    from pipelines import devices
-
     kind, settings = name.split()[0], {"jit_compile": False, **SETTINGS[name[4:]]}
+    devices.use_onednn()
     if "at_once" in settings:
         devices.one_core_each()
     import keras
@@ -169,7 +172,8 @@ def line(name, speeds, rates, size, peak, files):
     who, kind, *_ = name.split()
     middle = statistics.median(speeds)
     memory = f"peak {peak:.0f} MiB ({peak - files:.0f} its own)"
-    share = f"{middle * flops(size) / rates[kind]:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
+    share = middle * (published_flops if who == "peer" else flops)(size) / rates[kind]
+    share = f"{share:.0%} of the matrix products' {rates[kind] / 1e9:.0f} GFLOP/s"
     return f"{name:<18} {middle:7.1f} img/s (fastest {max(speeds):.1f}), {memory}, {share}"
 
 
@@ -190,8 +194,15 @@ def linear_layers(network):
             yield part.rows, part.inputs, part.outputs
         elif isinstance(part, cost.Block):
             width = part.width
-            for inputs, outputs in ((1, 3), (1, 1), (1, cost.MLP), (cost.MLP, 1)):
-                yield part.tokens, inputs * width, outputs * width
+            yield from [(part.tokens, width, 3 * width)] if part.last is None else split_layers(part)
+            for inputs, outputs in ((1, 1), (1, cost.MLP), (cost.MLP, 1)):
+                yield part.asking, inputs * width, outputs * width
+
+
+def split_layers(block):
+    """k and v of all tokens, q of the last ones."""
+    yield block.tokens, block.width, 2 * block.width
+    yield block.last, block.width, block.width
 
 
 def verdict(speeds):
@@ -204,8 +215,16 @@ def verdict(speeds):
 
 
 def flops(size):
-    """Matrix products of one image's forward and backward pass."""
+    """Matrix products of one image's forward and backward pass, as we compute them."""
     return network(size).flops
+
+
+def published_flops(size):
+    """The same with all tokens in the decoder's last block and behind it, which the loss does not look at."""
+    counted = network(size)
+    *_, block, _, layer = counted.parts
+    whole = replace(block, last=None), replace(layer, rows=block.tokens)
+    return counted.flops + 2 * sum(part.products for part in whole) - 2 * (block.products + layer.products)
 
 
 def network(size):

@@ -67,13 +67,17 @@ class Norm:
 
 @dataclass(frozen=True)
 class Block:
-    """A transformer block on `tokens` × `width`, which attends to itself, or to `seen` tokens of `seen_width`."""
+    """A transformer block on `tokens` × `width`, which attends to itself, or to `seen` tokens of `seen_width`.
+
+    `last` says that only so many of the tokens ask and go on.
+    """
 
     tokens: int
     width: int
     heads: int
     seen: int | None = None
     seen_width: int | None = None
+    last: int | None = None
 
     @property
     def weights(self):
@@ -84,19 +88,26 @@ class Block:
     @property
     def products(self):
         width, seen, other = self.width, self.seen or self.tokens, self.seen_width or self.width
-        own = (2 + 2 * MLP) * self.tokens * width**2
-        return 3 * (own + 2 * seen * other * width + 2 * self.tokens * seen * width)
+        own = (2 + 2 * MLP) * self.asking * width**2
+        return 3 * (own + 2 * seen * other * width + 2 * self.asking * seen * width)
+
+    @property
+    def asking(self):
+        """Tokens that go on."""
+        return self.last or self.tokens
 
     @property
     def kept(self):
-        """Two inputs, their normalised forms, q, the mixture, the network before GELU; k, v; the shares."""
-        seen = self.seen or self.tokens
-        return ((6 + MLP) * self.tokens + 2 * seen) * self.width + self.heads * self.tokens * seen
+        """The input and its normalised form, also of those that ask alone; what these have as they go on, its
+        normalised form, q, the mixture, the network before GELU; k, v; the shares."""
+        seen, asking = self.seen or self.tokens, self.asking
+        values = 2 * self.tokens + (self.last or 0) + (4 + MLP) * asking + 2 * seen
+        return values * self.width + self.heads * asking * seen
 
     @property
     def again(self):
         """Values that backward computes again: the network after GELU."""
-        return MLP * self.tokens * self.width
+        return MLP * self.asking * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +153,11 @@ class Network:
         return [embed, *blocks, Norm(self.tokens, self.width)]
 
     @property
+    def asked(self):
+        """Patches whose prediction a training step looks at."""
+        return {"cross": self.predicted, "linear": self.patches}.get(self.decoder, self.patches - self.visible)
+
+    @property
     def decoding(self):
         """The parts of the decoder."""
         width, heads, full = self.decoder_width, self.decoder_heads, self.patches + 1
@@ -150,9 +166,11 @@ class Network:
         if self.decoder == "cross":
             blocks = [Block(self.predicted, width, heads, self.tokens, self.width)] * self.decoder_depth
             return [*blocks, Norm(self.predicted, width), Linear(self.predicted, width, self.values)]
-        blocks = [Block(full, width, heads)] * (1 if self.decoder == "shallow" else self.decoder_depth)
+        hidden = self.asked
+        blocks = [Block(full, width, heads)] * (0 if self.decoder == "shallow" else self.decoder_depth - 1)
+        blocks.append(Block(full, width, heads, last=hidden))
         embed = Linear(self.tokens, self.width, width)
-        return [embed, *blocks, Norm(full, width), Linear(full, width, self.values)]
+        return [embed, *blocks, Norm(hidden, width), Linear(hidden, width, self.values)]
 
     @property
     def parts(self):
@@ -195,8 +213,7 @@ class Network:
     def kept(self, value_bytes=4):
         """Bytes of one image that wait for backward, in values of so many bytes; the loss always keeps float32."""
         read = self.tokens * self.width if self.decoder == "cross" else 0  # what all its blocks look at, once
-        predicted = self.predicted if self.decoder == "cross" else self.patches
-        return value_bytes * (sum(part.kept for part in self.parts) + read) + 4 * predicted * self.values
+        return value_bytes * (sum(part.kept for part in self.parts) + read) + 4 * self.asked * self.values
 
     def memory(self, images, value_bytes=4, accumulated=False):
         """Bytes on a device for a pass of `images` images: name → bytes.

@@ -16,7 +16,7 @@ from PIL import Image
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import mae, probe, run
+from pipelines import devices, mae, probe, run
 
 EPOCHS, WARMUP = 5, 2
 RECIPE = mae.Recipe(
@@ -122,7 +122,7 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
     directory = mae.run(replace(recipe, **changes))
     model = run.load_model(directory.path)
     assert type(model).__name__ == kind and 16 - model.visible == hidden
-    assert getattr(model, "predicted", 8) == 8
+    assert model.predicted == (8 if kind == "CrossMaskedAutoencoder" else hidden)
     if "low_variance" in changes:
         projection = np.asarray(model.target.projection)
         assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone
@@ -145,6 +145,19 @@ def test_batches_at_once_by_the_command(tmp_path):
         with open(out / "metrics.csv") as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][1] < losses[0][0]
+
+
+@pytest.mark.parametrize(
+    ("machine", "given", "found"), [("x86_64", None, "1"), ("x86_64", "0", "0"), ("arm64", None, "")]
+)
+def test_onednn_multiplies_on_x86_unless_the_user_says_no(machine, given, found, monkeypatch):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    if given:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", given)
+    devices.use_onednn()
+    chosen = os.environ.pop("TF_ENABLE_ONEDNN_OPTS", "")
+    assert chosen == found
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")

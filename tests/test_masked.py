@@ -69,6 +69,31 @@ def test_forward_pass_is_the_papers(options):
             np.testing.assert_allclose(ours[name][i], value, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
+def gradients_of(model, x, noise, training):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model.forward(x, noise, training)["loss"])
+    return tape.gradient(loss, model.trainable_weights)
+
+
+@pytest.mark.parametrize("options", [*CASES.values(), {"mask_group": 2}], ids=[*CASES.keys(), "groups"])
+def test_training_predicts_what_the_loss_looks_at_and_learns_as_if_all_were_predicted(options):
+    options = dict(options)
+    group = options.pop("mask_group", 1)
+    model = build(**options)
+    numbers = model.mask_ratio, model.normalize_targets
+    model = MaskedAutoencoder(model.encoder, model.decoder, *numbers, mask_group=group)
+    x, noise = images(*model.example_shape), noise_for(model)
+    whole, some = model.forward(x, noise), model.forward(x, noise, training=True)
+    np.testing.assert_array_equal(np.sort(some["ids"]), [np.flatnonzero(mask) for mask in whole["mask"]])
+    there = np.take_along_axis(np.asarray(whole["prediction"]), np.asarray(some["ids"])[..., None], axis=1)
+    np.testing.assert_allclose(some["prediction"], there, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(some["loss"], whole["loss"], rtol=1e-5)
+    expected, found = (gradients_of(model, x, noise, training) for training in (False, True))
+    for weight, one, other in zip(model.trainable_weights, expected, found, strict=True):
+        least = 1e-4 * np.max(np.abs(one)) + 1e-6
+        np.testing.assert_allclose(other, one, rtol=1e-3, atol=least, err_msg=weight.path)
+
+
 @pytest.mark.parametrize("class_token", [True, False])
 def test_encode_is_the_same_encoder_on_all_patches(class_token):
     model = build(class_token=class_token, pooling=None)

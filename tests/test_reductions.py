@@ -13,8 +13,8 @@ RNG = np.random.default_rng(0)
 LOOPS = {
     "gelu": (activations.gelu_loops()[0], "x"),
     "gelu's slope": (activations.gelu_loops()[1], "xx"),
-    "softmax": (activations.softmax_loops()[0], "x"),
-    "softmax's slope": (activations.softmax_loops()[1], "xx"),
+    "softmax": (activations.softmax_loops(0.25)[0], "x"),
+    "softmax's slope": (activations.softmax_loops(0.25)[1], "xx"),
     "norm": (normalization.norm_loops(1e-6)[0], "xss"),
     "norm's slope": (normalization.norm_loops(1e-6)[1], "xsx"),
 }

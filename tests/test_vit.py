@@ -6,6 +6,7 @@ import keras
 import mae_reference
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasae import layers, ops
 from kerasae.errors import InputError
@@ -181,6 +182,25 @@ def test_block_is_attention_and_network_behind_normalisations(heads, layer_scale
     expected = [mae_reference.block(tokens.astype("float64"), weights, "b", heads) for tokens in x]
     np.testing.assert_allclose(block(x), expected, rtol=1e-4, atol=1e-4)
     assert (layer_scale is None) == (len(block.weights) == 12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_last_tokens_of_a_block_alone(training):
+    block = randomised(layers.TransformerBlock(2, layer_scale=0.5), (5, 8))
+    x = tf.constant(RNG.normal(size=(3, 5, 8)), "float32")
+    upstream = RNG.normal(size=(3, 2, 8)).astype("float32")
+
+    def both(tokens):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tokens(x)
+        return y, tape.gradient(y, [x, *block.trainable_weights], output_gradients=upstream)
+
+    whole, expected = both(lambda x: block(x, training=training)[:, -2:])
+    some, found = both(lambda x: block(x, training=training, last=2))
+    np.testing.assert_allclose(some, whole, rtol=1e-5, atol=1e-5)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
 
 
 def test_layer_scale_starts_where_it_was_told():

@@ -144,7 +144,8 @@ class RestoredTokens(Positioned):
     """All tokens in their places, a learned mask token where a patch is hidden, with their positions.
 
     He et al., arXiv 2111.06377, figure 1. Call it with the tokens of all patches [B, (1 +) N, D], or with those of the
-    visible ones and `ids_restore` int [B, N] of `kerasae.ops.random_masking`; it returns [B, (1 +) N, D].
+    visible ones and `ids_restore` int [B, N] of `kerasae.ops.random_masking`; it returns [B, (1 +) N, D]. With `ids`
+    int [B, N] instead, the places of all patches, visible ones first, the tokens stay in that order.
 
     Args:
         grid, class_token, learned: as for `Positioned`.
@@ -154,19 +155,25 @@ class RestoredTokens(Positioned):
         super().build(input_shape)
         self.mask_token = self._token("mask_token", input_shape[-1])
 
-    def call(self, x, ids_restore=None):
-        if ids_restore is not None:
-            x = self._restore(x, ids_restore)
-        return x + ops.cast(self.positions, x.dtype)
+    def call(self, x, ids_restore=None, ids=None):
+        positions = ops.cast(self.positions, x.dtype)
+        if ids is not None:
+            first = int(self.class_token)
+            return self._filled(x) + ops.take(positions[0], ops.pad(ids + first, ((0, 0), (first, 0))), axis=0)
+        return (x if ids_restore is None else self._restore(x, ids_restore)) + positions
 
-    def compute_output_shape(self, x_shape, ids_restore_shape=None):
+    def compute_output_shape(self, x_shape, ids_restore_shape=None, ids_shape=None):
         return (x_shape[0], self.grid[0] * self.grid[1] + self.class_token, x_shape[-1])
 
-    def _restore(self, x, ids_restore):
-        first = int(self.class_token)
-        hidden = ids_restore.shape[-1] - (x.shape[1] - first)
+    def _filled(self, x):
+        """Mask tokens behind the tokens that are there: [B, (1 +) N, D]."""
+        hidden = self.positions.shape[1] - x.shape[1]
         masks = ops.broadcast_to(ops.cast(self.mask_token, x.dtype), (ops.shape(x)[0], hidden, x.shape[-1]))
-        places = gather_tokens(ops.concatenate([x[:, first:], masks], axis=1), ids_restore)
+        return ops.concatenate([x, masks], axis=1)
+
+    def _restore(self, x, ids_restore):
+        first, x = int(self.class_token), self._filled(x)
+        places = gather_tokens(x[:, first:], ids_restore)
         return ops.concatenate([x[:, :first], places], axis=1) if first else places
 
 

@@ -18,7 +18,7 @@ class SelfAttention(layers.Layer):
     Args:
         heads: number of heads; it must divide the width D of the tokens.
 
-    Tokens [B, T, D] → [B, T, D].
+    Tokens [B, T, D] → [B, T, D]; called with `last=n` it lets only the last n tokens ask, and returns [B, n, D].
     """
 
     def __init__(self, heads, **kwargs):
@@ -34,11 +34,22 @@ class SelfAttention(layers.Layer):
         self.qkv.build((None, width))
         self.proj.build((None, width))
 
-    def call(self, x, training=False):
+    def call(self, x, training=False, last=None):
         _, tokens, width = x.shape
-        qkv = on_rows(self.qkv, x, training)
-        q, k, v = (by_head(part, tokens, self.heads) for part in ops.split(qkv, 3, axis=-1))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, tokens, width))
+        count = last or tokens
+        rows = ops.split(on_rows(self.qkv, x, training), 3, axis=-1) if last is None else self._asked(x, last, training)
+        q, k, v = (by_head(part, n, self.heads) for part, n in zip(rows, (count, tokens, tokens), strict=True))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, count, width))
+
+    def _asked(self, x, last, training):
+        """q of the last tokens, k and v of all, by rows."""
+        # Splits, here and in `trailing`: backward of a slice takes several times as long.
+        kernels, biases = (ops.split(v, [x.shape[-1]], axis=-1) for v in (self.qkv.kernel, self.qkv.bias))
+        q, kv = (
+            affine(as_rows(part), kernel, bias, training)
+            for part, kernel, bias in zip((trailing(x, last), x), kernels, biases, strict=True)
+        )
+        return q, *ops.split(kv, 2, axis=-1)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -103,7 +114,8 @@ class TransformerBlock(layers.Layer):
         layer_scale: None, or what each branch's learned factor per channel starts from: Touvron et al., arXiv
             2103.17239, eq. 5.
 
-    Tokens [B, T, D] → [B, T, D].
+    Tokens [B, T, D] → [B, T, D]. Called with `last=n` it returns the last n of them, [B, n, D], and computes for the
+    others no more than what these look at.
 
     Example:
         >>> TransformerBlock(heads=3)(np.zeros((2, 17, 192), "float32")).shape
@@ -141,8 +153,10 @@ class TransformerBlock(layers.Layer):
         self.fc2.build((None, hidden))
         self.scale1, self.scale2 = (self._scale(f"scale{i}", width) for i in (1, 2))
 
-    def call(self, x, training=False):
-        x = x + self._branch(self.attention(self.norm1(x), training=training), self.scale1, self.drop1, training)
+    def call(self, x, training=False, last=None):
+        seen = self.norm1(x)
+        x = x if last is None else trailing(x, last)
+        x = x + self._branch(self.attention(seen, training=training, last=last), self.scale1, self.drop1, training)
         return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
@@ -204,6 +218,11 @@ class CrossBlock(TransformerBlock):
         return tuple(input_shape[0])
 
 
+def trailing(x, count):
+    """The last tokens: [B, T, D] → [B, count, D]."""
+    return ops.split(x, [x.shape[1] - count], axis=1)[1]
+
+
 def by_head(rows, tokens, heads):
     """[B·T, D] → [B, heads, T, D / heads]."""
     x = ops.reshape(rows, (-1, tokens, heads, rows.shape[-1] // heads))
@@ -216,10 +235,18 @@ def attend(q, k, v, training=False):
     The softmax is taken in float32 whatever the precision of the products.
     """
     heads, _, d = q.shape[1:]
-    # Scaling q costs less than scaling the Q × T scores.
-    scores = ops.matmul(q * d**-0.5, ops.transpose(k, (0, 1, 3, 2)))
-    mixed = ops.transpose(ops.matmul(softmax(scores, training), v), (0, 2, 1, 3))
+    mixed = ops.transpose(ops.matmul(mixture(q, k, d**-0.5, training), v), (0, 2, 1, 3))
     return ops.reshape(mixed, (-1, heads * d))
+
+
+def mixture(q, k, scale, training):
+    """softmax(scale · q kᵀ): [B, heads, Q, d] and [B, heads, T, d] → [B, heads, Q, T]."""
+    if not training or keras.backend.backend() != "tensorflow" or q.dtype == "float16":
+        # Scaling q costs less than scaling the Q × T scores, and keeps them in the range of float16.
+        return softmax(ops.matmul(q * scale, ops.transpose(k, (0, 1, 3, 2))), training)
+    import tensorflow as tf  # its product takes k as it lies, and the softmax's loop scales at no cost
+
+    return softmax(tf.matmul(q, k, transpose_b=True), training, scale)
 
 
 def on_rows(dense, x, training=False):

@@ -8,13 +8,13 @@ from kerasae.errors import InputError
 def accumulate(gradients_of, x, y, parts, at_once, weights, names):
     """What `gradients_of` gives for a batch, with the activations of few parts of it in memory at a time.
 
-    The mean of equal parts' gradients is the batch's gradient where the loss is a mean over examples. The gradients
-    are added in the order of the parts, which also draw their random numbers in that order, however many are computed
-    at once: the result is the same to the bit.
+    The mean of equal parts' gradients is the batch's gradient where the loss is a mean over examples. Their shares are
+    added in the order of the parts, which also draw their random numbers in that order, however many are computed at
+    once: the result is the same to the bit.
 
     Args:
-        gradients_of: function (x, y) → (gradients, loss, terms): a tensor or None per weight, a float32 scalar, and a
-            dict with a float32 [b] for each of `names`.
+        gradients_of: function (x, y, parts) → (gradients, loss, terms): a tensor or None per weight, of the loss over
+            `parts`; a float32 scalar; and a dict with a float32 [b] for each of `names`.
         x, y: the batch [B, ...] and its labels [B], or None.
         parts: number of parts; must divide B.
         at_once: number of parts whose activations may be in memory together.
@@ -22,7 +22,7 @@ def accumulate(gradients_of, x, y, parts, at_once, weights, names):
         names: of the terms.
 
     Returns:
-        (gradients, loss, terms): means over the parts of the first two, and each term [B].
+        (gradients, loss, terms): the sum over the parts of the first, the mean of the second, and each term [B].
 
     Raises:
         InputError: if B is known, and parts do not divide it.
@@ -32,11 +32,11 @@ def accumulate(gradients_of, x, y, parts, at_once, weights, names):
     cut = [None if v is None else tf.reshape(v, [parts, -1, *v.shape[1:]]) for v in (x, y)]
 
     def add(i, sums, loss, terms):
-        gradients, part, values = gradients_of(*(None if v is None else v[i] for v in cut))
+        gradients, part, values = gradients_of(*(None if v is None else v[i] for v in cut), parts)
         sums = [s if g is None else s + tf.convert_to_tensor(g) for s, g in zip(sums, gradients, strict=True)]
         return i + 1, sums, loss + part, {name: terms[name].write(i, values[name]) for name in names}
 
     empty = {name: tf.TensorArray(tf.float32, parts, element_shape=[None]) for name in names}
     start = (tf.constant(0), [tf.zeros_like(w) for w in weights], tf.constant(0.0), empty)
     _, sums, loss, terms = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=at_once)
-    return [s / parts for s in sums], loss / parts, {name: tf.reshape(v.stack(), [-1]) for name, v in terms.items()}
+    return sums, loss / parts, {name: tf.reshape(v.stack(), [-1]) for name, v in terms.items()}

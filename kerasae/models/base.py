@@ -218,13 +218,16 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
     def _trained(self):
         return [weight for part in self._parts() for weight in part.trainable_weights]
 
-    def _gradients(self, x, y):
-        """Gradients of the trained weights, scaled as the optimiser takes them, and the loss and the terms."""
+    def _gradients(self, x, y, parts=1):
+        """Gradients of the trained weights, scaled as the optimiser takes them, and the loss and the terms.
+
+        Of a batch that is one of so many equal parts, they are its share of the whole batch's.
+        """
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
         with tf.GradientTape() as tape:
             loss, terms = self._loss(x, y, training=True)
-            scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
+            scaled = self.optimizer.scale_loss(scale_for_replicas(loss / parts))
         return tape.gradient(scaled, self._trained()), loss, terms
 
     def _loss(self, x, y, training):

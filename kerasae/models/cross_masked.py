@@ -6,7 +6,6 @@ from keras import ops
 from kerasae.errors import InputError
 from kerasae.layers import CrossBlock, MaskQueries
 from kerasae.models.masked import MaskedAutoencoder
-from kerasae.ops import gather_tokens
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -58,10 +57,6 @@ class CrossMaskedAutoencoder(MaskedAutoencoder):
         self.prediction_ratio = float(prediction_ratio)
         self.predicted = self._predicted_count()
 
-    def forward(self, x, noise, training=False):
-        """As for `MaskedAutoencoder`; in training `prediction` is [B, S, P] and `ids` int [B, S] are its places."""
-        return super().forward(x, noise, training)
-
     def _predict(self, tokens, ids_restore, training):
         # In training the last ones of the sequence "visible patches, then hidden ones", which were shuffled.
         ids = ops.argsort(ids_restore, axis=-1)[:, -self.predicted :] if training else None
@@ -71,12 +66,6 @@ class CrossMaskedAutoencoder(MaskedAutoencoder):
             known = {"ids": ids} if isinstance(layer, MaskQueries) else {}
             x = layer((x, tokens) if isinstance(layer, CrossBlock) else x, training=training, **known)
         return {**out, "prediction": ops.cast(x, "float32")}
-
-    def _error(self, out):
-        if "ids" not in out:
-            return super()._error(out)
-        target = gather_tokens(self._target(out["patches"]), out["ids"])
-        return ops.mean(self._distance(out["prediction"], target), axis=-1)
 
     def _predicted_count(self):
         count, ratio = self.patches_shape[0], self.prediction_ratio

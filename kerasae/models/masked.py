@@ -5,7 +5,17 @@ import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import Images, LowVariance, MaskQueries, Patches, PatchTokens, RestoredTokens, TokenPooling, draws
+from kerasae.layers import (
+    Images,
+    LowVariance,
+    MaskQueries,
+    Patches,
+    PatchTokens,
+    RestoredTokens,
+    TokenPooling,
+    TransformerBlock,
+    draws,
+)
 from kerasae.models.base import Autoencoder
 from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
 from kerasae.ops.patches import group_members, visible_count
@@ -171,8 +181,9 @@ class MaskedAutoencoder(Autoencoder):
 
         Returns:
             A dict: `tokens` [B, (1 +) visible, D], the encoder's output; `prediction` float32 [B, N, P] in the units
-            of the target; `target` float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P],
-            of the standardised image; `loss` [B], the objective.
+            of the target, in training [B, S, P] of the S hidden patches alone, and `ids` int [B, S], their places;
+            `target` float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P], of the
+            standardised image; `loss` [B], the objective.
         """
         out = self._forward(self.prepare(x), noise, training)
         return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
@@ -229,9 +240,23 @@ class MaskedAutoencoder(Autoencoder):
         return run(self._encoding, gather_tokens(patches, ids_keep), training, PatchTokens, ids=ids_keep)
 
     def _predict(self, tokens, ids_restore, training):
-        """{"prediction": float32 [B, N, P]}."""
+        """{"prediction": float32 [B, N, P]}; in training those that the loss asks for, and their places."""
+        if training:
+            return self._predict_some(tokens, ids_restore)
         x = run(self._decoding, tokens, training, RestoredTokens, ids_restore=ids_restore)
         return {"prediction": ops.cast(x[:, -self.patches_shape[0] :], "float32")}  # without the class token
+
+    def _predict_some(self, tokens, ids_restore):
+        """{"prediction": float32 [B, S, P], "ids": int [B, S]}: what training asks for, the last in shuffled order.
+
+        Attention does not mind the order, so nothing is put back in place; and of the last block's tokens no more than
+        these are computed.
+        """
+        ids, chain = ops.argsort(ids_restore, axis=-1), self._decoding
+        last = max(i for i, layer in enumerate(chain) if isinstance(layer, TransformerBlock))
+        x = run(chain[:last], tokens, True, RestoredTokens, ids=ids)
+        x = run(chain[last:], x, True, TransformerBlock, last=self.predicted)
+        return {"prediction": ops.cast(x, "float32"), "ids": ids[:, -self.predicted :]}
 
     @property
     def _place(self):
@@ -259,6 +284,9 @@ class MaskedAutoencoder(Autoencoder):
         return ops.mean(ops.square(prediction - target), axis=-1)
 
     def _error(self, out):
+        if "ids" in out:
+            target = gather_tokens(self._target(out["patches"]), out["ids"])
+            return ops.mean(self._distance(out["prediction"], target), axis=-1)
         errors = self._distance(out["prediction"], self._target(out["patches"]))
         return ops.sum(errors * out["mask"], axis=-1) / ops.sum(out["mask"], axis=-1)
 
@@ -276,6 +304,7 @@ class MaskedAutoencoder(Autoencoder):
         groups, size = self.groups.shape
         names = ("patch", "patches") if size == 1 else ("group", "groups")
         self.visible = size * visible_count(groups, mask_ratio, *names)
+        self.predicted = groups * size - self.visible
 
     def _aim_at(self, target):
         if not isinstance(target, LowVariance | None):

@@ -79,8 +79,8 @@ def fused_gelu():
     return gelu
 
 
-def softmax(x, training=False):
-    """exp(x) / Σ exp(x) over the last axis, computed in float32.
+def softmax(x, training=False, scale=1.0):
+    """exp(s x) / Σ exp(s x) over the last axis, computed in float32.
 
     In training, on TensorFlow, the function and its derivative are one fused loop each, and of bfloat16 and float16 the
     narrow result alone is kept in between: the float32 beside it, for attention, would be twice the size again.
@@ -88,6 +88,7 @@ def softmax(x, training=False):
     Args:
         x: floating tensor [..., T].
         training: whether backward will follow; the values agree to rounding.
+        scale: s, a number.
 
     Returns:
         A tensor of the shape and type of x, ≥ 0, whose sums over the last axis are 1.
@@ -96,37 +97,38 @@ def softmax(x, training=False):
         >>> softmax(np.array([0.0, np.log(3.0)], "float32"))  # 0.25, 0.75
     """
     if training and keras.backend.backend() == "tensorflow":
-        return fused_softmax()(x)
-    return ops.cast(ops.softmax(widened(x)), x.dtype)
+        return fused_softmax(float(scale))(x)
+    return ops.cast(ops.softmax(widened(x) * scale), x.dtype)
 
 
-def shares(x):
-    """exp(x) / Σ exp(x), for XLA."""
-    wide = widened(x)
+def shares(x, scale):
+    """exp(s x) / Σ exp(s x), for XLA."""
+    wide = widened(x) * scale
     powers = ops.exp(wide - max_of_last(wide))
     return ops.cast(powers / sum_of_last(powers), x.dtype)
 
 
-def shift(y, upstream):
-    """Derivative of y = softmax(x) times what comes from above: y (u − Σ y u)."""
+def shift(y, upstream, scale):
+    """Derivative of y = softmax(s x) times what comes from above: s y (u − Σ y u)."""
     wide, above = widened(y), widened(upstream)
-    return ops.cast(wide * (above - sum_of_last(wide * above)), y.dtype)
+    return ops.cast(wide * (above - sum_of_last(wide * above)) * scale, y.dtype)
 
 
 @functools.cache
-def softmax_loops():
+def softmax_loops(scale):
     """The softmax and its gradient, each compiled by XLA into one loop."""
     import tensorflow as tf
 
-    return tf.function(shares, jit_compile=True), tf.function(shift, jit_compile=True)
+    forward = tf.function(lambda x: shares(x, scale), jit_compile=True)
+    return forward, tf.function(lambda y, above: shift(y, above, scale), jit_compile=True)
 
 
 @functools.cache
-def fused_softmax():
+def fused_softmax(scale):
     """The function with that gradient; only its result is kept between them."""
     import tensorflow as tf
 
-    forward, backward = softmax_loops()
+    forward, backward = softmax_loops(scale)
 
     @tf.custom_gradient
     def kept(x):

@@ -69,5 +69,6 @@ def weights_gradients(x, above):
     import tensorflow as tf
 
     ones = tf.ones((1, tf.shape(above)[0]), above.dtype)
-    sums = tf.matmul(ones, above)[0] if narrow(above) else tf.reduce_sum(above, axis=0)
+    # Of float32, this operation takes half the time of a sum over rows.
+    sums = tf.matmul(ones, above)[0] if narrow(above) else tf.raw_ops.BiasAddGrad(out_backprop=above)
     return tf.matmul(x, above, transpose_a=True), sums
