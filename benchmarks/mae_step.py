@@ -35,7 +35,6 @@ SETTINGS = {
     "": {},
     " XLA": {"jit_compile": True},
     " halves": {"micro_batches": 2},
-    " both": {"micro_batches": 2, "at_once": min(2, CORES)},
     " quarters": {"micro_batches": 4, "at_once": min(4, CORES)},
     " eighths": {"micro_batches": 8, "at_once": min(8, CORES)},
     " sixteenths": {"micro_batches": 16, "at_once": min(16, CORES)},
