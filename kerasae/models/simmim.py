@@ -16,8 +16,8 @@ class SimMIM(MaskedAutoencoder):
         1 / |hidden| Σ_{i hidden} 1 / P Σ_j |prediction_ij − target_ij|,
 
     the target by default the pixels of the standardised image, not normalised patch by patch. The encoder works on all
-    N tokens, so that a step costs several times one of `MaskedAutoencoder`. The mask token is a weight of this model:
-    the encoder, and `encode`, know nothing of masks.
+    N tokens, so that a step costs several times one of `MaskedAutoencoder`; `forward` gives all predictions also in
+    training. The mask token is a weight of this model: the encoder, and `encode`, know nothing of masks.
 
     Args:
         encoder, decoder: of `kerasae.networks.vit` with `decoder="linear"`.
