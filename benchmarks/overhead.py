@@ -14,12 +14,15 @@ import statistics
 import tempfile
 import time
 
+from pipelines import devices
+
 SIZES = {"tiny": (32, 4, {}), "toy": (8, 4, {"width": 12, "depth": 1, "heads": 2, "decoder_depth": 1})}
 """Side of the image and of a patch, and what differs from ViT-T."""
 
 
 def main():
     arguments = parse()
+    devices.use_onednn()
     with tempfile.TemporaryDirectory() as folder:
         bare, guarded = Bare(arguments), Guarded(arguments, folder)
         times = {"bare": [], "guarded": [], "checkpoint": []}

@@ -29,6 +29,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from pipelines import devices
 from pipelines.cost import SIZES, Network
 
 FEW = {"depth": 4, "decoder_depth": 2}
@@ -49,6 +50,7 @@ PRECISIONS = {"float32": 4, "bfloat16": 2}
 
 def main():
     arguments = parse()
+    devices.use_onednn()
     if arguments.peak:
         return print(peak(json.loads(arguments.peak)))
     if arguments.memory:

@@ -14,13 +14,17 @@ import argparse
 import statistics
 import tempfile
 
-import keras
-import numpy as np
-from matrix_rate import matrix_rate
+from pipelines import devices
 
-import kerasae
-from pipelines.checkpoint import Checkpoints
-from pipelines.training import Plan, train
+devices.use_onednn()  # before the imports below bring TensorFlow
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from matrix_rate import matrix_rate  # noqa: E402
+
+import kerasae  # noqa: E402
+from pipelines.checkpoint import Checkpoints  # noqa: E402
+from pipelines.training import Plan, train  # noqa: E402
 
 IMAGES, BATCH, WIDTH, CODE = 50_000, 100, 512, 16
 

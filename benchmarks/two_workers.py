@@ -16,9 +16,12 @@ import time
 
 from overhead import SIZES, model_of, split_of
 
+from pipelines import devices
+
 
 def main():
     arguments = parse()
+    devices.use_onednn()
     if "TF_CONFIG" in os.environ:
         return work(arguments)
     from pipelines import launch
@@ -42,7 +45,7 @@ def parse():
 def work(arguments):
     """What each process does; the first one prints."""
     from kerasae.models import guarded
-    from pipelines import devices, team
+    from pipelines import team
 
     with devices.scope("cpu"):
         runs = {"summed": stepper(arguments)}

@@ -69,7 +69,7 @@ class Norm:
 class Block:
     """A transformer block on `tokens` × `width`, which attends to itself, or to `seen` tokens of `seen_width`.
 
-    `last` says that only so many of the tokens ask and go on.
+    `last` says that no more than so many of the tokens ask, and go on.
     """
 
     tokens: int
@@ -93,13 +93,14 @@ class Block:
 
     @property
     def asking(self):
-        """Tokens that go on."""
+        """Tokens that ask, and go on."""
         return self.last or self.tokens
 
     @property
     def kept(self):
-        """The input and its normalised form, also of those that ask alone; what these have as they go on, its
-        normalised form, q, the mixture, the network before GELU; k, v; the shares."""
+        """Of all tokens the input and its normalised form; of those that ask the latter again, where they are cut out,
+        and what enters the second normalisation, its normalised form, q, the mixture, the network before GELU; of
+        those that are seen k and v; and the shares."""
         seen, asking = self.seen or self.tokens, self.asking
         values = 2 * self.tokens + (self.last or 0) + (4 + MLP) * asking + 2 * seen
         return values * self.width + self.heads * asking * seen
@@ -153,8 +154,8 @@ class Network:
         return [embed, *blocks, Norm(self.tokens, self.width)]
 
     @property
-    def asked(self):
-        """Patches whose prediction a training step looks at."""
+    def predictions(self):
+        """Patches that a training step predicts."""
         return {"cross": self.predicted, "linear": self.patches}.get(self.decoder, self.patches - self.visible)
 
     @property
@@ -166,7 +167,7 @@ class Network:
         if self.decoder == "cross":
             blocks = [Block(self.predicted, width, heads, self.tokens, self.width)] * self.decoder_depth
             return [*blocks, Norm(self.predicted, width), Linear(self.predicted, width, self.values)]
-        hidden = self.asked
+        hidden = self.predictions
         blocks = [Block(full, width, heads)] * (0 if self.decoder == "shallow" else self.decoder_depth - 1)
         blocks.append(Block(full, width, heads, last=hidden))
         embed = Linear(self.tokens, self.width, width)
@@ -213,7 +214,7 @@ class Network:
     def kept(self, value_bytes=4):
         """Bytes of one image that wait for backward, in values of so many bytes; the loss always keeps float32."""
         read = self.tokens * self.width if self.decoder == "cross" else 0  # what all its blocks look at, once
-        return value_bytes * (sum(part.kept for part in self.parts) + read) + 4 * self.asked * self.values
+        return value_bytes * (sum(part.kept for part in self.parts) + read) + 4 * self.predictions * self.values
 
     def memory(self, images, value_bytes=4, accumulated=False):
         """Bytes on a device for a pass of `images` images: name → bytes.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -27,6 +28,7 @@ def describe():
         "numpy": np.__version__,
         "kerasae": kerasae.__version__,
         "devices": devices(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "as TensorFlow chooses"),
         "commit": commit(),
     }
 

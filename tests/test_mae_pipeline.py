@@ -122,7 +122,9 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
     directory = mae.run(replace(recipe, **changes))
     model = run.load_model(directory.path)
     assert type(model).__name__ == kind and 16 - model.visible == hidden
-    assert model.predicted == (8 if kind == "CrossMaskedAutoencoder" else hidden)
+    noise = np.random.default_rng(0).random((2, 16), "float32")
+    found = model.forward(np.zeros((2, 8, 8, 1), "uint8"), noise, training=True)["prediction"].shape[1]
+    assert found == model.predicted == {"CrossMaskedAutoencoder": 8, "SimMIM": 16}.get(kind, hidden)
     if "low_variance" in changes:
         projection = np.asarray(model.target.projection)
         assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone

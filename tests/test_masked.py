@@ -346,7 +346,9 @@ def test_the_target_is_what_the_leading_components_leave(normalize, whole):
     np.testing.assert_allclose(out["target"], wanted, atol=1e-4)
     error = np.mean((np.asarray(out["prediction"]) - wanted) ** 2, axis=-1)
     mask = np.asarray(out["mask"])
-    np.testing.assert_allclose(out["loss"], (error * mask).sum(axis=1) / mask.sum(axis=1), rtol=1e-3)
+    loss = (error * mask).sum(axis=1) / mask.sum(axis=1)
+    np.testing.assert_allclose(out["loss"], loss, rtol=1e-3)
+    np.testing.assert_allclose(model.forward(x, noise, training=True)["loss"], loss, rtol=1e-3)
 
 
 def test_pictures_of_low_variance_predictions_lie_around_the_mean():

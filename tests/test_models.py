@@ -602,13 +602,19 @@ def test_linear_autoencoder_reaches_the_error_of_pca():
     assert -1e-6 < mine / theirs - 1 < 1e-4
 
 
-def test_parts_of_a_batch_give_the_gradient_of_the_whole():
-    """Two updates by four parts and by the whole batch: the same weights and the same figures."""
+@pytest.mark.parametrize("scaled", [False, True])
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(scaled):
+    """Two updates by four parts and by the whole batch: the same weights and the same figures, a penalty's included."""
     x, runs = np.random.default_rng(0).random((24, 6), "float32"), []
     for parts in (1, 4):
         keras.utils.set_random_seed(0)
-        model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
-        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), micro_batches=parts)
+        encoder = keras.Sequential(
+            [keras.Input((6,)), keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(1))]
+        )
+        model = models.Autoencoder(encoder, networks.dense((6,), 3, (5,))[1])
+        optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+        model.compile(optimizer, micro_batches=parts)
         history = [model.train_on_batch(x, return_dict=True) for _ in range(2)]
         runs.append((model.get_weights(), history))
     for whole, cut in zip(*(weights for weights, _ in runs), strict=True):

@@ -64,8 +64,7 @@ def test_weights_and_tokens_are_those_of_keras(changes):
     assert net.encoder_weights == model.encoder.count_params()
     assert (net.patches, net.values) == model.patches_shape
     assert net.visible == model.visible
-    if net.decoder == "cross":
-        assert net.predicted == model.predicted
+    assert net.predictions == model.predicted
 
 
 @pytest.mark.parametrize("size", cost.SIZES)

@@ -18,7 +18,8 @@ class SelfAttention(layers.Layer):
     Args:
         heads: number of heads; it must divide the width D of the tokens.
 
-    Tokens [B, T, D] → [B, T, D]; called with `last=n` it lets only the last n tokens ask, and returns [B, n, D].
+    Tokens [B, T, D] → [B, T, D]. Called with `last=n`, on tensors and not on a `keras.Input`, it lets no more than the
+    last n of the T tokens ask, and returns [B, n, D].
     """
 
     def __init__(self, heads, **kwargs):
@@ -36,20 +37,21 @@ class SelfAttention(layers.Layer):
 
     def call(self, x, training=False, last=None):
         _, tokens, width = x.shape
-        count = last or tokens
-        rows = ops.split(on_rows(self.qkv, x, training), 3, axis=-1) if last is None else self._asked(x, last, training)
-        q, k, v = (by_head(part, n, self.heads) for part, n in zip(rows, (count, tokens, tokens), strict=True))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, count, width))
+        asking = tokens if last is None else last
+        q, k, v = self._rows(x, asking, training)
+        q, k, v = (by_head(rows, count, self.heads) for rows, count in ((q, asking), (k, tokens), (v, tokens)))
+        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, asking, width))
 
-    def _asked(self, x, last, training):
-        """q of the last tokens, k and v of all, by rows."""
-        # Splits, here and in `trailing`: backward of a slice takes several times as long.
-        kernels, biases = (ops.split(v, [x.shape[-1]], axis=-1) for v in (self.qkv.kernel, self.qkv.bias))
-        q, kv = (
-            affine(as_rows(part), kernel, bias, training)
-            for part, kernel, bias in zip((trailing(x, last), x), kernels, biases, strict=True)
-        )
-        return q, *ops.split(kv, 2, axis=-1)
+    def _rows(self, x, asking, training):
+        """q of so many of the last tokens, k and v of all: three times [rows, D]."""
+        _, tokens, width = x.shape
+        if asking < tokens and plain(self.qkv):
+            q_kernel, kv_kernel = ops.split(self.qkv.kernel, [width], axis=1)
+            q_bias, kv_bias = ops.split(self.qkv.bias, [width])
+            q = affine(as_rows(trailing(x, asking)), q_kernel, q_bias, training)
+            return q, *ops.split(affine(as_rows(x), kv_kernel, kv_bias, training), 2, axis=-1)
+        q, k, v = ops.split(on_rows(self.qkv, x, training), 3, axis=-1)
+        return q if asking == tokens else as_rows(trailing(ops.reshape(q, (-1, tokens, width)), asking)), k, v
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -114,8 +116,8 @@ class TransformerBlock(layers.Layer):
         layer_scale: None, or what each branch's learned factor per channel starts from: Touvron et al., arXiv
             2103.17239, eq. 5.
 
-    Tokens [B, T, D] → [B, T, D]. Called with `last=n` it returns the last n of them, [B, n, D], and computes for the
-    others no more than what these look at.
+    Tokens [B, T, D] → [B, T, D]. Called with `last=n`, on tensors and not on a `keras.Input`, it returns the last n of
+    the T tokens, [B, n, D], and computes for the others no more than what these look at.
 
     Example:
         >>> TransformerBlock(heads=3)(np.zeros((2, 17, 192), "float32")).shape
@@ -220,6 +222,7 @@ class CrossBlock(TransformerBlock):
 
 def trailing(x, count):
     """The last tokens: [B, T, D] → [B, count, D]."""
+    # Backward of a slice takes several times as long.
     return ops.split(x, [x.shape[1] - count], axis=1)[1]
 
 
@@ -235,11 +238,11 @@ def attend(q, k, v, training=False):
     The softmax is taken in float32 whatever the precision of the products.
     """
     heads, _, d = q.shape[1:]
-    mixed = ops.transpose(ops.matmul(mixture(q, k, d**-0.5, training), v), (0, 2, 1, 3))
+    mixed = ops.transpose(ops.matmul(attention_shares(q, k, d**-0.5, training), v), (0, 2, 1, 3))
     return ops.reshape(mixed, (-1, heads * d))
 
 
-def mixture(q, k, scale, training):
+def attention_shares(q, k, scale, training):
     """softmax(scale · q kᵀ): [B, heads, Q, d] and [B, heads, T, d] → [B, heads, Q, T]."""
     if not training or keras.backend.backend() != "tensorflow" or q.dtype == "float16":
         # Scaling q costs less than scaling the Q × T scores, and keeps them in the range of float16.

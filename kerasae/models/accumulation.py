@@ -13,8 +13,8 @@ def accumulate(gradients_of, x, y, parts, at_once, weights, names):
     once: the result is the same to the bit.
 
     Args:
-        gradients_of: function (x, y, parts) → (gradients, loss, terms): a tensor or None per weight, of the loss over
-            `parts`; a float32 scalar; and a dict with a float32 [b] for each of `names`.
+        gradients_of: function (x, y, parts) → (gradients, loss, terms): a tensor or None per weight, of the loss
+            divided by `parts`; a float32 scalar; and a dict with a float32 [b] for each of `names`.
         x, y: the batch [B, ...] and its labels [B], or None.
         parts: number of parts; must divide B.
         at_once: number of parts whose activations may be in memory together.

@@ -18,8 +18,8 @@ class CrossMaskedAutoencoder(MaskedAutoencoder):
 
         1 / |S| Σ_{i in S} 1 / P Σ_j (prediction_ij − target_ij)², S ⊂ hidden.
 
-    The patches with the greatest noise are predicted. Outside training, in `score`, `reconstruct` and `forward`, all
-    hidden patches are: no prediction depends on which others are made.
+    The patches with the greatest noise are predicted. Outside training, as in `score` and `reconstruct`, all hidden
+    patches are: no prediction depends on which others are made.
 
     The paper's inter-block attention, by which each block of the decoder reads its own mixture of all the encoder's
     blocks, is not there: all read the last one's output.

@@ -18,7 +18,7 @@ from kerasae.layers import (
 )
 from kerasae.models.base import Autoencoder
 from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
-from kerasae.ops.patches import group_members, visible_count
+from kerasae.ops.patches import at_visible_level, group_members, visible_count
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -177,13 +177,13 @@ class MaskedAutoencoder(Autoencoder):
         Args:
             x: [B, H, W, C].
             noise: [B, N]; the patches with the least stay visible.
-            training: whether drop path is active.
+            training: whether this is a pass of training: with drop path, and without what the loss does not look at.
 
         Returns:
             A dict: `tokens` [B, (1 +) visible, D], the encoder's output; `prediction` float32 [B, N, P] in the units
-            of the target, in training [B, S, P] of the S hidden patches alone, and `ids` int [B, S], their places;
-            `target` float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P], of the
-            standardised image; `loss` [B], the objective.
+            of the target, in training [B, S, P] of S hidden patches, and `ids` int [B, S], their places; `target`
+            float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P], of the standardised image;
+            `loss` [B], the objective.
         """
         out = self._forward(self.prepare(x), noise, training)
         return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
@@ -253,9 +253,9 @@ class MaskedAutoencoder(Autoencoder):
         these are computed.
         """
         ids, chain = ops.argsort(ids_restore, axis=-1), self._decoding
-        last = max(i for i, layer in enumerate(chain) if isinstance(layer, TransformerBlock))
-        x = run(chain[:last], tokens, True, RestoredTokens, ids=ids)
-        x = run(chain[last:], x, True, TransformerBlock, last=self.predicted)
+        final = max(i for i, layer in enumerate(chain) if isinstance(layer, TransformerBlock))
+        x = run(chain[:final], tokens, True, RestoredTokens, ids=ids)
+        x = run(chain[final:], x, True, TransformerBlock, last=self.predicted)
         return {"prediction": ops.cast(x, "float32"), "ids": ids[:, -self.predicted :]}
 
     @property
@@ -351,17 +351,3 @@ def run(chain, x, training, kind=(), **known):
 def without(kind, chain):
     """The layers of a chain but those of a kind."""
     return [layer for layer in chain if not isinstance(layer, kind)]
-
-
-def at_visible_level(prediction, patches, visible):
-    """Normalised patches at the mean and standard deviation of an example's visible pixels: [B, N, P].
-
-    Args:
-        prediction: [B, N, P], each patch of mean about 0 and variance about 1.
-        patches: [B, N, P], the true ones, of which only the visible are looked at.
-        visible: [B, N, 1], 1 = visible, 0 = hidden.
-    """
-    count = ops.sum(visible, axis=1, keepdims=True) * patches.shape[-1]
-    mean = ops.sum(patches * visible, axis=(1, 2), keepdims=True) / count
-    variance = ops.sum(ops.square(patches - mean) * visible, axis=(1, 2), keepdims=True) / count
-    return mean + ops.sqrt(variance) * prediction

@@ -47,6 +47,7 @@ class SimMIM(MaskedAutoencoder):
         **kwargs,
     ):
         super().__init__(encoder, decoder, mask_ratio, normalize_targets, pixel_max, mask_group, target, **kwargs)
+        self.predicted = self.patches_shape[0]
         self.masked_tokens = MaskedTokens(name="masked_tokens", dtype=self._place.dtype_policy.name)
         shape = self._place.input.shape
         self.masked_tokens.build([shape, shape[:-1]])

@@ -98,7 +98,8 @@ def softmax(x, training=False, scale=1.0):
     """
     if training and keras.backend.backend() == "tensorflow":
         return fused_softmax(float(scale))(x)
-    return ops.cast(ops.softmax(widened(x) * scale), x.dtype)
+    wide = widened(x)
+    return ops.cast(ops.softmax(wide if scale == 1.0 else wide * scale), x.dtype)
 
 
 def shares(x, scale):

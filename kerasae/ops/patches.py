@@ -177,3 +177,17 @@ def normalize_patches(patches, epsilon=1e-6):
     centred = patches - ops.mean(patches, axis=-1, keepdims=True)
     variance = ops.sum(ops.square(centred), axis=-1, keepdims=True) / (patches.shape[-1] - 1)
     return centred / ops.sqrt(variance + epsilon)
+
+
+def at_visible_level(prediction, patches, visible):
+    """Normalised patches at the mean and standard deviation of an example's visible pixels: [B, N, P].
+
+    Args:
+        prediction: [B, N, P], each patch of mean about 0 and variance about 1.
+        patches: [B, N, P], the true ones, of which only the visible are looked at.
+        visible: [B, N, 1], 1 = visible, 0 = hidden.
+    """
+    count = ops.sum(visible, axis=1, keepdims=True) * patches.shape[-1]
+    mean = ops.sum(patches * visible, axis=(1, 2), keepdims=True) / count
+    variance = ops.sum(ops.square(patches - mean) * visible, axis=(1, 2), keepdims=True) / count
+    return mean + ops.sqrt(variance) * prediction
