@@ -87,8 +87,9 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
 
 
 @pytest.mark.parametrize(("beside", "opened"), [([], [3]), (["step-000000005"], [5, 3]), (["step-x"], [3])])
-def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path):
+def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path, monkeypatch):
     """At the step of the newest checkpoint, and again only if that one is damaged."""
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 1e9)  # chunks of 1 and 2 steps, however slow the first
 
     def interrupt(progress, wait):
         if progress.step >= 3:
