@@ -74,5 +74,5 @@ def test_softmax_and_its_derivative(dtype, unit, compiled, training, scale):
     assert np.all(np.abs(y - shares) <= 4 * unit * shares + least)
     mean = (shares * above).sum(axis=-1, keepdims=True)
     spread = (shares * np.abs(above)).sum(axis=-1, keepdims=True) + np.abs(above)
-    bound = (8 * unit * scale * shares + 4 * least) * spread + least
+    bound = (8 * unit * scale * shares + 4 * least) * spread
     assert np.all(np.abs(slope - scale * shares * (above - mean)) <= bound)

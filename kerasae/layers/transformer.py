@@ -51,7 +51,9 @@ class SelfAttention(layers.Layer):
             q = affine(as_rows(trailing(x, asking)), q_kernel, q_bias, training)
             return q, *ops.split(affine(as_rows(x), kv_kernel, kv_bias, training), 2, axis=-1)
         q, k, v = ops.split(on_rows(self.qkv, x, training), 3, axis=-1)
-        return q if asking == tokens else as_rows(trailing(ops.reshape(q, (-1, tokens, width)), asking)), k, v
+        if asking < tokens:
+            q = as_rows(trailing(ops.reshape(q, (-1, tokens, width)), asking))
+        return q, k, v
 
     def compute_output_shape(self, input_shape):
         return input_shape
