@@ -1,9 +1,10 @@
 """One training step of transformers' ViTMAEForPreTraining: the peer of `mae_step.py`, in a process of its own.
 
-    python benchmarks/mae_peer.py tiny|base fp32|bf16 eager|compile BATCH
+    python benchmarks/mae_peer.py tiny|base fp32|bf16 eager|compile BATCH [cpu|cuda]
 
 Needs torch and transformers, and nothing of ours. Speaks the protocol of `mae_step.py`: says `ready`, then answers
-each number of steps with their seconds, and `peak` with the two numbers of `process_memory.peak`.
+each number of steps with their seconds, and `peak` with the two numbers of `process_memory.peak`, or on a GPU with that
+of the memory allocated on it, in MiB.
 """
 
 import sys
@@ -27,32 +28,36 @@ TINY = {
 }
 
 
-def main(size, kind, mode, batch):
+def main(size, kind, mode, batch, device="cpu"):
     shared = {"norm_pix_loss": True, "layer_norm_eps": 1e-6, "mask_ratio": 0.75}
     config = ViTMAEConfig(**(TINY if size == "tiny" else {}), **shared)
-    model = ViTMAEForPreTraining(config).train()
+    model = ViTMAEForPreTraining(config).train().to(device)
     forward = torch.compile(model) if mode == "compile" else model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
-    images = torch.randn(int(batch), 3, config.image_size, config.image_size)
+    adamw = {"lr": 1e-4, "betas": (0.9, 0.95), "weight_decay": 0.05, "fused": device == "cuda" or None}
+    optimizer = torch.optim.AdamW(model.parameters(), **adamw)
+    images = torch.randn(int(batch), 3, config.image_size, config.image_size, device=device)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=kind == "bf16"):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=kind == "bf16"):
             loss = forward(images).loss
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss
 
-    for _ in range(2):
-        step()
+    def steps(count):
+        for _ in range(count):
+            loss = step()
+        return loss.item()  # waits for the GPU
+
+    steps(2)
     print("ready", flush=True)
     for line in sys.stdin:
         if line.strip() == "peak":
-            print(*peak(), flush=True)
+            print(*(peak() if device == "cpu" else [torch.cuda.max_memory_allocated() / 2**20]), flush=True)
             continue
         began = time.perf_counter()
-        for _ in range(int(line)):
-            step()
+        steps(int(line))
         print(time.perf_counter() - began, flush=True)
 
 

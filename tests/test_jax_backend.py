@@ -45,12 +45,18 @@ class Both:
         return model
 
     def ask_jax(self, source, destination):
-        environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-        command = [PYTHON, str(ROOT / "tests" / "on_jax.py"), str(source), str(destination)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-3000:]
+        on_jax_run("on_jax.py", str(source), str(destination))
         with np.load(destination) as data:
             return dict(data)
+
+
+def on_jax_run(script, *arguments):
+    """What a script of this folder prints in a process with Keras on JAX."""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    command = [PYTHON, str(ROOT / "tests" / script), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +102,10 @@ def test_fit_trains_and_evaluate_averages(name, both):
     history, start = both.found[f"{name}/fit"], both.found[f"{name}/score"].mean()
     assert np.isfinite(history).all() and history[-1] < 0.9 * start
     assert float(both.found[f"{name}/evaluate"]) == pytest.approx(both.found[f"{name}/scores"].mean(), rel=1e-4)
+
+
+def test_attention_between_even_and_odd_numbers_of_tokens_is_its_equation():
+    lines = [line.split() for line in on_jax_run("attention_on_jax.py").splitlines()]
+    assert len(lines) == 6
+    for how, asking, tokens, difference in lines:
+        assert float(difference) < 0.01, (how, asking, tokens)  # bfloat16 has 8 bits

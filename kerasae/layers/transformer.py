@@ -7,6 +7,7 @@ from kerasae.errors import InputError
 from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
 from kerasae.ops import affine, exact_gelu, mlp, softmax
+from kerasae.ops.jax_attention import attention
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -229,17 +230,19 @@ def trailing(x, count):
 
 
 def by_head(rows, tokens, heads):
-    """[B·T, D] → [B, heads, T, D / heads]."""
-    x = ops.reshape(rows, (-1, tokens, heads, rows.shape[-1] // heads))
-    return ops.transpose(x, (0, 2, 1, 3))
+    """[B·T, D] → [B, T, heads, D / heads]."""
+    return ops.reshape(rows, (-1, tokens, heads, rows.shape[-1] // heads))
 
 
 def attend(q, k, v, training=False):
-    """softmax(q kᵀ / √d) v, heads side by side: [B, heads, Q, d] and twice [B, heads, T, d] → [B·Q, heads·d].
+    """softmax(q kᵀ / √d) v, heads side by side: [B, Q, heads, d] and twice [B, T, heads, d] → [B·Q, heads·d].
 
     The softmax is taken in float32 whatever the precision of the products.
     """
-    heads, _, d = q.shape[1:]
+    heads, d = q.shape[2:]
+    if keras.backend.backend() == "jax":
+        return ops.reshape(attention(q, k, v), (-1, heads * d))
+    q, k, v = (ops.transpose(part, (0, 2, 1, 3)) for part in (q, k, v))
     mixed = ops.transpose(ops.matmul(attention_shares(q, k, d**-0.5, training), v), (0, 2, 1, 3))
     return ops.reshape(mixed, (-1, heads * d))
 

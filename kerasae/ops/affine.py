@@ -13,7 +13,8 @@ def affine(x, kernel, bias, training=False):
 
     In training, on TensorFlow, in bfloat16 or float16, the gradient of b is a product with a row of ones. On a CPU it
     adds in float32, where TensorFlow's own adds in the narrow type, and takes half the time: 2 % of the step of a
-    small masked autoencoder. In float32 it would gain nothing.
+    small masked autoencoder. In float32 it would gain nothing. On JAX all three gradients read what comes from above as
+    it is written: 2 % of the step of ViT-B/16's masked autoencoder on an H200.
 
     Args:
         x: floating [N, D].
@@ -29,6 +30,8 @@ def affine(x, kernel, bias, training=False):
     """
     if training and keras.backend.backend() == "tensorflow" and narrow(x):
         return narrow_affine()(x, kernel, bias)
+    if training and keras.backend.backend() == "jax":
+        return settled_affine()(*map(ops.convert_to_tensor, (x, kernel, bias)))
     return ops.add(ops.matmul(x, kernel), bias)
 
 
@@ -45,6 +48,23 @@ def narrow_affine():
         return linear(x, kernel, bias), gradients
 
     return reading(layer)
+
+
+@functools.cache
+def settled_affine():
+    """The layer on JAX, whose gradients read what comes from above as it is written.
+
+    XLA would compute it again for the sum over rows, and that of a GELU takes three times as long as reading it.
+    """
+    import jax
+
+    def gradients(kept, above):
+        (x, kernel), above = kept, jax.lax.optimization_barrier(above)
+        return above @ kernel.T, x.T @ above, above.sum(0)
+
+    layer = jax.custom_vjp(lambda x, kernel, bias: x @ kernel + bias)
+    layer.defvjp(lambda x, kernel, bias: (x @ kernel + bias, (x, kernel)), gradients)
+    return layer
 
 
 def reading(function):

@@ -31,7 +31,7 @@ def mlp(x, kernels, biases, training=False):
     (kernel1, kernel2), (bias1, bias2) = kernels, biases
     if training and keras.backend.backend() == "tensorflow":
         return thrifty_mlp()(x, kernel1, bias1, kernel2, bias2)
-    return affine(exact_gelu(affine(x, kernel1, bias1)), kernel2, bias2)
+    return affine(exact_gelu(affine(x, kernel1, bias1, training)), kernel2, bias2, training)
 
 
 @functools.cache
