@@ -123,8 +123,7 @@ def execute(run: Callable, recipe: Any) -> Any:
         return run(recipe)
     from pipelines import team
 
-    if getattr(recipe, "at_once", 1) > 1:
-        devices.one_core_each()
+    devices.share_cores(recipe)
     with devices.scope(recipe.devices):
         if team.processes() == 1:
             return run(recipe)

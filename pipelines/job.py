@@ -49,7 +49,7 @@ class Job:
             epochs=chosen.epochs,
             batch=total,
             accumulate=passes,
-            value_bytes=2 if chosen.precision == "bfloat16" else 4,
+            value_bytes=2 if chosen.precision in ("auto", "bfloat16") else 4,
             in_memory=in_memory,
         )
         return job.checked(recipe)

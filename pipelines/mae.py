@@ -6,6 +6,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines import parts
 from pipelines.ranges import within
 from pipelines.recipe import NumericsFields, RunRecipe
 
@@ -60,8 +61,9 @@ class Recipe(NumericsFields, RunRecipe):
     """Images that pass through the network at once, over all devices."""
     accumulate: int = field(default=1, metadata=within("count"))
     """Batches whose gradients make one update; the effective batch is batch_size times this."""
-    at_once: int = field(default=1, metadata=within("count"))
-    """Of these batches, how many are computed at the same time; as many as the CPU has cores are the fastest."""
+    at_once: int = field(default=0, metadata=within("count_or_none"))
+    """Of these batches, how many are computed at the same time; 0 for as many as the CPU has cores, the fastest, where
+    they can be dealt out evenly, and for one on GPUs."""
     base_rate: float = field(default=1.5e-4, metadata=within("positive"))
     """Peak learning rate per 256 images of the effective batch."""
     warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
@@ -76,6 +78,11 @@ class Recipe(NumericsFields, RunRecipe):
     """Compile the step with XLA also where Keras would not, which is on CPUs and several GPUs."""
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
     """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
+
+    @property
+    def parts(self):
+        """Equal parts in which the images of an update are computed."""
+        return self.accumulate
 
 
 def mae_mnist() -> Recipe:
@@ -97,11 +104,12 @@ def mae_mnist() -> Recipe:
         decoder_heads=2,
         epochs=30,
         warmup_epochs=3,
-        batch_size=256,
+        batch_size=64,
+        accumulate=4,
         base_rate=1e-3,
         crop=0.6,
         flip=False,
-        precision="bfloat16",
+        precision="auto",
     )
 
 
@@ -121,9 +129,10 @@ def mae_cifar10() -> Recipe:
         decoder_depth=2,
         epochs=60,
         warmup_epochs=5,
-        batch_size=256,
+        batch_size=64,
+        accumulate=4,
         base_rate=1e-3,
-        precision="bfloat16",
+        precision="auto",
     )
 
 
@@ -221,10 +230,11 @@ def run(recipe: Recipe):
     """Build the transformer, train it on masked images, save it."""
     import keras
 
+    from pipelines import precision
     from pipelines import run as runs
     from pipelines.sizes import trainable
 
-    source = recipe.source()
+    source, recipe = recipe.source(), precision.settled(recipe)
     check(recipe, source)
     place = statistics(recipe, source)
     keras.utils.set_random_seed(recipe.seed)
@@ -242,18 +252,12 @@ def run(recipe: Recipe):
 
 def check(recipe, source):
     """Raise InputError, before anything is written, for settings that these images cannot be trained with."""
-    info, batch = source.info, recipe.batch_size * recipe.accumulate
+    info = source.info
     if len(info.shape) != 3:
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
     if len(recipe.patch) > 2:
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
-    if recipe.accumulate > 1 and batch > len(source.train):
-        raise InputError(f"accumulate: {batch} images make an update, but there are {len(source.train)}; lower it")
-    if recipe.at_once > recipe.accumulate:
-        raise InputError(
-            f"at_once: {recipe.at_once} batches at once, but accumulate makes an update of {recipe.accumulate}; "
-            "raise accumulate and lower batch_size"
-        )
+    parts.check(recipe, "accumulate", recipe.batch_size, len(source.train))
     if recipe.prediction_ratio is not None and recipe.decoder != "cross":
         raise InputError(f"prediction_ratio: only for decoder cross, not {recipe.decoder}; leave it out")
     for name in ("mean", "std"):
@@ -332,7 +336,7 @@ def summary(recipe, model, split):
 
 def fit(directory, model, source, recipe):
     """Train on random crops of the unlabelled images; returns the progress."""
-    from pipelines import optimisers
+    from pipelines import devices, optimisers
     from pipelines import run as runs
 
     settings = runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, source.train))
@@ -345,8 +349,8 @@ def fit(directory, model, source, recipe):
         betas=(0.9, 0.95),
         precision=recipe.precision,
     )
-    parts = {"micro_batches": recipe.accumulate, "at_once": recipe.at_once}
-    model.compile(optimizer, **parts, jit_compile=recipe.jit or "auto")
+    at_once = devices.parts_at_once(recipe)
+    model.compile(optimizer, micro_batches=recipe.parts, at_once=at_once, jit_compile=recipe.jit or "auto")
     return directory.fit(
         "mae",
         model,

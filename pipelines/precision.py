@@ -1,9 +1,19 @@
 """Number formats of the products in training; weights, losses and what a run keeps are float32."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+
+from pipelines import devices
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 """Name in a recipe → Keras's policy for the layers that compute in it."""
+
+
+def settled(recipe):
+    """The recipe with its precision, if that is "auto", as this machine computes it best."""
+    if recipe.precision != "auto":
+        return recipe
+    return replace(recipe, precision="bfloat16" if devices.multiply_bfloat16() else "float32")
 
 
 @contextmanager

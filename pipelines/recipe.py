@@ -61,8 +61,9 @@ class NumericsFields:
     """Devices to train on: auto, cpu, cpu:N (to try out N devices), gpu, gpu:0,1 or tpu."""
     data_workers: tuple[str, ...] = field(default=(), metadata={"may_be_empty": True})
     """Where `kerasae data-worker` runs, host:port each: they prepare the batches; this process when none is given."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Number format of the products; weights, losses and the saved model are float32."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Number format of the products; weights, losses and the saved model are float32. Auto is bfloat16 where the
+    processor multiplies it faster, else float32."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What to do when a loss or a gradient is not finite: stop, or leave this step out and count it."""
 

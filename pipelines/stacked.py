@@ -110,10 +110,10 @@ def run(recipe: Recipe):
     """Layer 1 … layer n, joint training, probe, fine-tuning beside the control from scratch."""
     import keras
 
-    from pipelines import finetune
+    from pipelines import finetune, precision
     from pipelines import run as runs
 
-    source = recipe.source()
+    source, recipe = recipe.source(), precision.settled(recipe)
     supervised = recipe.supervised and source.train.labels is not None
     if supervised:
         finetune.check(recipe, source)

@@ -80,7 +80,7 @@ def run(recipe: Recipe):
     from pipelines import run as runs
     from pipelines.sizes import trainable
 
-    source = recipe.source()
+    source, recipe = recipe.source(), precision.settled(recipe)
     check(recipe, source)
     directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", recipe)
     keras.utils.set_random_seed(recipe.seed)

@@ -639,6 +639,39 @@ def test_parts_at_once_give_the_same_weights_to_the_bit():
         np.testing.assert_array_equal(four, again)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+def test_parts_of_a_batch_give_a_classifiers_gradient_of_the_whole(soft):
+    """The same weights, loss and accuracy, with a penalty and labels of both kinds."""
+    rng, runs = np.random.default_rng(0), []
+    x, y = rng.random((24, 6), "float32"), rng.integers(0, 3, 24)
+    y = rng.dirichlet(np.ones(3), 24).astype("float32") if soft else y
+    for parts, at_once in ((1, 1), (4, 1), (4, 4)):
+        keras.utils.set_random_seed(0)
+        penalty = keras.regularizers.L2(1)
+        encoder = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, kernel_regularizer=penalty)])
+        model = models.Classifier(encoder, 3)
+        options = {"metrics": [models.ClassAccuracy()], "micro_batches": parts, "at_once": at_once}
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), models.SmoothedCrossentropy(0.1), **options)
+        runs.append([[model.train_on_batch(x, y, return_dict=True) for _ in range(2)], model.get_weights()])
+    for history, weights in runs[1:]:
+        for wanted, found in zip(runs[0][0], history, strict=True):
+            assert found == pytest.approx(wanted, rel=1e-5)
+        for wanted, found in zip(runs[0][1], weights, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_classifier_in_parts_takes_no_sample_weights_and_is_saved_with_its_parts(tmp_path):
+    model = models.Classifier(networks.dense((6,), 4)[0], 3)
+    model.compile("sgd", models.SmoothedCrossentropy(), micro_batches=2, at_once=2)
+    x, y = np.zeros((4, 6), "float32"), np.zeros(4, "int32")
+    with pytest.raises(InputError, match="sample weights are not supported with micro_batches"):
+        model.train_on_batch(x, y, sample_weight=np.ones(4, "float32"))
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert (again.micro_batches, again.at_once) == (2, 2)
+    again.train_on_batch(x, y)
+
+
 def test_every_part_of_a_batch_draws_its_own_numbers():
     seen = []
 

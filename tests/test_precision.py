@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import kerasae
-from pipelines import finetune, mae, optimisers, precision, run, stacked, train
+from pipelines import devices, finetune, mae, optimisers, precision, run, stacked, train
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,35 @@ def data(tmp_path_factory):
     file = tmp_path_factory.mktemp("data") / "digits.npz"
     np.savez(file, x_train=x * 15, y_train=y, x_test=x[:40] * 15, y_test=y[:40])
     return f"npz:{file}"
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ("fpu avx2", "float32"),
+        ("avx512f avx512_vnni", "float32"),
+        ("avx512f avx512_bf16 x", "bfloat16"),
+        (None, "float32"),
+    ],
+)
+def test_auto_is_what_the_processor_multiplies_faster(flags, wanted, monkeypatch, tmp_path):
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags:
+        cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
+    monkeypatch.setattr(devices, "CPUINFO", cpuinfo)
+    asked = train.Recipe(variant="plain", precision="auto")
+    assert precision.settled(asked) == replace(asked, precision=wanted)
+    assert precision.settled(replace(asked, precision="float16")).precision == "float16"
+
+
+@pytest.mark.parametrize(
+    ("capability", "wanted"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16"), (None, "float32")]
+)
+def test_auto_on_gpus_is_what_they_multiply_faster(capability, wanted, monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["one"] if kind == "GPU" else [])
+    details = {} if capability is None else {"compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert precision.settled(train.Recipe(variant="plain", precision="auto")).precision == wanted
 
 
 @pytest.fixture

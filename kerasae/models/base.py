@@ -147,13 +147,7 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
             InputError: for a number out of range, a loss or metrics, or micro-batches on another backend than
                 TensorFlow.
         """
-        if micro_batches < 1:
-            raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
-        if not 1 <= at_once <= micro_batches:
-            raise InputError(f"at_once must be from 1 to micro_batches, {micro_batches}. Received: {at_once}")
-        if micro_batches > 1 and keras.backend.backend() != "tensorflow":
-            raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
-        self.micro_batches, self.at_once = int(micro_batches), int(at_once)
+        self.cut(micro_batches, at_once)
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if (loss if name == "loss" else options.get(name)) is not None:
                 raise InputError(
@@ -161,15 +155,6 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
                     f"and its terms {', '.join(self.terms)} are the metrics"
                 )
         super().compile(optimizer, **options)
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
-
-    def compile_from_config(self, config):
-        # Keras does this by itself only for models whose `compile` is its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.build_training()
 
     @property
     def metrics(self):
@@ -195,7 +180,8 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
             from kerasae.models.accumulation import accumulate  # here, as below
 
             parts = self.micro_batches, self.at_once
-            gradients, loss, terms = accumulate(self._gradients, x, y, *parts, weights, self.terms)
+            terms = dict.fromkeys(self.terms, ())
+            gradients, loss, terms = accumulate(self._gradients, x, y, *parts, weights, terms)
         return self._track(loss, terms), [Move(self.optimizer, gradients, weights)]
 
     def test_step(self, *given):

@@ -75,20 +75,52 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
             # Keras gathers them in the first step, on one device before the other.
             self._compile_metrics.build(ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
 
+    def compile(self, *arguments, micro_batches=1, at_once=1, **options):
+        """As in Keras, and in parts of a batch.
+
+        Args:
+            micro_batches, at_once: as for `Autoencoder.compile`.
+
+        Raises:
+            InputError: as there, but for losses and metrics.
+        """
+        self.cut(micro_batches, at_once)
+        super().compile(*arguments, **options)
+
     def propose(self, data):
         """The logs of a step on a batch and the `Move` that it ends with: Keras's own step, but for the update."""
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        weights = self.trainable_weights
+        gradients, loss, y_pred = self._gradients_in_parts(x, y, sample_weight, weights)
+        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's losses are shares of the replicas'
+        self._loss_tracker.update_state(whole, sample_weight=ops.shape(x)[0])
+        return self.compute_metrics(x, y, y_pred, sample_weight), [Move(self.optimizer, gradients, weights)]
+
+    def _gradients_in_parts(self, x, y, sample_weight, weights):
+        """The gradients of a batch, its loss and the logits."""
+        if self.micro_batches == 1:
+            gradients, loss, found = self._gradients(x, y, sample_weight=sample_weight)
+            return gradients, loss, found["logits"]
+        if sample_weight is not None:
+            raise InputError("Classifier: sample weights are not supported with micro_batches; give (x, y)")
+        from kerasae.models.accumulation import accumulate  # here, as above
+
+        parts, terms = (self.micro_batches, self.at_once), {"logits": (self.classes,)}
+        gradients, loss, found = accumulate(self._gradients, x, y, *parts, weights, terms)
+        return gradients, loss, found["logits"]
+
+    def _gradients(self, x, y, parts=1, sample_weight=None):
+        """Gradients as the optimiser takes them, of a batch or as the share of one of its equal parts; the loss and
+        {"logits": [B, K]}."""
+        import tensorflow as tf
+
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's losses are shares of the replicas'
-        self._loss_tracker.update_state(whole, sample_weight=ops.shape(x)[0])
-        weights = self.trainable_weights
-        moves = [Move(self.optimizer, tape.gradient(scaled, weights), weights)]
-        return self.compute_metrics(x, y, y_pred, sample_weight), moves
+            scaled = self.optimizer.scale_loss(loss / parts)
+        return tape.gradient(scaled, self.trainable_weights), loss, {"logits": y_pred}
 
 
 def build_head(code_shape, classes, dropout):

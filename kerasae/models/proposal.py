@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import keras
 
+from kerasae.errors import InputError
+
 
 class Move(NamedTuple):
     """What a step proposes to one optimiser: gradients, scaled as it takes them, and the weights they belong to."""
@@ -24,6 +26,8 @@ class ProposedStep:
     wants to look at the gradients before they count, such as `guarded`, calls `propose` in place of `train_step` and
     takes the moves itself: there is one step, however a model is trained.
     """
+
+    micro_batches = at_once = 1
 
     def players(self):
         """The optimisers and what each trains: a list of (optimizer, weights), in the order of the moves."""
@@ -49,6 +53,29 @@ class ProposedStep:
         for optimizer, weights in self.players():
             if not optimizer.built:
                 optimizer.build(weights)
+
+    def cut(self, micro_batches, at_once):
+        """Set in how many parts a batch is computed, and how many of them at once: what `compile` is asked for.
+
+        Raises:
+            InputError: for a number out of range, or parts on another backend than TensorFlow.
+        """
+        if micro_batches < 1:
+            raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
+        if not 1 <= at_once <= micro_batches:
+            raise InputError(f"at_once must be from 1 to micro_batches, {micro_batches}. Received: {at_once}")
+        if micro_batches > 1 and keras.backend.backend() != "tensorflow":
+            raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
+        self.micro_batches, self.at_once = int(micro_batches), int(at_once)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
+
+    def compile_from_config(self, config):
+        # Keras does this by itself only for models whose `compile` is its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.build_training()
 
     def make_train_function(self, *args, **kwargs):
         """As in Keras, which calls it before the first step."""
