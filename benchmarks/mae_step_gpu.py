@@ -36,6 +36,8 @@ def main():
         script = str(Path(__file__).with_name("mae_peer.py"))
         workers[f"peer bf16 {mode}"] = start([sys.executable, script, sizes[0], "bf16", mode, sizes[1], "cuda"])
     workers = {name: worker for name, worker in workers.items() if started(name, worker)}
+    if OURS not in workers:
+        sys.exit(1)
     speeds, rate = take_turns(workers, arguments)
     for name, worker in workers.items():
         print(line(name, speeds[name], rate, arguments.size, float(ask(worker, "peak").split()[0])))

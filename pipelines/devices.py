@@ -2,10 +2,11 @@
 
 import ctypes
 import json
+import math
 import os
 import platform
 import re
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from kerasae.errors import InputError
@@ -14,6 +15,8 @@ KINDS = "auto, cpu, cpu:N, gpu, gpu:0,1 or tpu"
 M_ARENA_MAX = -8
 """As glibc's malloc.h numbers it."""
 CPUINFO = Path("/proc/cpuinfo")
+LEAST_SHARE = 16
+"""Examples of a batch for each core that are worth sharing."""
 SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
 
 
@@ -86,8 +89,7 @@ def split_cpu(count=1):
 def multiply_bfloat16():
     """Whether the devices at hand multiply matrices in bfloat16 faster than in float32.
 
-    TPUs do, NVIDIA's GPUs since Ampere, and x86 CPUs with instructions for it (AVX-512 BF16, AMX). On one without, with
-    AVX2, a masked autoencoder on MNIST took half as long again as in float32.
+    TPUs do, NVIDIA's GPUs since Ampere, and x86 CPUs with instructions for it (AVX-512 BF16, AMX).
     """
     import tensorflow as tf
 
@@ -112,35 +114,52 @@ def share_cores(recipe):
 
     To be called before TensorFlow has computed anything.
     """
-    if getattr(recipe, "parts", 1) > 1:
-        one_arena_each()  # before TensorFlow's import, whose threads make arenas
-        if recipe.at_once > 1 or (recipe.at_once == 0 and can_share(recipe)):
+    asked = getattr(recipe, "at_once", 0)
+    if asked > 1:
+        one_core_each()
+    elif asked == 0 and hasattr(recipe, "batch") and can_share(recipe):
+        with suppress(InputError):  # nobody asked for it
             one_core_each()
 
 
-def parts_at_once(recipe):
-    """How many of its parts of a batch a recipe computes at the same time: the number that it asks for.
+def parts(recipe, batch):
+    """Into how many parts a recipe cuts a batch, and how many of them it computes at once.
 
-    If that is 0, as many as the CPU has cores where the command line has let every operation run on one of them, see
-    `share_cores`; else one.
+    If it does not say how many at once (`at_once` 0, or no such field), a CPU that computes alone and whose operations
+    run on one core each (see `share_cores`) gets twice as many parts as it has cores, or as many, and computes one for
+    each core at once. Else there are as many parts as it asks for by `accumulate`.
+
+    Args:
+        recipe: of a pipeline that trains in parts.
+        batch: examples of an update.
     """
     import tensorflow as tf
 
-    if recipe.at_once:
-        return recipe.at_once
+    given, at_once, count = getattr(recipe, "accumulate", 1), getattr(recipe, "at_once", 0), cores()
     apart = tf.config.threading.get_intra_op_parallelism_threads() == 1
-    return os.cpu_count() if apart and can_share(recipe) else 1
+    if at_once == 0 and apart and can_share(recipe):
+        for dealt in (math.lcm(given, 2 * count), math.lcm(given, count)):
+            if batch % dealt == 0:
+                return dealt, count
+    return given, max(1, at_once)
 
 
 def can_share(recipe):
-    """Whether one CPU computes alone, and the parts of a batch can be dealt out to its cores evenly."""
-    named = {"TPU_NAME", "TF_CONFIG", *SLURM} & set(os.environ)
-    cores = os.cpu_count()
-    if cores == 1 or recipe.parts == 1 or recipe.parts % cores or recipe.devices not in ("auto", "cpu") or named:
+    """Whether one CPU computes alone, and its cores can share the batch of a recipe evenly, to some gain."""
+    elsewhere = {"TPU_NAME", "TF_CONFIG", *SLURM} & set(os.environ)
+    if elsewhere or recipe.devices not in ("auto", "cpu") or not recipe.divisible:
         return False
+    if cores() == 1 or recipe.batch % cores() or recipe.batch // cores() < LEAST_SHARE:
+        return False
+    one_arena_each()  # before TensorFlow's import, whose threads make arenas
     import tensorflow as tf
 
     return recipe.devices == "cpu" or not tf.config.list_physical_devices("GPU")
+
+
+def cores():
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def use_onednn():
@@ -174,7 +193,7 @@ def one_arena_each():
     ViT-T. Only glibc's malloc does so, and knows this setting.
     """
     if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, os.cpu_count())
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, cores())
 
 
 def one_machine(kind, numbers):

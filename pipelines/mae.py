@@ -6,7 +6,6 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import parts
 from pipelines.ranges import within
 from pipelines.recipe import NumericsFields, RunRecipe
 
@@ -62,8 +61,8 @@ class Recipe(NumericsFields, RunRecipe):
     accumulate: int = field(default=1, metadata=within("count"))
     """Batches whose gradients make one update; the effective batch is batch_size times this."""
     at_once: int = field(default=0, metadata=within("count_or_none"))
-    """Of these batches, how many are computed at the same time; 0 for as many as the CPU has cores, the fastest, where
-    they can be dealt out evenly, and for one on GPUs."""
+    """Of these batches, how many are computed at the same time; 0 lets a CPU cut them further and give a part to each
+    core, which is faster."""
     base_rate: float = field(default=1.5e-4, metadata=within("positive"))
     """Peak learning rate per 256 images of the effective batch."""
     warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
@@ -80,9 +79,14 @@ class Recipe(NumericsFields, RunRecipe):
     """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
 
     @property
-    def parts(self):
-        """Equal parts in which the images of an update are computed."""
-        return self.accumulate
+    def batch(self):
+        """Images of an update."""
+        return self.batch_size * self.accumulate
+
+    @property
+    def divisible(self):
+        """Whether parts of an update are worth computing apart; XLA would compute one after the other."""
+        return not self.jit
 
 
 def mae_mnist() -> Recipe:
@@ -104,8 +108,7 @@ def mae_mnist() -> Recipe:
         decoder_heads=2,
         epochs=30,
         warmup_epochs=3,
-        batch_size=64,
-        accumulate=4,
+        batch_size=256,
         base_rate=1e-3,
         crop=0.6,
         flip=False,
@@ -129,8 +132,7 @@ def mae_cifar10() -> Recipe:
         decoder_depth=2,
         epochs=60,
         warmup_epochs=5,
-        batch_size=64,
-        accumulate=4,
+        batch_size=256,
         base_rate=1e-3,
         precision="auto",
     )
@@ -234,14 +236,14 @@ def run(recipe: Recipe):
     from pipelines import run as runs
     from pipelines.sizes import trainable
 
-    source, recipe = recipe.source(), precision.settled(recipe)
+    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     check(recipe, source)
     place = statistics(recipe, source)
     keras.utils.set_random_seed(recipe.seed)
     model = trainable(lambda: build(recipe, source.info, place, recipe.precision))
     if recipe.low_variance:
         model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
-    directory = runs.Run(recipe.out or "runs/mae", "mae", recipe)
+    directory = runs.Run(recipe.out or "runs/mae", "mae", asked)
     print(summary(recipe, model, source.train))
     progress = fit(directory, model, source, recipe)
     result = build(recipe, source.info, place, "float32")
@@ -257,7 +259,15 @@ def check(recipe, source):
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
     if len(recipe.patch) > 2:
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
-    parts.check(recipe, "accumulate", recipe.batch_size, len(source.train))
+    if recipe.accumulate > 1 and recipe.batch > len(source.train):
+        raise InputError(
+            f"accumulate: {recipe.batch} images make an update, but there are {len(source.train)}; lower it"
+        )
+    if recipe.at_once > recipe.accumulate:
+        raise InputError(
+            f"at_once: {recipe.at_once} batches at once, but accumulate makes an update of {recipe.accumulate}; "
+            "raise accumulate and lower batch_size"
+        )
     if recipe.prediction_ratio is not None and recipe.decoder != "cross":
         raise InputError(f"prediction_ratio: only for decoder cross, not {recipe.decoder}; leave it out")
     for name in ("mean", "std"):
@@ -314,7 +324,7 @@ def options(recipe):
 
 def effective_batch(recipe, split):
     """Images of one update."""
-    return min(recipe.batch_size * recipe.accumulate, len(split))
+    return min(recipe.batch, len(split))
 
 
 def peak_rate(recipe, split):
@@ -349,8 +359,8 @@ def fit(directory, model, source, recipe):
         betas=(0.9, 0.95),
         precision=recipe.precision,
     )
-    at_once = devices.parts_at_once(recipe)
-    model.compile(optimizer, micro_batches=recipe.parts, at_once=at_once, jit_compile=recipe.jit or "auto")
+    parts, at_once = devices.parts(recipe, settings.batch_size)
+    model.compile(optimizer, micro_batches=parts, at_once=at_once, jit_compile=recipe.jit or "auto")
     return directory.fit(
         "mae",
         model,

@@ -25,7 +25,7 @@ __all__ = ["Interrupted", "Run", "read_recipe"]
 
 # Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
 # to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
-PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers"}
+PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
 
 
 # What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.

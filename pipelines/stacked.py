@@ -113,12 +113,12 @@ def run(recipe: Recipe):
     from pipelines import finetune, precision
     from pipelines import run as runs
 
-    source, recipe = recipe.source(), precision.settled(recipe)
+    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     supervised = recipe.supervised and source.train.labels is not None
     if supervised:
         finetune.check(recipe, source)
     later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
-    directory = runs.Run(recipe.out or "runs/stacked", "stacked", recipe, later=later)
+    directory = runs.Run(recipe.out or "runs/stacked", "stacked", asked, later=later)
     keras.utils.set_random_seed(recipe.seed)
     layers = pretrain(directory, source, recipe)
     deep = kerasae.models.StackedAutoencoder(layers)

@@ -80,9 +80,9 @@ def run(recipe: Recipe):
     from pipelines import run as runs
     from pipelines.sizes import trainable
 
-    source, recipe = recipe.source(), precision.settled(recipe)
+    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     check(recipe, source)
-    directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", recipe)
+    directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", asked)
     keras.utils.set_random_seed(recipe.seed)
     with precision.computing_in(recipe.precision):
         model = trainable(lambda: build(recipe, source.info))

@@ -37,7 +37,7 @@ class VisionFields:
     cutmix: float = field(default=0.0, metadata=within("amount"))
     """α of CutMix, which pastes a rectangle of one image into another; 0 for none."""
     jit: bool = False
-    """Compile the step with XLA; it takes a while at the start, and is faster then for transformers in float32."""
+    """Compile the step with XLA; it takes a while at the start, and computes a batch as a whole."""
 
 
 def check(recipe, info, encoder):

@@ -2,14 +2,13 @@
 
 import csv
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import finetune, run, train, vision
+from pipelines import devices, finetune, run, train, vision
 
 EVERYTHING = {
     "pooling": "mean_norm",
@@ -72,11 +71,17 @@ def built(mae_run, **options):
     return finetune.build(run.load_model(mae_run), source, asked, 0, fresh=False), asked
 
 
-def test_accumulated_batches_make_the_steps_of_one_large_batch(mae_run, tmp_path):
+def test_only_transformers_are_fine_tuned_in_parts(mae_run, tmp_path):
+    assert recipe(mae_run).divisible and not recipe(mae_run, jit=True).divisible
+    other = run.Run(tmp_path / "plain", "train", train.Recipe(variant="plain")).path
+    assert not recipe(other).divisible
+
+
+def test_parts_for_the_cores_make_the_steps_of_the_whole_batch(mae_run, tmp_path, monkeypatch):
     losses = []
-    for batch, parts in ((48, 1), (12, 4)):
-        options = {"finetune_accumulate": parts, "scratch": False, "holdout": 0.2, "out": str(tmp_path / str(parts))}
-        asked = replace(recipe(mae_run, **options), finetune_batch=batch)
+    for parts, at_once in ((1, 1), (4, 2)):
+        monkeypatch.setattr(devices, "parts", lambda recipe, batch, found=(parts, at_once): found)
+        asked = recipe(mae_run, scratch=False, holdout=0.2, out=str(tmp_path / str(parts)))
         assert finetune.run(asked).figures.keys() == {"finetune_accuracy"}
         with open(tmp_path / str(parts) / "metrics.csv") as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file)])
@@ -149,9 +154,6 @@ def test_fill_and_noise_are_those_of_the_encoders_images(mae_run):
         ({"drop_path": 1.0}, "drop_path: expected a share"),
         ({"min_rate": 1.0}, "min_rate: expected at most finetune_rate"),
         ({"layer_decay": 0.5, "freeze": True}, "layer_decay: with freeze"),
-        ({"finetune_accumulate": 4}, "finetune_accumulate: 80 images make an update, but there are 60; lower it"),
-        ({"finetune_accumulate": 3, "holdout": 0.2}, "60 images make an update, but there are 48"),
-        ({"at_once": 2}, "at_once: 2 batches at once, but finetune_accumulate makes an update of 1"),
     ],
 )
 def test_options_out_of_range(options, says, mae_run, tmp_path):

@@ -666,6 +666,9 @@ def test_a_classifier_in_parts_takes_no_sample_weights_and_is_saved_with_its_par
     x, y = np.zeros((4, 6), "float32"), np.zeros(4, "int32")
     with pytest.raises(InputError, match="sample weights are not supported with micro_batches"):
         model.train_on_batch(x, y, sample_weight=np.ones(4, "float32"))
+    with pytest.raises(InputError, match="a mean over the examples"):
+        summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+        models.Classifier(model.encoder, 3).compile("sgd", summed, micro_batches=2)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert (again.micro_batches, again.at_once) == (2, 2)

@@ -35,9 +35,18 @@ def test_auto_is_what_the_processor_multiplies_faster(flags, wanted, monkeypatch
     if flags:
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n")
     monkeypatch.setattr(devices, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     asked = train.Recipe(variant="plain", precision="auto")
     assert precision.settled(asked) == replace(asked, precision=wanted)
     assert precision.settled(replace(asked, precision="float16")).precision == "float16"
+
+
+def test_auto_is_kept_in_the_run_so_that_it_may_move(data, tmp_path, monkeypatch):
+    asked = train.Recipe(variant="plain", data=data, epochs=1, precision="auto", out=str(tmp_path / "run"))
+    for there in (False, True):
+        monkeypatch.setattr(devices, "multiply_bfloat16", lambda found=there: found)
+        train.run(asked)
+    assert run.read_recipe(tmp_path / "run")["recipe"]["precision"] == "auto"
 
 
 @pytest.mark.parametrize(

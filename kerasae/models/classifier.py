@@ -79,13 +79,16 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         """As in Keras, and in parts of a batch.
 
         Args:
-            micro_batches, at_once: as for `Autoencoder.compile`.
+            micro_batches, at_once: as for `Autoencoder.compile`. The loss must be a mean over the examples; a batch
+                norm in the encoder sees one part at a time.
 
         Raises:
-            InputError: as there, but for losses and metrics.
+            InputError: for numbers out of range, or parts and a loss that is a sum.
         """
         self.cut(micro_batches, at_once)
         super().compile(*arguments, **options)
+        if micro_batches > 1 and getattr(self.loss, "reduction", None) == "sum":
+            raise InputError("Classifier: micro_batches needs a loss that is a mean over the examples, not their sum")
 
     def propose(self, data):
         """The logs of a step on a batch and the `Move` that it ends with: Keras's own step, but for the update."""

@@ -75,7 +75,7 @@ class ProposedStep:
     def compile_from_config(self, config):
         # Keras does this by itself only for models whose `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.build_training()
+        ProposedStep.build_training(self)
 
     def make_train_function(self, *args, **kwargs):
         """As in Keras, which calls it before the first step."""
