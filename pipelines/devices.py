@@ -117,9 +117,11 @@ def share_cores(recipe):
     asked = getattr(recipe, "at_once", 0)
     if asked > 1:
         one_core_each()
-    elif asked == 0 and hasattr(recipe, "batch") and can_share(recipe):
-        with suppress(InputError):  # nobody asked for it
-            one_core_each()
+    elif asked == 0 and hasattr(recipe, "batch") and shares_evenly(recipe):
+        one_arena_each()  # before `can_share` imports TensorFlow, whose threads make arenas
+        if can_share(recipe):
+            with suppress(InputError):  # nobody asked for it
+                one_core_each()
 
 
 def parts(recipe, batch):
@@ -146,15 +148,19 @@ def parts(recipe, batch):
 
 def can_share(recipe):
     """Whether one CPU computes alone, and its cores can share the batch of a recipe evenly, to some gain."""
-    elsewhere = {"TPU_NAME", "TF_CONFIG", *SLURM} & set(os.environ)
-    if elsewhere or recipe.devices not in ("auto", "cpu") or not recipe.divisible:
+    if not (shares_evenly(recipe) and recipe.divisible):
         return False
-    if cores() == 1 or recipe.batch % cores() or recipe.batch // cores() < LEAST_SHARE:
-        return False
-    one_arena_each()  # before TensorFlow's import, whose threads make arenas
     import tensorflow as tf
 
     return recipe.devices == "cpu" or not tf.config.list_physical_devices("GPU")
+
+
+def shares_evenly(recipe):
+    """Whether the cores of one machine get equal parts of the batch of a recipe; found out without TensorFlow."""
+    elsewhere = {"TPU_NAME", "TF_CONFIG", *SLURM} & set(os.environ)
+    if elsewhere or recipe.devices not in ("auto", "cpu") or cores() == 1:
+        return False
+    return recipe.batch % cores() == 0 and recipe.batch // cores() >= LEAST_SHARE
 
 
 def cores():

@@ -165,7 +165,6 @@ def test_batches_at_once_by_the_command(tmp_path):
 )
 def test_a_cpu_that_computes_alone_gives_each_core_a_part(cores, batch, accumulate, found, monkeypatch):
     monkeypatch.setattr(devices, "cores", lambda: cores)
-    monkeypatch.setattr(devices, "one_arena_each", lambda: None)
     monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
     for name in {"TPU_NAME", "TF_CONFIG", *devices.SLURM} & set(os.environ):
         monkeypatch.delenv(name)
@@ -184,8 +183,16 @@ def test_a_cpu_that_computes_alone_gives_each_core_a_part(cores, batch, accumula
     assert devices.parts(asked, asked.batch) == given
 
 
+def test_a_run_may_go_on_with_another_number_of_batches_at_once(trained):
+    again = mae.run(replace(RECIPE, out=str(trained.path), precision="bfloat16", at_once=2))
+    assert again.figures["epochs"] == EPOCHS
+    assert run.read_recipe(trained.path)["recipe"]["at_once"] == 2
+
+
 def test_a_process_that_has_computed_already_computes_batches_as_a_whole(monkeypatch):
+    monkeypatch.setattr(devices, "shares_evenly", lambda recipe: True)
     monkeypatch.setattr(devices, "can_share", lambda recipe: True)
+    monkeypatch.setattr(devices, "one_arena_each", lambda: None)
 
     def late():
         raise InputError("at_once: TensorFlow has started its threads already")

@@ -174,14 +174,7 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
         """The logs of a step on a batch and the one `Move` that it ends with."""
         x, y = self._unpack(data)
         weights = self._trained()
-        if self.micro_batches == 1:
-            gradients, loss, terms = self._gradients(x, y)
-        else:
-            from kerasae.models.accumulation import accumulate  # here, as below
-
-            parts = self.micro_batches, self.at_once
-            terms = dict.fromkeys(self.terms, ())
-            gradients, loss, terms = accumulate(self._gradients, x, y, *parts, weights, terms)
+        gradients, loss, terms = self.in_parts(self._gradients, x, y, weights, dict.fromkeys(self.terms, ()))
         return self._track(loss, terms), [Move(self.optimizer, gradients, weights)]
 
     def test_step(self, *given):
@@ -204,7 +197,7 @@ class Autoencoder(RecordedArguments, ProposedStep, keras.Model):
     def _trained(self):
         return [weight for part in self._parts() for weight in part.trainable_weights]
 
-    def _gradients(self, x, y, parts=1):
+    def _gradients(self, x, y, parts):
         """Gradients of the trained weights, scaled as the optimiser takes them, and the loss and the terms.
 
         Of a batch that is one of so many equal parts, they are its share of the whole batch's.

@@ -1,5 +1,7 @@
 """A classifier on top of a pretrained encoder."""
 
+from functools import partial
+
 import keras
 from keras import layers, ops
 
@@ -95,26 +97,16 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        weights = self.trainable_weights
-        gradients, loss, y_pred = self._gradients_in_parts(x, y, sample_weight, weights)
+        if sample_weight is not None and self.micro_batches > 1:
+            raise InputError("Classifier: sample weights are not supported with micro_batches; give (x, y)")
+        weights, gradients_of = self.trainable_weights, partial(self._gradients, sample_weight=sample_weight)
+        gradients, loss, found = self.in_parts(gradients_of, x, y, weights, {"logits": (self.classes,)})
         whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's losses are shares of the replicas'
         self._loss_tracker.update_state(whole, sample_weight=ops.shape(x)[0])
-        return self.compute_metrics(x, y, y_pred, sample_weight), [Move(self.optimizer, gradients, weights)]
+        moves = [Move(self.optimizer, gradients, weights)]
+        return self.compute_metrics(x, y, found["logits"], sample_weight), moves
 
-    def _gradients_in_parts(self, x, y, sample_weight, weights):
-        """The gradients of a batch, its loss and the logits."""
-        if self.micro_batches == 1:
-            gradients, loss, found = self._gradients(x, y, sample_weight=sample_weight)
-            return gradients, loss, found["logits"]
-        if sample_weight is not None:
-            raise InputError("Classifier: sample weights are not supported with micro_batches; give (x, y)")
-        from kerasae.models.accumulation import accumulate  # here, as above
-
-        parts, terms = (self.micro_batches, self.at_once), {"logits": (self.classes,)}
-        gradients, loss, found = accumulate(self._gradients, x, y, *parts, weights, terms)
-        return gradients, loss, found["logits"]
-
-    def _gradients(self, x, y, parts=1, sample_weight=None):
+    def _gradients(self, x, y, parts, sample_weight):
         """Gradients as the optimiser takes them, of a batch or as the share of one of its equal parts; the loss and
         {"logits": [B, K]}."""
         import tensorflow as tf

@@ -68,6 +68,18 @@ class ProposedStep:
             raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
         self.micro_batches, self.at_once = int(micro_batches), int(at_once)
 
+    def in_parts(self, gradients_of, x, y, weights, terms):
+        """What `gradients_of` gives for a batch, computed in the parts that `cut` has set.
+
+        Args:
+            gradients_of, x, y, weights, terms: as for `accumulation.accumulate`, which says what is returned.
+        """
+        if self.micro_batches == 1:
+            return gradients_of(x, y, 1)
+        from kerasae.models.accumulation import accumulate  # here, so that machines with JAX alone need no TensorFlow
+
+        return accumulate(gradients_of, x, y, self.micro_batches, self.at_once, weights, terms)
+
     def get_compile_config(self):
         config = super().get_compile_config()
         return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
