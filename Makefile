@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/kerasae quickstart
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadscope
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 fuzz: $(VENV)/installed-test
 	KERASAE_FUZZ=10000 $(BIN)/python -m pytest tests/test_fuzz.py

@@ -142,8 +142,7 @@ def mae_cifar10_5000() -> Recipe:
     """The masked autoencoder of mae-cifar10 and 5,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-5000
-    Measured in batches of 125 on two CPU cores that other work shared: 27 minutes; accuracy 69.9 %, from scratch
-    56.9 %.
+    Measured on two CPU cores: 17 minutes and as many for the control; accuracy 68.9 %, from scratch 57.1 %.
     """
     return mae_cifar10(5000, finetune_epochs=40)
 
@@ -152,7 +151,7 @@ def mae_cifar10_all() -> Recipe:
     """The masked autoencoder of mae-cifar10 and all 50,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-all
-    Measured on two CPU cores that other work shared: an hour; accuracy 76.4 %, from scratch 64.1 %.
+    Measured on two CPU cores: 26 minutes and as many for the control; accuracy 75.8 %, from scratch 63.6 %.
     """
     return mae_cifar10(finetune_epochs=6, finetune_batch=250)
 

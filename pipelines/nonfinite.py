@@ -91,8 +91,8 @@ def examine(model, batch):
 
     try:
         strategy = tf.distribute.get_strategy()
-        run = tf.function(look, jit_compile=True) if model.jit_compile is True else look
-        logs, gradients = tf.function(lambda batch: strategy.run(run, args=(batch,)))(batch)
+        run = tf.function(look, jit_compile=True, autograph=False) if model.jit_compile is True else look
+        logs, gradients = tf.function(lambda batch: strategy.run(run, args=(batch,)), autograph=False)(batch)
         return findings(logs, gradients, weights, strategy.experimental_local_results)
     finally:
         for variable, value in zip(others, before, strict=True):

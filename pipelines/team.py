@@ -49,7 +49,7 @@ def mean(*values: float) -> list[float]:
     return np.asarray(_mean(given)).tolist()
 
 
-@tf.function
+@tf.function(autograph=False)
 def _mean(values):
     return strategy().reduce("MEAN", strategy().run(tf.identity, args=(values,)), axis=None)
 

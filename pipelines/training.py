@@ -324,23 +324,27 @@ def _compiled(model):
 
     The steps end before the first that is not finite, though its batch has been drawn.
     """
-    # Rewriting the model's Python for TensorFlow takes seconds; `fit` of Keras does not do it either.
-    strategy, step = team.strategy(), tf.autograph.experimental.do_not_convert(guarded(model))
+    # Without AutoGraph: rewriting the model's Python takes seconds; `fit` of Keras does not do it either.
+    strategy, step = team.strategy(), guarded(model)
     if model.jit_compile is True and team.replicas() == 1:  # TensorFlow does not compile steps that sum over devices
         step = tf.function(step, jit_compile=True, autograph=False)
 
-    @tf.function(reduce_retracing=True)
+    def another(iterator, done, waited, tally):
+        before = clock()
+        batch = next(iterator)
+        waited += clock() - before
+        found = strategy.run(step, args=(batch,))
+        found = {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
+        going = found["finite"]
+        tally = Tally(*(tf.where(going, new, old) for new, old in zip(tally.next(found), tally, strict=True)))
+        return going, done + tf.cast(going, tf.int32), waited, tally
+
+    @tf.function(reduce_retracing=True, autograph=False)
     def steps(iterator, n, tally):
-        done, going, waited = tf.constant(0), tf.constant(True), tf.constant(0.0, tf.float64)
-        while going and done < n:
-            before = clock()
-            batch = next(iterator)
-            waited += clock() - before
-            found = strategy.run(step, args=(batch,))
-            found = {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
-            going = found["finite"]
-            tally = Tally(*(tf.where(going, new, old) for new, old in zip(tally.next(found), tally, strict=True)))
-            done += tf.cast(going, tf.int32)
+        start = tf.constant(True), tf.constant(0), tf.constant(0.0, tf.float64), tally
+        _, done, waited, tally = tf.while_loop(
+            lambda going, done, *_: going & (done < n), lambda _, *found: another(iterator, *found), start
+        )
         return done, waited, tally
 
     return steps, tf.function(team.shared(model.test_step), reduce_retracing=True, autograph=False)

@@ -11,6 +11,15 @@ CACHE = tempfile.TemporaryDirectory(prefix="kerasae-cache-")
 os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's own
 
 
+LONGEST = "distributed contract mae_pipeline kills fuzz replicas guard training masked determinism".split()
+"""Modules that begin first, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
 @pytest.fixture(autouse=True)
 def clean_keras():
     """Seed everything, and undo what a test did to the global policy; tests without Keras do not pay for it."""

@@ -21,7 +21,7 @@ from kerasae.errors import InputError
 from pipelines import data_worker, devices, launch
 
 ROOT = Path(__file__).parents[1]
-RUNS = ("plain", "denoising", "variational", "adversarial", "mae", "finetune")
+RUNS = ("denoising", "variational", "adversarial", "mae", "finetune")
 KERASAE = [sys.executable, "-m", "pipelines.cli"]
 
 
@@ -36,11 +36,11 @@ def run(words, env, **options):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Folders with the six runs: of one device, of two, and of two processes."""
+    """Folders with the five runs: of one device, of two, and of two processes."""
     found = {}
     for name, words in {"one": "cpu", "two": "cpu:2", "workers": "cpu"}.items():
         found[name] = tmp_path_factory.mktemp(name)
-        command = [sys.executable, str(ROOT / "tests" / "six_runs.py"), str(found[name]), words]
+        command = [sys.executable, str(ROOT / "tests" / "small_runs.py"), str(found[name]), words]
         parts = [e["TF_CONFIG"] for e in launch.environments(2)] if name == "workers" else [None]
         processes = [run(command, environment(**({"TF_CONFIG": part} if part else {}))) for part in parts]
         for process in processes:

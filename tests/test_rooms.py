@@ -202,6 +202,16 @@ def prints(sources):
                 yield f"{module.name}:{node.lineno} prints"
 
 
+def rewritten(sources):
+    """A `tf.function` whose Python AutoGraph rewrites, which takes seconds of every start."""
+    for module in modules(sources):
+        calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+        plain = {id(call.func) for call in calls if any(k.arg == "autograph" for k in call.keywords)}
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) == "tf.function" and id(node) not in plain:
+                yield f"{module.name}:{node.lineno} leaves autograph on"
+
+
 def private_access(sources):
     """A private name or the training step, in a room that sees models through the contract only."""
     for module in modules(sources):
@@ -225,6 +235,7 @@ RULES = [
     wrong_training_steps,
     asserts,
     prints,
+    rewritten,
     private_access,
 ]
 
@@ -291,6 +302,9 @@ def test_directions_are_seen(sample, targets):
 
 RECIPE = "class Recipe: pass\n"
 OTHER_RULES = [
+    (rewritten, {"kerasae/a.py": "@tf.function\ndef f(): ..."}, ["kerasae.a:1 leaves autograph on"]),
+    (rewritten, {"pipelines/a.py": "f = tf.function(g, jit_compile=True)"}, ["pipelines.a:1 leaves autograph on"]),
+    (rewritten, {"kerasae/a.py": "@tf.function(autograph=False)\ndef f(): ..."}, []),
     (wrong_rooms, {"kerasae/utils/a.py": ""}, ["kerasae.utils.a: no room called 'utils'"]),
     (wrong_rooms, {"kerasae/models/utils.py": ""}, ["kerasae.models.utils: no room called 'utils'"]),
     (wrong_rooms, {"pipelines/helpers.py": ""}, ["pipelines.helpers: no room called 'helpers'"]),

@@ -92,7 +92,7 @@ def train(head: keras.Model, x: Tokens, y: np.ndarray, optimizer, budget: Budget
     """Minimise the mean cross-entropy of the head's logits; the order of the examples depends on the seed alone."""
     optimizer.build(head.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def descend(batch, labels):
         with tf.GradientTape() as tape:
             logits = head(tf.cast(batch, tf.float32), training=True)
@@ -114,7 +114,11 @@ def orders(examples: int, batch: int, seed: int) -> Iterator[np.ndarray]:
 
 def predict(head: keras.Model, x: Tokens, batch_size: int = 1000) -> np.ndarray:
     """The most likely label of every example, [N] int64; raises InputError if a logit is not finite."""
-    infer = tf.function(lambda batch: head(tf.cast(batch, tf.float32), training=False), reduce_retracing=True)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def infer(batch):
+        return head(tf.cast(batch, tf.float32), training=False)
+
     labels = []
     for start in range(0, len(x), batch_size):
         logits = infer(x.gather(np.arange(start, min(start + batch_size, len(x))))).numpy()

@@ -148,7 +148,7 @@ def traced(function: Callable, x: np.ndarray) -> Callable:
     def call(batch):
         return tf.nest.map_structure(lambda output: tf.cast(output, tf.float32), function(batch))
 
-    return tf.function(call, input_signature=signature)
+    return tf.function(call, input_signature=signature, autograph=False)  # to rewrite its Python takes seconds
 
 
 def example_batches(data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

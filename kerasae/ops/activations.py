@@ -62,7 +62,7 @@ def gelu_loops():
     """x Φ(x) and its gradient, each compiled by XLA into one loop also when the rest of the step is not compiled."""
     import tensorflow as tf
 
-    return tf.function(value, jit_compile=True), tf.function(slope, jit_compile=True)
+    return tf.function(value, jit_compile=True, autograph=False), tf.function(slope, jit_compile=True, autograph=False)
 
 
 @functools.cache
@@ -120,8 +120,8 @@ def softmax_loops(scale):
     """The softmax and its gradient, each compiled by XLA into one loop."""
     import tensorflow as tf
 
-    forward = tf.function(lambda x: shares(x, scale), jit_compile=True)
-    return forward, tf.function(lambda y, above: shift(y, above, scale), jit_compile=True)
+    forward = tf.function(lambda x: shares(x, scale), jit_compile=True, autograph=False)
+    return forward, tf.function(lambda y, above: shift(y, above, scale), jit_compile=True, autograph=False)
 
 
 @functools.cache

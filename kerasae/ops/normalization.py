@@ -67,8 +67,12 @@ def norm_loops(epsilon):
     """The normalisation and its gradients, each compiled by XLA into one loop, as `exact_gelu`'s are."""
     import tensorflow as tf
 
-    forward = tf.function(lambda x, scale, offset: value(x, scale, offset, epsilon, lanes_mean), jit_compile=True)
-    backward = tf.function(lambda x, scale, above: gradients(x, scale, above, epsilon), jit_compile=True)
+    forward = tf.function(
+        lambda x, scale, offset: value(x, scale, offset, epsilon, lanes_mean), jit_compile=True, autograph=False
+    )
+    backward = tf.function(
+        lambda x, scale, above: gradients(x, scale, above, epsilon), jit_compile=True, autograph=False
+    )
     return forward, backward
 
 

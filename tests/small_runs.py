@@ -1,4 +1,4 @@
-"""Run by `test_distributed.py` in processes of their own: OUT DEVICES. Six small runs, one after the other."""
+"""Run by `test_distributed.py` in processes of their own: OUT DEVICES. Five small runs, one after the other."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def recipes(out):
     """Name → the pipeline and its recipe."""
     # Not "dense": compiled by XLA, as one device does it with those, a step draws other random numbers.
     common = {"network": "conv", "filters": (6,), "epochs": EPOCHS, "batch_size": BATCH, "holdout": 0.1}
-    for variant in ("plain", "denoising", "variational", "adversarial"):
+    for variant in ("denoising", "variational", "adversarial"):
         yield train, train.Recipe(variant=variant, out=str(out / variant), **common)
     # Two passes of every update, with masks of their own.
     patches = {"patch": (2,), "batch_size": BATCH // 2, "accumulate": 2, "pictures_every": 5, "warmup_epochs": 1}
