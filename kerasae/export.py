@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ def floats(**outputs):
 # ---- writing
 
 
-def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5) -> Path:
+def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5, checker=None) -> Path:
     """Write a SavedModel whose endpoints take raw examples in batches of any size, and its `card.json`.
 
     All is written, and with `examples` verified, under another name next to `dest` and then moved there, so that an
@@ -87,7 +88,7 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
         dtype: of the examples as stored, "uint8" or "float32".
         card: further entries of the card, such as data, recipe and metrics; JSON values.
         examples: [N, *shape] as stored, N ≥ 2, to `verify` the export with; None does not verify.
-        tolerance: as for `verify`.
+        tolerance, checker: as for `verify`.
 
     Returns:
         `dest`. The card says what was verified: `card["parity"]["max_abs_diff"]`.
@@ -104,10 +105,11 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
     place = Path(os.path.abspath(dest))
     refuse_foreign(place)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as folder:
+    beside = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.")
+    with beside as folder, nullcontext(checker) if checker or examples is None else Checker() as checker:
         new = Path(folder, "new")
         content = {**(card or {}), **describe(model, dtype), "endpoints": write(model, new, dtype)}
-        content["parity"] = None if examples is None else parity(model, new, examples, tolerance)
+        content["parity"] = None if examples is None else parity(model, new, examples, tolerance, checker)
         (new / "card.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         put_in_place(new, place, aside=Path(folder, "earlier"))
     return Path(dest)
@@ -167,7 +169,7 @@ def put_in_place(new, place, aside):
 # ---- verifying
 
 
-def verify(model, path, examples, tolerance=1e-5) -> float:
+def verify(model, path, examples, tolerance=1e-5, checker=None) -> float:
     """Reload an export in a fresh process that cannot import kerasae, and compare every endpoint with the model.
 
     Every signature, `serving_default` too, answers the examples in one batch and the first of them alone. A value v
@@ -179,6 +181,7 @@ def verify(model, path, examples, tolerance=1e-5) -> float:
         path: the export.
         examples: [N, *shape] as stored, N ≥ 2.
         tolerance: largest difference that passes.
+        checker: a `Checker` that verifies several exports; a new one when not given.
 
     Returns:
         The largest absolute difference over all endpoints, outputs and batches.
@@ -191,13 +194,14 @@ def verify(model, path, examples, tolerance=1e-5) -> float:
         >>> kerasae.export.verify(model, "saved_models/digits", images[:16])
         1.1920929e-07
     """
-    return parity(model, path, examples, tolerance)["max_abs_diff"]
+    with nullcontext(checker) if checker else Checker() as checker:
+        return parity(model, path, examples, tolerance, checker)["max_abs_diff"]
 
 
-def parity(model, path, examples, tolerance):
+def parity(model, path, examples, tolerance, checker):
     """What the card says of the verification: the largest difference, per endpoint too, and how it was found."""
     questions, expected = examine(model, np.asarray(examples))
-    found = ask_alone(path, questions)
+    found = checker.ask(path, questions)
     differences = compare(expected, found, tolerance)
     by_endpoint = {}
     for name, difference in differences.items():
@@ -228,21 +232,54 @@ def examine(model, examples):
     return questions, expected
 
 
-def ask_alone(path, questions):
-    """The answers of an export, from a process that has neither kerasae nor an accelerator, in an empty folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        empty, asked, answered = Path(folder, "empty"), Path(folder, "asked.npz"), Path(folder, "answered.npz")
+class Checker:
+    """A process that has neither kerasae nor an accelerator, in an empty folder, and answers for exports.
+
+    It imports TensorFlow while its owner writes the first export. To be used as a context, after which it is gone.
+
+    Example:
+        >>> with kerasae.export.Checker() as checker:
+        ...     for name, model in trained.items():
+        ...         kerasae.export.save(model, f"saved_models/{name}", examples=images[:16], checker=checker)
+    """
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        empty, self.said = Path(self.folder.name, "empty"), Path(self.folder.name, "said.txt")
         empty.mkdir()
-        np.savez(asked, **questions)
         # -P: the folder of the script, which is this package's, is not searched for modules.
-        command = [sys.executable, "-P", CHECK, os.path.abspath(path), asked, answered]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
-        result = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode:
-            reason = (result.stderr.strip().splitlines() or [f"exit status {result.returncode}"])[-1]
+        command, environment = [sys.executable, "-P", CHECK], {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                command, cwd=empty, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said
+            )
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+    def ask(self, path, questions):
+        """The answers of an export to batches; ParityError with the reason if there are none."""
+        asked, answered = Path(self.folder.name, "asked.npz"), Path(self.folder.name, "answered.npz")
+        np.savez(asked, **questions)
+        request = json.dumps([os.path.abspath(path), str(asked), str(answered)]) + "\n"
+        with suppress(BrokenPipeError):  # it says why below
+            self.process.stdin.write(request.encode())
+            self.process.stdin.flush()
+        reply = self.process.stdout.readline()
+        reason = json.loads(reply) if reply else self.last_words()
+        if reason:
             raise ParityError(f"{path} does not work without kerasae: {reason}")
         with np.load(answered, allow_pickle=False) as answers:
             return dict(answers)
+
+    def last_words(self):
+        """Why the process ended."""
+        status = self.process.wait()
+        said = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return said[-1] if said else f"exit status {status}"
 
 
 def compare(expected, found, tolerance):

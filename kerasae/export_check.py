@@ -1,12 +1,15 @@
 """Answer every endpoint of a SavedModel with TensorFlow alone; started by `kerasae.export`, in a process of its own.
 
-    python -P export_check.py EXPORT QUESTIONS.npz ANSWERS.npz
+    python -P export_check.py
 
-Questions are batches as "input/case", such as images/all; answers are "endpoint/output/case". Imports of kerasae and
-pipelines fail here, as they do where the export is served.
+Each line of standard input is a JSON array, the paths of an export, of questions and of answers, and gets a line with
+the reason why there are none, "" if there are. Questions are batches as "input/case", such as images/all; answers are
+"endpoint/output/case". Imports of kerasae and pipelines fail here, as they do where the export is served.
 """
 
 import importlib
+import json
+import os
 import sys
 
 FORBIDDEN = ("kerasae", "pipelines")
@@ -31,9 +34,27 @@ def prove_alone():
         sys.exit(f"{name} can be imported: the check would prove nothing")
 
 
-def main(export, questions, answers):
+def main():
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what TensorFlow prints is no reply
     sys.meta_path.insert(0, Refuse)
     prove_alone()
+    import tensorflow  # noqa: F401  while the first export is being written
+
+    for line in sys.stdin:
+        print(json.dumps(attempt(*json.loads(line))), file=replies, flush=True)
+
+
+def attempt(export, questions, answers):
+    """Write the answers of an export; "", or why there are none."""
+    try:
+        answer(export, questions, answers)
+    except Exception as error:  # whatever a served export may raise
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return ""
+
+
+def answer(export, questions, answers):
     import numpy as np
     import tensorflow as tf
 
@@ -49,4 +70,4 @@ def main(export, questions, answers):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -22,15 +22,23 @@ class Recipe(DerivedRecipe):
     """Largest difference to the model in memory that passes, relative for values beyond 1."""
 
 
-def run(recipe: Recipe):
-    """Write the SavedModel and its card, reload it elsewhere, compare; what was at the destination stays until then."""
+def run(recipe: Recipe, checker=None):
+    """Write the SavedModel and its card, reload it elsewhere, compare; what was at the destination stays until then.
+
+    Several exports may share a `kerasae.export.Checker`.
+    """
     from pipelines import run as runs
 
     recipe = recipe.inherit("export")
     source = recipe.source()
     model = runs.load_model(recipe.run, source.info)
     dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
-    options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
+    options = {
+        "dtype": source.info.dtype,
+        "examples": examples(source),
+        "tolerance": recipe.tolerance,
+        "checker": checker,
+    }
     try:
         kerasae.export.save(model, dest, card=card(recipe, source.info), **options)
     except kerasae.export.ParityError as error:

@@ -103,7 +103,7 @@ def mae_mnist_1000() -> Recipe:
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-1000
     Measured on two CPU cores that other work shared: accuracy 98.34 % (standard deviation 0.17 over the 5); from
-    scratch 96.88 % (0.37).
+    scratch 96.88 % (0.37). A later training's encoder: 98.24 % (0.27) and 96.84 % (0.36).
     """
     return mae_mnist(1000, finetune_epochs=60)
 

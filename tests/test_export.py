@@ -1,6 +1,7 @@
 """Exports: what is served equals the model, in a process without kerasae, and nothing that is there is lost."""
 
 import json
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -22,6 +23,16 @@ def variational():
 def classifier():
     encoder, _ = networks.conv((5, 3, 2), 3, (4,))
     return models.Classifier(encoder, 4, dropout=0.3, input_dropout=0.2, pixel_max=15.0)
+
+
+class Silent(nullcontext):
+    """A checker for which exports have no endpoints."""
+
+    def __init__(self):
+        super().__init__(self)
+
+    def ask(self, path, questions):
+        return {}
 
 
 def plain(pixel_max=15.0):
@@ -141,10 +152,27 @@ def test_the_check_refuses_to_run_beside_kerasae():
 
 
 def test_what_cannot_run_alone_says_why(tmp_path, monkeypatch):
-    script = "import os, sys\nsys.exit(f'{sys.argv[1]} in {os.listdir()}, {sys.path[0] == sys.argv[0]}')"
+    script = "import os, sys\nsys.exit(f'{eval(input())[0]} in {os.listdir()}, {sys.path[0] == sys.argv[0]}')"
     monkeypatch.setattr(export, "CHECK", write(tmp_path / "check.py", script))
     with pytest.raises(export.ParityError, match=r"does not work without kerasae: /there in \[\], False"):
-        export.ask_alone("/there", {"images/one": IMAGES[:1]})
+        with export.Checker() as checker:
+            checker.ask("/there", {"images/one": IMAGES[:1]})
+
+
+def test_one_checker_serves_several_exports_also_after_one_that_does_not_load(tmp_path):
+    vectors, odd = np.float32(np.random.default_rng(1).random((4, 6))), tmp_path / "a\nb é"
+    write(tmp_path / "broken" / "saved_model.pb")
+    with export.Checker() as checker:
+        options = {"examples": vectors, "checker": checker}
+        export.save(plain(), odd, dtype="float32", **options)
+        with pytest.raises(export.ParityError, match="broken does not work without kerasae: [A-Z]"):
+            export.verify(plain(), tmp_path / "broken", **options)
+        with pytest.raises(export.ParityError, match="differs"):  # from another model, with other random weights
+            export.verify(plain(), odd, **options)
+        export.save(plain(), odd, dtype="float32", **options)
+        assert checker.process.poll() is None
+    assert read_card(odd)["parity"]["max_abs_diff"] <= 1e-5
+    assert checker.process.poll() is not None
 
 
 @pytest.mark.parametrize(
@@ -192,7 +220,7 @@ def test_an_export_to_which_someone_added_a_file_is_left_alone(tmp_path):
 def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeypatch):
     vectors, dest = np.float32(np.random.default_rng(1).random((4, 6))), tmp_path / "new" / "name"
     export.save(plain(), dest, dtype="float32", card={"turn": 1})
-    monkeypatch.setattr(export, "ask_alone", lambda path, questions: {})
+    monkeypatch.setattr(export, "Checker", Silent)
     with pytest.raises(export.ParityError):
         export.save(plain(), dest, dtype="float32", card={"turn": 2}, examples=vectors)
     assert read_card(dest)["turn"] == 1
@@ -251,7 +279,7 @@ def test_the_command_exports_and_verifies(run, capsys):
 def test_the_command_names_what_is_wrong(run, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="outer is not free"):
         pipeline.run(pipeline.Recipe(run=run, dest="outer"))
-    monkeypatch.setattr(export, "ask_alone", lambda path, questions: {})
+    monkeypatch.setattr(export, "Checker", Silent)
     with pytest.raises(InputError, match="decode.*not in the export.*--tolerance"):
         pipeline.run(pipeline.Recipe(run=run, dest="elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
