@@ -42,7 +42,8 @@ def main():
     import tensorflow  # noqa: F401  while the first export is being written
 
     for line in sys.stdin:
-        print(json.dumps(attempt(*json.loads(line))), file=replies, flush=True)
+        replies.write(json.dumps(attempt(*json.loads(line))) + "\n")
+        replies.flush()
 
 
 def attempt(export, questions, answers):
