@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from pipelines.wire import ring
+from pipelines.planner.wire import ring
 
 SIZES = [1 << 12, 1 << 20, 1 << 22, 1 << 24, 1 << 26]
 """Bytes."""

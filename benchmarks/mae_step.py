@@ -25,8 +25,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from pipelines import cost, devices
-from pipelines.cost import Network
+from kerasae.training import devices
+from pipelines.planner import cost
+from pipelines.planner.cost import Network
 
 SIZES = {"tiny": (32, 4, 128), "base": (224, 16, 16)}
 """Side, patch, images of a batch."""

@@ -72,19 +72,20 @@ def work(arguments):
     """In the process: train, and say when the first step ended and how much memory there was at most."""
     import resource
 
-    from pipelines import cli, training
+    from kerasae.training import loop
+    from pipelines.command_line import main as cli
 
     imported, first = time.time(), []
-    chunk = training._Loop._run_chunk
+    chunk = loop._Loop._run_chunk
 
     def counted(loop, progress, steps):
         result = chunk(loop, progress, min(steps, 10))
         first.append(time.time())
         if progress.step >= arguments.steps:
-            raise training.Interrupted("enough")
+            raise loop.Interrupted("enough")
         return result
 
-    training._Loop._run_chunk = counted
+    loop._Loop._run_chunk = counted
     images, run = arguments.worker
     tokens = f"mae {MODEL} --data folder:{images} --batch-size 128 --epochs 400 --pictures-every 0 --out {run}"
     assert cli.main(tokens.split()) == 130

@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 
-from pipelines import devices
+from kerasae.training import devices
 
 SIZES = {"tiny": (32, 4, {}), "toy": (8, 4, {"width": 12, "depth": 1, "heads": 2, "decoder_depth": 1})}
 """Side of the image and of a patch, and what differs from ViT-T."""
@@ -49,14 +49,14 @@ def model_of(arguments):
     import keras
 
     import kerasae
-    from pipelines import optimisers
-    from pipelines.precision import computing_in
+    from kerasae.optimizers import schedules
+    from kerasae.training.precision import computing_in
 
     side, patch, changes = SIZES[arguments.size]
     keras.utils.set_random_seed(0)
     with computing_in(arguments.precision):
         model = kerasae.models.MaskedAutoencoder(*kerasae.networks.vit_tiny((side, side, 3), patch, **changes))
-    model.compile(optimisers.build(10_000, 1e-4, weight_decay=0.05), jit_compile=False)
+    model.compile(schedules.build(10_000, 1e-4, weight_decay=0.05), jit_compile=False)
     return model
 
 
@@ -114,12 +114,14 @@ class Guarded:
     def _train(self, arguments, folder):
         import keras
 
-        from pipelines import mae, run, training
+        from kerasae import runs
+        from kerasae.training import loop
+        from pipelines import mae
 
         # One after every epoch, each of which is timed.
         due = []
-        training._Loop._late = lambda loop: bool(due)
-        saved = training.Checkpoints.save
+        loop._Loop._late = lambda loop: bool(due)
+        saved = loop.Checkpoints.save
 
         def save(*args, **kwargs):
             due.clear()
@@ -128,12 +130,12 @@ class Guarded:
             self.done.put(time.perf_counter() - began)
             self.go.get()
 
-        training.Checkpoints.save = save
+        loop.Checkpoints.save = save
         began = []
         callbacks = [
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()))
         ]
-        directory = run.Run(f"{folder}/run", "mae", mae.Recipe())
+        directory = runs.Run(f"{folder}/run", "mae", mae.Recipe())
         log = directory._log
 
         def logged(*args):
@@ -142,7 +144,7 @@ class Guarded:
             self.done.put((time.perf_counter() - began[-1]) / self.steps)
 
         directory._log = logged
-        settings = run.Stage(epochs=arguments.rounds + 1, batch_size=arguments.batch)
+        settings = runs.Stage(epochs=arguments.rounds + 1, batch_size=arguments.batch)
         directory.fit("mae", model_of(arguments), split_of(arguments), settings, seed=0, callbacks=callbacks)
 
     def round(self):

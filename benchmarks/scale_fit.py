@@ -10,10 +10,10 @@ matrices or in a copy,
 
     seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block
 
-with FLOPs, bytes and blocks as `pipelines/cost.py` counts them. It prints every point, measured and fitted, points that
-were held out of the fit, and the flags by which `kerasae plan` plans for this machine. A point is the fastest of its
-rounds. `--wait` waits for a line on standard input between the warm-up and the timing, for whoever wants to quieten the
-machine just then; `--only float32` leaves the other number format out.
+with FLOPs, bytes and blocks as `pipelines/planner/cost.py` counts them. It prints every point, measured and fitted,
+points that were held out of the fit, and the flags by which `kerasae plan` plans for this machine. A point is the
+fastest of its rounds. `--wait` waits for a line on standard input between the warm-up and the timing, for whoever wants
+to quieten the machine just then; `--only float32` leaves the other number format out.
 
 `--memory` compares how the peak memory of a process grows with the batch with what is counted, on CPU only.
 `--decode` times reading, decoding and cropping photos as the pipeline does, in seconds of one core.
@@ -29,8 +29,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines import devices
-from pipelines.cost import SIZES, Network
+from kerasae.training import devices
+from pipelines.planner.cost import SIZES, Network
 
 FEW = {"depth": 4, "decoder_depth": 2}
 FITTED = [

@@ -14,7 +14,7 @@ import argparse
 import statistics
 import tempfile
 
-from pipelines import devices
+from kerasae.training import devices
 
 devices.use_onednn()  # before the imports below bring TensorFlow
 
@@ -23,8 +23,8 @@ import numpy as np  # noqa: E402
 from matrix_rate import matrix_rate  # noqa: E402
 
 import kerasae  # noqa: E402
-from pipelines.checkpoint import Checkpoints  # noqa: E402
-from pipelines.training import Plan, train  # noqa: E402
+from kerasae.training.checkpoint import Checkpoints  # noqa: E402
+from kerasae.training.loop import Plan, train  # noqa: E402
 
 IMAGES, BATCH, WIDTH, CODE = 50_000, 100, 512, 16
 

@@ -16,7 +16,7 @@ import time
 
 from overhead import SIZES, model_of, split_of
 
-from pipelines import devices
+from kerasae.training import devices
 
 
 def main():
@@ -45,7 +45,7 @@ def parse():
 def work(arguments):
     """What each process does; the first one prints."""
     from kerasae.models import guarded
-    from pipelines import team
+    from kerasae.training import processes
 
     with devices.scope("cpu"):
         runs = {"summed": stepper(arguments)}
@@ -54,9 +54,9 @@ def work(arguments):
         times = {name: [] for name in runs}
         for _ in range(arguments.rounds):
             for name, run in runs.items():
-                team.wait()
+                processes.wait()
                 times[name].append(run())
-        if team.writes():
+        if processes.writes():
             print(verdict(times))
 
 
@@ -65,13 +65,13 @@ def stepper(arguments):
     import tensorflow as tf
 
     import kerasae
-    from kerasae.models.guarded import guarded
-    from pipelines import team
+    from kerasae.training import processes
+    from kerasae.training.guard import guarded
 
     model, split = model_of(arguments), split_of(arguments)
     model.build_training()
-    step, strategy = tf.autograph.experimental.do_not_convert(guarded(model)), team.strategy()
-    iterator = iter(team.data(lambda **parts: kerasae.data.batches(split, arguments.batch, seed=0, **parts)))
+    step, strategy = tf.autograph.experimental.do_not_convert(guarded(model)), processes.strategy()
+    iterator = iter(processes.data(lambda **parts: kerasae.data.batches(split, arguments.batch, seed=0, **parts)))
 
     @tf.function
     def steps(iterator, n):

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "data",
+    "distributions",
     "errors",
     "evaluate",
     "export",
@@ -18,7 +19,10 @@ __all__ = [
     "ops",
     "optimizers",
     "plots",
+    "report",
+    "runs",
     "saving",
+    "training",
     "weights",
 ]
 

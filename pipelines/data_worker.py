@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kerasae.errors import InputError
-from pipelines.ranges import within
+from pipelines.command_line.ranges import within
 
 LOOK_SECONDS = 5.0  # between two looks at the workers of a training;
 SILENT = 3  # so many in vain, and it ends

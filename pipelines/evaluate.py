@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.ranges import within
-from pipelines.recipe import DerivedRecipe
+from pipelines.command_line.fields import DerivedRecipe
+from pipelines.command_line.figures import finish
+from pipelines.command_line.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,18 +21,18 @@ class Recipe(DerivedRecipe):
 
 def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
-    from pipelines import run as runs
+    from kerasae import runs
 
     recipe = recipe.inherit("evaluate")
     source = recipe.source()
     model = runs.load_model(recipe.run, source.info)
     directory = runs.Run(recipe.out, "evaluate", recipe, origin=model)
     if isinstance(model, kerasae.models.Classifier):
-        return directory.finish(accuracy(directory, model, source))
+        return finish(directory, accuracy(directory, model, source))
     figures = kerasae.evaluate.reconstruction_error(model, source.test)
     if hasattr(model, "log_weight"):
         figures |= likelihood(model, source, recipe)
-    return directory.finish(figures)
+    return finish(directory, figures)
 
 
 def accuracy(directory, model, source):
@@ -71,7 +72,7 @@ def likelihood(model, source, recipe):
 def likelihood_name(model, info):
     """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
     binary = info.dtype == "uint8" and info.max_value == 1
-    if binary or not isinstance(model.likelihood, kerasae.ops.Bernoulli):
+    if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
     print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")
     return "cross_entropy_bound"

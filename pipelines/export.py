@@ -7,7 +7,8 @@ from pathlib import Path
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.recipe import DerivedRecipe
+from pipelines.command_line.fields import DerivedRecipe
+from pipelines.command_line.figures import finish
 
 EXAMPLES = 16  # sent through the model and through the reloaded export
 
@@ -27,7 +28,7 @@ def run(recipe: Recipe, checker=None):
 
     Several exports may share a `kerasae.export.Checker`.
     """
-    from pipelines import run as runs
+    from kerasae import runs
 
     recipe = recipe.inherit("export")
     source = recipe.source()
@@ -46,7 +47,7 @@ def run(recipe: Recipe, checker=None):
     content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
     directory = runs.Run(recipe.out, "export", recipe)
     print(summary(dest, content))
-    return directory.finish({"export_max_abs_diff": content["parity"]["max_abs_diff"]})
+    return finish(directory, {"export_max_abs_diff": content["parity"]["max_abs_diff"]})
 
 
 def name_of(run):
@@ -66,7 +67,7 @@ def examples(source):
 
 def card(recipe, info):
     """Data, recipe and figures of the run, and the recipe of the run that it started from, for the card."""
-    from pipelines import run as runs
+    from kerasae import runs
 
     content = runs.read_recipe(recipe.run)
     origin = content["recipe"].get("run")

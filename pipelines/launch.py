@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from kerasae.errors import InputError
-from pipelines.ranges import within
+from pipelines.command_line.ranges import within
 
 GRACE = 60.0  # seconds that the other processes have to end by themselves after one has failed
 
@@ -28,7 +28,7 @@ class Recipe:
 
 def run(recipe: Recipe):
     """Start the processes, wait for all of them, and stop the others where one fails."""
-    from pipelines.cli import COMMANDS
+    from pipelines.command_line.main import COMMANDS
 
     if not recipe.command or recipe.command[0] not in COMMANDS or recipe.command[0] == "launch":
         raise InputError(
@@ -61,7 +61,7 @@ def free_ports(count):
 
 def start(index, environment, command):
     """One process; the first speaks for all, of the others only what goes wrong is shown, with their number."""
-    words = [sys.executable, "-m", "pipelines.cli", *command]
+    words = [sys.executable, "-m", "pipelines.command_line.main", *command]
     if index == 0:
         return subprocess.Popen(words, env=environment, start_new_session=True)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}

@@ -1,13 +1,13 @@
 """Pretrain a vision transformer as a masked autoencoder, without labels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.ranges import within
-from pipelines.recipe import NumericsFields, RunRecipe
+from pipelines.command_line.fields import NumericsFields, RunRecipe
+from pipelines.command_line.figures import finish
+from pipelines.command_line.ranges import within
 
 PER = 256  # examples of the batch that `base_rate` is the learning rate of
 
@@ -89,152 +89,13 @@ class Recipe(NumericsFields, RunRecipe):
         return not self.jit
 
 
-def mae_mnist() -> Recipe:
-    """Masked autoencoder on MNIST: 128×6, patches of 4×4, three quarters hidden, 60,000 images without labels.
-
-    Reproduces: nothing; no probe table of a masked autoencoder on MNIST is published.
-    Command: kerasae mae --recipe mae-mnist, then kerasae probe runs/mae-mnist
-    Measured on two CPU cores: 21 minutes; linear probe with all labels 98.35 % (mean of 5), attentive probe 98.55 %,
-    20 nearest neighbours 97.73 %; see docs/mae.md for fewer labels, other probes and earlier trainings.
-    """
-    return Recipe(
-        data="tfds:mnist",
-        out="runs/mae-mnist",
-        width=128,
-        depth=6,
-        heads=4,
-        decoder_width=64,
-        decoder_depth=2,
-        decoder_heads=2,
-        epochs=30,
-        warmup_epochs=3,
-        batch_size=256,
-        base_rate=1e-3,
-        crop=0.6,
-        flip=False,
-        precision="auto",
-    )
-
-
-def mae_cifar10() -> Recipe:
-    """Masked autoencoder on CIFAR-10: 192×6, patches of 4×4, three quarters hidden, 50,000 images without labels.
-
-    Reproduces: nothing; keras.io's example reaches 44 to 49 % with a linear probe after its 100 epochs.
-    Command: kerasae mae --recipe mae-cifar10, then kerasae probe runs/mae-cifar10
-    Measured on two CPU cores: 61 minutes; with all labels linear probe 60.8 %, attentive probe 69.5 %, 20 nearest
-    neighbours 51.7 %; see docs/mae.md for fewer labels and for the loss curve.
-    """
-    return Recipe(
-        data="tfds:cifar10",
-        out="runs/mae-cifar10",
-        depth=6,
-        decoder_width=96,
-        decoder_depth=2,
-        epochs=45,
-        warmup_epochs=5,
-        batch_size=256,
-        base_rate=1e-3,
-        precision="auto",
-    )
-
-
-def mae_cifar10_long() -> Recipe:
-    """ViT-T, 192×12, on CIFAR-10 with patches of 2×2 for 400 epochs, for one GPU.
-
-    Reproduces: the protocol in which 91.2 % after fine-tuning are published for a ViT-T after 400 epochs.
-    Command: kerasae mae --recipe mae-cifar10-long
-    Not run yet: it wants a GPU.
-    """
-    return Recipe(
-        data="tfds:cifar10",
-        out="runs/mae-cifar10-long",
-        patch=(2,),
-        epochs=400,
-        warmup_epochs=40,
-        batch_size=512,
-        base_rate=5e-4,
-        precision="bfloat16",
-        pictures_every=50,
-    )
-
-
-IMAGENET = {
-    "data": "tfds:imagenet2012",
-    "image_size": (224,),
-    "center": 0.875,
-    "mean": (0.485, 0.456, 0.406),
-    "std": (0.229, 0.224, 0.225),
-}
-"""The data of the reference's recipes; in tests the short side becomes 256 and the centre of 224 × 224 is kept."""
-
-
-def mae_imagenet(size, **changes) -> Recipe:
-    """Pretraining of He et al., arXiv 2111.06377, table 8, for 1600 epochs, in batches of 4096 over all devices."""
-    settings = {
-        "out": f"runs/mae-imagenet-{size}",
-        "size": size,
-        "patch": (16,),
-        "pooling": "class",  # what the reference probes
-        "epochs": 1600,
-        "warmup_epochs": 40,
-        "batch_size": 4096,
-        "base_rate": 1.5e-4,
-        "weight_decay": 0.05,
-        "crop": 0.2,
-        "precision": "bfloat16",
-        "pictures_every": 50,
-    }
-    return Recipe(**IMAGENET, **{**settings, **changes})
-
-
-def mae_imagenet_base() -> Recipe:
-    """ViT-B/16 on ImageNet-1k, as its authors pretrain it.
-
-    Reproduces: 83.6 % fine-tuned (kerasae finetune --recipe mae-imagenet-base), 67.8 % probed linearly (kerasae probe
-    --recipe mae-imagenet-base), the published accuracies.
-    Command: kerasae mae --recipe mae-imagenet-base, on many GPUs; kerasae plan says how long.
-    Not run by us.
-    """
-    return mae_imagenet("base")
-
-
-def mae_imagenet_large() -> Recipe:
-    """ViT-L/16 on ImageNet-1k, as its authors pretrain it.
-
-    Reproduces: 85.9 % fine-tuned, 76.0 % probed linearly, the published accuracies; commands as for mae-imagenet-base.
-    Command: kerasae mae --recipe mae-imagenet-large, on many GPUs.
-    Not run by us.
-    """
-    return mae_imagenet("large")
-
-
-def mae_imagenet_huge() -> Recipe:
-    """ViT-H/14 on ImageNet-1k, as its authors pretrain it.
-
-    Reproduces: 86.9 % fine-tuned, 77.2 % probed linearly, the published accuracies; commands as for mae-imagenet-base.
-    Command: kerasae mae --recipe mae-imagenet-huge, on many GPUs.
-    Not run by us.
-    """
-    return mae_imagenet("huge", patch=(14,))
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "mae-mnist": mae_mnist,
-    "mae-cifar10": mae_cifar10,
-    "mae-cifar10-long": mae_cifar10_long,
-    "mae-imagenet-base": mae_imagenet_base,
-    "mae-imagenet-large": mae_imagenet_large,
-    "mae-imagenet-huge": mae_imagenet_huge,
-}
-
-
 def run(recipe: Recipe):
     """Build the transformer, train it on masked images, save it."""
     import keras
 
-    from pipelines import precision
-    from pipelines import run as runs
-    from pipelines.sizes import trainable
+    from kerasae import runs
+    from kerasae.training import precision
+    from kerasae.training.memory_check import trainable
 
     source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     check(recipe, source)
@@ -249,7 +110,7 @@ def run(recipe: Recipe):
     result = build(recipe, source.info, place, "float32")
     result.set_weights(model.get_weights())
     directory.save_model(result)
-    return directory.finish(figures(progress, result, source))
+    return finish(directory, figures(progress, result, source))
 
 
 def check(recipe, source):
@@ -290,7 +151,7 @@ def statistics(recipe, source):
 
 def build(recipe, info, place, precision):
     """The model that the recipe describes, computing in `precision`."""
-    from pipelines.precision import computing_in
+    from kerasae.training.precision import computing_in
 
     names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
     chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
@@ -346,12 +207,13 @@ def summary(recipe, model, split):
 
 def fit(directory, model, source, recipe):
     """Train on random crops of the unlabelled images; returns the progress."""
-    from pipelines import devices, optimisers
-    from pipelines import run as runs
+    from kerasae import runs
+    from kerasae.optimizers import schedules
+    from kerasae.training import devices
 
     settings = runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, source.train))
     per_epoch = settings.steps_per_epoch(source.train)
-    optimizer = optimisers.build(
+    optimizer = schedules.build(
         settings.steps(source.train),
         peak_rate(recipe, source.train),
         warmup_steps=min(recipe.warmup_epochs, recipe.epochs) * per_epoch,
@@ -383,15 +245,15 @@ def pictures(directory, model, source, recipe):
     """A callback that draws masked and reconstructed images into the run each few epochs."""
     import keras
 
-    from pipelines import team
-    from pipelines.pictures import Examples, masked_figure
+    from kerasae.report.pictures import Examples, masked_figure
+    from kerasae.training import processes
 
     examples = Examples.of(source, 10)
     folder = directory.path / "pictures"
 
     def draw(epoch, logs):
         due = (epoch + 1) % recipe.pictures_every == 0 or epoch + 1 == recipe.epochs
-        if due and team.writes():
+        if due and processes.writes():
             folder.mkdir(exist_ok=True)
             masked_figure(model, examples.images).savefig(folder / f"epoch-{epoch + 1:04d}.png", dpi=80)
 

@@ -1,13 +1,13 @@
 """Measure frozen features: linear and attentive probes, and nearest neighbours."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.ranges import within
-from pipelines.recipe import DerivedRecipe
+from pipelines.command_line.fields import DerivedRecipe
+from pipelines.command_line.figures import finish
+from pipelines.command_line.ranges import within
 
 USUAL = ("linear", "knn")
 """The probes that are fitted when none are named."""
@@ -39,52 +39,9 @@ class Recipe(DerivedRecipe):
     """Epochs of the attentive probe; more where these are fewer than 500 steps."""
 
 
-def mae_imagenet(size) -> Recipe:
-    """The linear probe of He et al., arXiv 2111.06377, table 10: class token, batch norm, LARS, 90 epochs of 16384."""
-    lars = {"sgd_optimizer": "lars", "sgd_epochs": 90, "sgd_batch": 16384}
-    return Recipe(run=f"runs/mae-imagenet-{size}", probes=("sgd",), **lars)
-
-
-def mae_imagenet_base() -> Recipe:
-    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base, probed linearly as its authors do, but on cached features.
-
-    Reproduces: 67.8 %, the published accuracy, for which training images were cropped at random.
-    Command: kerasae probe --recipe mae-imagenet-base
-    Not run by us.
-    """
-    return mae_imagenet("base")
-
-
-def mae_imagenet_large() -> Recipe:
-    """ViT-L/16, likewise.
-
-    Reproduces: 76.0 %, the published accuracy; see mae-imagenet-base.
-    Command: kerasae probe --recipe mae-imagenet-large
-    Not run by us.
-    """
-    return mae_imagenet("large")
-
-
-def mae_imagenet_huge() -> Recipe:
-    """ViT-H/14, likewise.
-
-    Reproduces: 77.2 %, the published accuracy; see mae-imagenet-base.
-    Command: kerasae probe --recipe mae-imagenet-huge
-    Not run by us.
-    """
-    return mae_imagenet("huge")
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {
-    "mae-imagenet-base": mae_imagenet_base,
-    "mae-imagenet-large": mae_imagenet_large,
-    "mae-imagenet-huge": mae_imagenet_huge,
-}
-
-
 def run(recipe: Recipe):
     """Encode the data once, then fit the probes; their table is printed and goes into `probes.csv`."""
-    from pipelines import run as runs
+    from kerasae import runs
 
     recipe = recipe.inherit(folder(recipe))
     source = recipe.source()
@@ -94,7 +51,7 @@ def run(recipe: Recipe):
     table, figures = measure(model, source, recipe)
     runs.write_rows(directory.path / "probes.csv", table)
     print(spell(table))
-    return directory.finish(figures)
+    return finish(directory, figures)
 
 
 def folder(recipe):
@@ -114,7 +71,7 @@ def check_probes(recipe, model):
 
 def measure(model, source, recipe):
     """The table of the probes, a row for each, and their accuracies as figures."""
-    from pipelines.subsets import check_labels, labelled, spread
+    from pipelines.labels.repeats import check_labels, labelled, spread
 
     check_labels(source, recipe)
     train, test = encode(model, source, recipe)

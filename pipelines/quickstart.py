@@ -5,8 +5,9 @@ from pathlib import Path
 
 import kerasae
 from pipelines import export, finetune, mae, probe, report, stacked, train
-from pipelines.ranges import within
-from pipelines.recipe import DataRecipe
+from pipelines.command_line.fields import DataRecipe
+from pipelines.command_line.figures import finish
+from pipelines.command_line.ranges import within
 
 TUNING = {"finetune_epochs": 20, "holdout": 0.0}
 MAE_TUNING = {
@@ -34,7 +35,7 @@ class Recipe(DataRecipe):
 
 def run(recipe: Recipe):
     """Stacked denoising, variational and masked autoencoder, from unlabelled images to SavedModels."""
-    from pipelines import run as runs
+    from kerasae import runs
 
     check(recipe)
     directory = runs.Run(recipe.out, "quickstart", recipe)
@@ -50,7 +51,7 @@ def run(recipe: Recipe):
     step("4/5 export, reload in a process without kerasae, compare")
     difference = export_all(recipe, stack, vae, masked)
     step("5/5 figures and report")
-    directory.finish(figures | {"export_max_abs_diff": difference})
+    finish(directory, figures | {"export_max_abs_diff": difference})
     report.write(directory.path)
     print(closing(directory, recipe))
     return directory

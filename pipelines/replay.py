@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kerasae.errors import InputError
-from pipelines.listing import aligned
-from pipelines.ranges import within
+from pipelines.command_line.listing import aligned
+from pipelines.command_line.ranges import within
 
 SHOWN = 8  # lines of a table
 
@@ -28,15 +28,15 @@ class Recipe:
 
 def run(recipe: Recipe):
     """Load the model and its state, make the step once more, print what is not finite and what is large."""
-    from pipelines import nonfinite
+    from kerasae.training import incidents
 
     file = find(recipe)
     with guarded(file):
         batch, about = read_batch(file)
         model, progress = load(file, batch)
-        found, met = nonfinite.examine(model, batch), f"met after {progress['step']} steps; then: {words(about)}"
+        found, met = incidents.examine(model, batch), f"met after {progress['step']} steps; then: {words(about)}"
         broken = examples(model, batch)
-    inputs = [nonfinite.Values.of(name, x) for name, x in zip(("images", "labels"), batch, strict=False)]
+    inputs = [incidents.Values.of(name, x) for name, x in zip(("images", "labels"), batch, strict=False)]
     print(f"{file}: {len(batch[0])} examples, {met}")
     print(report(found, inputs, broken))
     return found
@@ -58,7 +58,7 @@ def find(recipe):
     """The kept batch that the recipe means; raises InputError, with what there is, if there is none."""
     from pathlib import Path
 
-    from pipelines.run import read_recipe
+    from kerasae.runs import read_recipe
 
     read_recipe(recipe.run)
     found = [path for path in Path(recipe.run).glob("nonfinite/*/step-*.npz") if path.stem[5:].isdecimal()]
@@ -97,7 +97,7 @@ def read_batch(file):
 def load(file, batch):
     """The model as it met the batch of a file, and the progress of its run."""
     from kerasae import saving
-    from pipelines import checkpoint
+    from kerasae.training import checkpoint
 
     parts = (file.parent / "model.keras", file.parent / "state" / file.name)
     if missing := [path for path in parts if not path.is_file()]:  # or a pipe, for which one would wait

@@ -1,16 +1,16 @@
 """Train any variant of the zoo, without labels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import variants
-from pipelines.listing import command_names
-from pipelines.ranges import within
-from pipelines.recipe import NumericsFields, RunRecipe
-from pipelines.variants import CorruptionFields
+from pipelines.building import variants
+from pipelines.building.variants import CorruptionFields
+from pipelines.command_line.fields import NumericsFields, RunRecipe
+from pipelines.command_line.figures import finish
+from pipelines.command_line.listing import command_names
+from pipelines.command_line.ranges import within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,38 +47,13 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Keep the weights of the epoch with the lowest validation loss instead of the last."""
 
 
-def vae_bmnist() -> Recipe:
-    """Variational autoencoder on static binarised MNIST, 784-400-40, Adam 1e-3 with cosine decay, batch 100.
-
-    Reproduces: NLL 89.8 nats with 200 importance samples after 500 epochs (pythae's reproduction of the VampPrior
-    paper's baseline).
-    Command: kerasae train --recipe vae-bmnist, then kerasae evaluate runs/vae-bmnist
-    Measured on two CPU cores that other work shared: NLL 91.22 nats, standard error 0.24, on the 10,000 test images
-    with 200 importance samples each (bound 96.59) after 21 minutes; 1.4 nats short of the published figure. The loss is
-    92.3 in training and 97.3 in validation: what is missing is generalisation, not steps. With the published constant
-    learning rate of 1e-4, 500 epochs gave 92.52; tanh units were no better over 80 epochs.
-    """
-    return Recipe(
-        variant="variational",
-        data="tfds:binarized_mnist",
-        out="runs/vae-bmnist",
-        code=40,
-        widths=(400,),
-        epochs=500,
-        keep_best=True,
-    )
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {"vae-bmnist": vae_bmnist}
-
-
 def run(recipe: Recipe):
     """Build the variant, train it on the unlabelled examples, save it."""
     import keras
 
-    from pipelines import precision
-    from pipelines import run as runs
-    from pipelines.sizes import trainable
+    from kerasae import runs
+    from kerasae.training import precision
+    from kerasae.training.memory_check import trainable
 
     source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     check(recipe, source)
@@ -90,7 +65,7 @@ def run(recipe: Recipe):
     result = precision.exact(model, recipe.precision, lambda: build(recipe, source.info))
     figures = measure(progress, result, source)
     directory.save_model(result)
-    return directory.finish(figures)
+    return finish(directory, figures)
 
 
 def check(recipe, source):
@@ -117,15 +92,15 @@ def build(recipe, info):
 
     likelihood = recipe.likelihood
     if likelihood == "categorical":
-        likelihood = kerasae.ops.Categorical(int(info.max_value) + 1 if info.dtype == "uint8" else 256)
+        likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if info.dtype == "uint8" else 256)
     corrupt = variants.corruption(recipe)
     return variants.build(recipe.variant, networks, likelihood, info.max_value, recipe.options, corrupt)
 
 
 def fit(directory, model, source, recipe):
     """Train on the unlabelled examples; returns the progress."""
-    from pipelines import optimisers
-    from pipelines import run as runs
+    from kerasae import runs
+    from kerasae.optimizers import schedules
 
     training, validation = splits(source, recipe)
     settings = runs.Stage(
@@ -134,7 +109,7 @@ def fit(directory, model, source, recipe):
         monitor="val_loss" if recipe.keep_best else None,
         mode="min",
     )
-    optimizer = optimisers.build(
+    optimizer = schedules.build(
         settings.steps(training), recipe.learning_rate, schedule=recipe.schedule, precision=recipe.precision
     )
     model.compile(optimizer, jit_compile=recipe.network == "dense")

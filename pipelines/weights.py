@@ -6,7 +6,8 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.ranges import check, within
+from pipelines.command_line.figures import finish
+from pipelines.command_line.ranges import check, within
 
 
 def actions():
@@ -62,7 +63,7 @@ def bring_in(recipe):
     """A run directory whose model has the weights of the file; `probe`, `finetune` and `export` start from it."""
     import keras
 
-    from pipelines import run as runs
+    from kerasae import runs
 
     keras.utils.set_random_seed(recipe.seed)
     model = kerasae.weights.import_weights(recipe.source, **options(recipe))
@@ -72,7 +73,7 @@ def bring_in(recipe):
     verb = "evaluate" if kind == "Classifier" else "finetune"
     print(f"{kind} of images {shape}, stored values 0 to {model.pixel_max:g}; go on with data of yours:")
     print(f"  kerasae {verb} {directory.path} --data SPEC")
-    return directory.finish(figures(model))
+    return finish(directory, figures(model))
 
 
 def options(recipe):
@@ -107,7 +108,7 @@ def figures(model):
 
 def write_out(recipe):
     """A folder of weights that other projects load."""
-    from pipelines import run as runs
+    from kerasae import runs
 
     model = runs.load_model(recipe.source)
     dest = recipe.dest or f"saved_models/{name_of(recipe.source)}-weights"

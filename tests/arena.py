@@ -13,8 +13,9 @@ from pathlib import Path
 import requests
 import tensorflow as tf
 
-from pipelines import cli, environment
-from pipelines import run as runs
+from kerasae.runs import directory, environment
+from kerasae.training.loop import Interrupted
+from pipelines.command_line import main as cli
 
 DATA_SETS = "home/tensorflow_datasets"
 """Where data sets are downloaded to, or would be."""
@@ -145,8 +146,8 @@ class Arena:
 
 
 def stop_training(*args, **options):
-    """Takes the place of `pipelines.training.train`: everything before the first step happened, and nothing after."""
-    raise runs.Interrupted("stopped by the test")
+    """Takes the place of `kerasae.training.train`: everything before the first step happened, and nothing after."""
+    raise Interrupted("stopped by the test")
 
 
 @contextlib.contextmanager
@@ -163,7 +164,7 @@ def arena(root, monkeypatch):
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", unreachable)  # which would try again for minutes
     monkeypatch.setattr(tempfile, "tempdir", str(built.temporary))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr(runs, "train", stop_training)
+    monkeypatch.setattr(directory, "train", stop_training)
     monkeypatch.setattr(kerasae.export, "save", stop_training)
     monkeypatch.setattr(kerasae.data.checks, "_physical_memory", lambda: 2**30)
     monkeypatch.chdir(built.cwd)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerasae import layers, models, networks, ops
+from kerasae import distributions, layers, models, networks
 
 
 def adam():
@@ -104,7 +104,7 @@ def small_discriminator():
 def plain_conv():
     return {
         **named(networks.conv((5, 3, 2), 3, (2,))),
-        "likelihood": ops.Gaussian(scale=0.5, squash=True),
+        "likelihood": distributions.Gaussian(scale=0.5, squash=True),
         "pixel_max": 15.0,
         "name": "row",
     }
@@ -132,7 +132,7 @@ def denoising():
 def variational():
     return {
         **named(networks.conv((5, 4, 1), 2, (3,), widths=(4,), code_parameters=2, pixel_parameters=4)),
-        "likelihood": ops.Categorical(levels=4),
+        "likelihood": distributions.Categorical(levels=4),
         "pixel_max": 3.0,
         "beta": 0.5,
         "free_bits": 0.001,
@@ -143,7 +143,7 @@ def variational():
 def adversarial():
     return {
         **named(networks.dense((6,), 2, (5,), activation="tanh")),
-        "likelihood": ops.Gaussian(scale=0.7, squash=True),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
         "pixel_max": 15.0,
         "discriminator": small_discriminator(),
         "adversarial_weight": 0.5,
@@ -533,9 +533,9 @@ TRANSFORMERS = [Case(networks.vit, small_vit, stored(4, 6, 2) / np.float32(15))]
 """Not among `NETWORKS`, which have a code of any length and activations to choose."""
 
 LIKELIHOODS = [
-    Case(ops.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
-    Case(ops.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
-    Case(ops.Categorical, lambda: {"levels": 5}, stored(3, 2, levels=5) / np.float32(4)),
+    Case(distributions.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
+    Case(distributions.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
+    Case(distributions.Categorical, lambda: {"levels": 5}, stored(3, 2, levels=5) / np.float32(4)),
 ]
 
 LOSSES = [

@@ -34,7 +34,7 @@ def clean_keras():
 def mistake(capfd):
     """Run a command that must fail; its one line."""
 
-    from pipelines import cli
+    from pipelines.command_line import main as cli
 
     def run(*tokens):
         capfd.readouterr()

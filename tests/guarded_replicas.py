@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 import kerasae
-from kerasae.models.guarded import guarded
-from pipelines.checkpoint import state_variables
+from kerasae.training.checkpoint import state_variables
+from kerasae.training.guard import guarded
 
 X = np.random.default_rng(0).random((8, 8, 8, 1)).astype("float32")
 Y = np.arange(8) % 3

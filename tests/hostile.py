@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import cli
+from pipelines.command_line import main as cli
 
 # ---- bytes
 

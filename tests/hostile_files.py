@@ -171,7 +171,12 @@ def lambdas(canary):
         {"module": "builtins", "class_name": "function", "config": "exec", "registered_name": "exec"},
         {"module": "keras.utils", "class_name": "function", "config": "get_file", "registered_name": "get_file"},
         {"module": "keras.saving", "class_name": "function", "config": "load_model", "registered_name": "load_model"},
-        {"module": "pipelines.cli", "class_name": "main", "config": {}, "registered_name": "kerasae>main"},
+        {
+            "module": "pipelines.command_line.main",
+            "class_name": "main",
+            "config": {},
+            "registered_name": "kerasae>main",
+        },
         {"class_name": "__typespec__", "config": [], "spec_name": "x", "module": "os", "registered_name": None},
         code,
     ]

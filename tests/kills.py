@@ -59,14 +59,15 @@ def attempt(tokens, begun, death=None, count=0):
         death: None, "writing" or "training": where this process kills itself as a power cut would, when it comes there
             the `count`-th time; "writing" is between the last byte of a checkpoint and its name.
     """
-    from pipelines import checkpoint, cli, training
+    from kerasae.training import checkpoint, loop
+    from pipelines.command_line import main as cli
 
-    training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.CHUNK_SECONDS = 0.0, float("inf"), 0.005
+    loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE, loop.CHUNK_SECONDS = 0.0, float("inf"), 0.005
     if death == "writing":
         die_at(checkpoint.os, "replace", count, lambda _, path: path.name.startswith("step-"))
     if death == "training":
-        die_at(training._Loop, "_run_chunk", count)
-    note_starts(training._Loop, begun)
+        die_at(loop._Loop, "_run_chunk", count)
+    note_starts(loop._Loop, begun)
     with open(os.devnull, "w") as silence, contextlib.redirect_stdout(silence):
         sys.exit(cli.main(tokens))
 
@@ -104,7 +105,9 @@ def die_at(owner, name, count, counted=lambda *arguments: True):
 def context():
     """Processes that are forked from one that has loaded everything but started nothing."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["tensorflow", "keras", "kerasae.models", "pipelines.cli", "pipelines.training"])
+    found.set_forkserver_preload(
+        ["tensorflow", "keras", "kerasae.models", "pipelines.command_line.main", "kerasae.training.loop"]
+    )
     return found
 
 

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from pipelines import devices, finetune, mae, train
+from kerasae.training import devices
+from pipelines import finetune, mae, train
 
 BATCH = 256  # five steps of the 1,437 digits make an epoch, also without a tenth for validation
 EPOCHS = 10

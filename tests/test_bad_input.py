@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import checkpoint, cli
+from kerasae.training import checkpoint
+from pipelines.command_line import main as cli
 
 QUICK = ["--epochs", "1", "--widths", "8", "--code", "2", "--holdout", "0"]
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import kerasae
-from pipelines import cli, listing
+from pipelines import recipes
+from pipelines.command_line import listing
+from pipelines.command_line import main as cli
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ["tensorflow", "keras", "numpy", "sklearn", "matplotlib", "tensorflow_datasets"]
@@ -21,7 +23,7 @@ def kerasae_command(*tokens, **kwargs):
     """Run `kerasae TOKENS` in a process of its own, without the caller's TensorFlow settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, tokens)]
+    command = [sys.executable, "-m", "pipelines.command_line.main", *map(str, tokens)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, **kwargs)
 
 
@@ -54,10 +56,11 @@ def children_seconds():
 
 @pytest.mark.parametrize("tokens", [["--help"], ["list"], *([command, "--help"] for command in cli.COMMANDS)])
 def test_help_and_list_import_nothing_heavy(tokens):
-    code = f"import sys; from pipelines.cli import main; main({tokens}); print(*sys.modules, file=sys.stderr)"
+    code = "import sys; from pipelines.command_line.main import main; "
+    code += f"main({tokens}); print(*sys.modules, file=sys.stderr)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     loaded = result.stderr.split()
-    assert "pipelines.cli" in loaded
+    assert "pipelines.command_line.main" in loaded
     assert not set(HEAVY).intersection(loaded)
 
 
@@ -110,25 +113,26 @@ def test_citation(text, paper):
 
 
 def test_a_reader_that_leaves_early_is_no_error():
-    command = [sys.executable, "-m", "pipelines.cli", "list"]
+    command = [sys.executable, "-m", "pipelines.command_line.main", "list"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
 
 
-@pytest.mark.parametrize("module", cli.COMMANDS.values())
-def test_every_flag_has_help_and_every_recipe_has_a_docstring(module):
-    module = import_module(module)
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_flag_has_help_and_every_recipe_has_a_docstring(command):
+    module = import_module(cli.COMMANDS[command])
     helps = cli.attribute_docstrings(module.Recipe)
     assert [field.name for field in fields(module.Recipe) if not helps.get(field.name)] == []
-    for name, function in getattr(module, "RECIPES", {}).items():
+    for name, function in recipes.of(command).items():
         assert function.__doc__, name
         assert isinstance(function(), module.Recipe), name
 
 
 def test_importing_tensorflow_prints_nothing():
-    code = "import pipelines.cli as c; c.prepare_tensorflow(); import tensorflow as tf; print(tf.ones(3).shape)"
+    code = "from pipelines.command_line.main import prepare_tensorflow; prepare_tensorflow(); "
+    code += "import tensorflow as tf; print(tf.ones(3).shape)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)
     assert (result.stdout, result.stderr) == ("(3,)\n", "")
@@ -201,7 +205,9 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "toy_pipeline", raising=False)
     monkeypatch.setattr(cli, "COMMANDS", {"toy": "toy_pipeline"})
     monkeypatch.setattr(cli, "prepare_tensorflow", lambda: None)  # leaves this process as it is
-    return import_module("toy_pipeline")
+    module = import_module("toy_pipeline")
+    monkeypatch.setattr(recipes, "of", lambda command: module.RECIPES)
+    return module
 
 
 @pytest.mark.parametrize(
@@ -289,7 +295,7 @@ def test_what_is_no_bug_is_one_line(toy, capsys, error, status, line):
 
 
 def test_an_interrupted_run_says_how_to_resume(toy, capsys):
-    from pipelines.run import Interrupted
+    from kerasae.training.loop import Interrupted
 
     toy.RAISE.append(Interrupted("saved; resume with: kerasae toy red"))
     assert cli.main(["toy", "red"]) == 130

@@ -13,7 +13,9 @@ import pytest
 import tensorflow as tf
 
 import kerasae
-from pipelines import environment, run, train
+from kerasae import runs
+from kerasae.runs import environment
+from pipelines import train
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,8 +61,8 @@ def recipe(tmp_path_factory):
 
 
 def test_another_seed_gives_other_weights(recipe, tmp_path):
-    runs = [train.run(replace(recipe, seed=seed, out=str(tmp_path / str(seed)))) for seed in (0, 1)]
-    kernels = [run.load_model(r.path).get_weights()[0] for r in runs]
+    trained = [train.run(replace(recipe, seed=seed, out=str(tmp_path / str(seed)))) for seed in (0, 1)]
+    kernels = [runs.load_model(r.path).get_weights()[0] for r in trained]
     assert not np.allclose(*kernels)
 
 
@@ -92,19 +94,19 @@ def test_the_hash_is_that_of_the_recipe_and_changes_with_it(trained, recipe, tmp
     text = json.dumps({"recipe": content["recipe"], "command": "train"}, sort_keys=True)
     done = subprocess.run(["sha256sum"], input=text, capture_output=True, text=True)
     assert recorded(trained.path)["recipe_sha256"] == done.stdout.split()[0]
-    other = run.Run(tmp_path / "b", "train", replace(recipe, epochs=2))
+    other = runs.Run(tmp_path / "b", "train", replace(recipe, epochs=2))
     assert recorded(other.path)["recipe_sha256"] != recorded(trained.path)["recipe_sha256"]
 
 
 def test_a_run_that_goes_on_elsewhere_records_both(trained, recipe, monkeypatch):
     again = replace(recipe, out=str(trained.path))
-    run.Run(trained.path, "train", again)
+    runs.Run(trained.path, "train", again)
     assert len(recorded(trained.path)["ran_on"]) == 1
     monkeypatch.setattr(environment.platform, "python_version", lambda: "3.99")
-    run.Run(trained.path, "train", again)
+    runs.Run(trained.path, "train", again)
     assert [here["python"] == "3.99" for here in recorded(trained.path)["ran_on"]] == [False, True]
     (trained.path / "environment.json").write_text("{")
-    run.Run(trained.path, "train", again)
+    runs.Run(trained.path, "train", again)
     assert len(recorded(trained.path)["ran_on"]) == 1
 
 

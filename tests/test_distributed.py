@@ -18,11 +18,12 @@ from PIL import Image
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import data_worker, devices, launch
+from kerasae.training import devices
+from pipelines import data_worker, launch
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("denoising", "variational", "adversarial", "mae", "finetune")
-KERASAE = [sys.executable, "-m", "pipelines.cli"]
+KERASAE = [sys.executable, "-m", "pipelines.command_line.main"]
 
 
 def environment(**extra):

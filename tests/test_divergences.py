@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import integrate
 from scipy.stats import norm
 
-from kerasae.ops import free_bits, gaussian_kl, gaussian_log_density
+from kerasae.distributions import free_bits, gaussian_kl, gaussian_log_density
 
 RNG = np.random.default_rng(0)
 

@@ -2,22 +2,25 @@
 
 import json
 from contextlib import nullcontext
+from importlib import import_module
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasae import export, export_check, models, networks, ops
+from kerasae import distributions, export, models, networks
 from kerasae.errors import InputError
+from kerasae.export import check
 from pipelines import export as pipeline
 
+saving = import_module("kerasae.export.save")  # the attribute of that name is the function
 IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
 
 
 def variational():
     pair = networks.conv((5, 3, 2), 3, (4,), code_parameters=2)
-    return models.VariationalAutoencoder(*pair, ops.Gaussian(0.5, squash=True), pixel_max=15.0, beta=0.5)
+    return models.VariationalAutoencoder(*pair, distributions.Gaussian(0.5, squash=True), pixel_max=15.0, beta=0.5)
 
 
 def classifier():
@@ -126,8 +129,8 @@ def test_the_card_says_what_goes_in_and_out(exported):
     for name, endpoint in card["endpoints"].items():
         signature = served.signatures[name]
         (inputs,) = signature.structured_input_signature[1].items()
-        assert endpoint["inputs"] == {inputs[0]: export.spell(inputs[1])}
-        assert endpoint["outputs"] == {k: export.spell(v) for k, v in signature.structured_outputs.items()}
+        assert endpoint["inputs"] == {inputs[0]: saving.spell(inputs[1])}
+        assert endpoint["outputs"] == {k: saving.spell(v) for k, v in signature.structured_outputs.items()}
 
 
 def test_another_model_does_not_pass(exported_variational):
@@ -145,15 +148,15 @@ def test_another_model_does_not_pass(exported_variational):
 
 def test_the_check_refuses_to_run_beside_kerasae():
     with pytest.raises(ModuleNotFoundError, match="kerasae.models is out of reach"):
-        export_check.Refuse.find_spec("kerasae.models")
-    assert export_check.Refuse.find_spec("kerasaes") is None
+        check.Refuse.find_spec("kerasae.models")
+    assert check.Refuse.find_spec("kerasaes") is None
     with pytest.raises(SystemExit, match="kerasae can be imported"):
-        export_check.prove_alone()
+        check.prove_alone()
 
 
 def test_what_cannot_run_alone_says_why(tmp_path, monkeypatch):
     script = "import os, sys\nsys.exit(f'{eval(input())[0]} in {os.listdir()}, {sys.path[0] == sys.argv[0]}')"
-    monkeypatch.setattr(export, "CHECK", write(tmp_path / "check.py", script))
+    monkeypatch.setattr(saving, "CHECK", write(tmp_path / "check.py", script))
     with pytest.raises(export.ParityError, match=r"does not work without kerasae: /there in \[\], False"):
         with export.Checker() as checker:
             checker.ask("/there", {"images/one": IMAGES[:1]})
@@ -188,12 +191,12 @@ def test_one_checker_serves_several_exports_also_after_one_that_does_not_load(tm
 )
 def test_differences_are_seen(found, message):
     with pytest.raises(export.ParityError, match=message):
-        export.compare({"score/scores/all": np.float32([1.0, 900.0])}, found, 1e-5)
+        saving.compare({"score/scores/all": np.float32([1.0, 900.0])}, found, 1e-5)
 
 
 def test_large_scores_may_differ_in_their_last_digits():
     wanted, found = np.float32([900.0]), np.float32([900.004])
-    assert export.compare({"score": wanted}, {"score": found}, 1e-5) == {"score": pytest.approx(0.004, abs=1e-4)}
+    assert saving.compare({"score": wanted}, {"score": found}, 1e-5) == {"score": pytest.approx(0.004, abs=1e-4)}
 
 
 def write(path, text="mine"):
@@ -220,7 +223,7 @@ def test_an_export_to_which_someone_added_a_file_is_left_alone(tmp_path):
 def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeypatch):
     vectors, dest = np.float32(np.random.default_rng(1).random((4, 6))), tmp_path / "new" / "name"
     export.save(plain(), dest, dtype="float32", card={"turn": 1})
-    monkeypatch.setattr(export, "Checker", Silent)
+    monkeypatch.setattr(saving, "Checker", Silent)
     with pytest.raises(export.ParityError):
         export.save(plain(), dest, dtype="float32", card={"turn": 2}, examples=vectors)
     assert read_card(dest)["turn"] == 1
@@ -234,7 +237,7 @@ def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeyp
 def test_a_failed_move_brings_the_earlier_export_back(tmp_path):
     write(tmp_path / "name" / "card.json", "earlier")
     with pytest.raises(OSError):
-        export.put_in_place(tmp_path / "missing", tmp_path / "name", tmp_path / "aside")
+        saving.put_in_place(tmp_path / "missing", tmp_path / "name", tmp_path / "aside")
     assert (tmp_path / "name" / "card.json").read_text() == "earlier"
 
 
@@ -279,7 +282,7 @@ def test_the_command_exports_and_verifies(run, capsys):
 def test_the_command_names_what_is_wrong(run, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="outer is not free"):
         pipeline.run(pipeline.Recipe(run=run, dest="outer"))
-    monkeypatch.setattr(export, "Checker", Silent)
+    monkeypatch.setattr(saving, "Checker", Silent)
     with pytest.raises(InputError, match="decode.*not in the export.*--tolerance"):
         pipeline.run(pipeline.Recipe(run=run, dest="elsewhere"))
     assert not (tmp_path / "elsewhere").exists()

@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 import kerasae
+from kerasae import runs
 from kerasae.errors import InputError
-from pipelines import devices, finetune, run, train, vision
+from kerasae.training import devices
+from pipelines import finetune, train
+from pipelines.fine_tuning import transformers
 
 EVERYTHING = {
     "pooling": "mean_norm",
@@ -35,7 +38,7 @@ def mae_run(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "mae"
     sizes = {"width": 16, "depth": 3, "heads": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
     model = kerasae.models.MaskedAutoencoder(*kerasae.networks.vit((8, 8, 1), 2, **sizes), pixel_max=16.0)
-    run.Run(path, "mae", train.Recipe(variant="plain")).save_model(model)
+    runs.Run(path, "mae", train.Recipe(variant="plain")).save_model(model)
     return path
 
 
@@ -54,13 +57,13 @@ def recipe(mae_run, **options):
 def test_every_option_together_and_again_to_the_bit(mae_run, tmp_path):
     first = finetune.run(recipe(mae_run, **EVERYTHING, out=str(tmp_path / "a"), holdout=0.2, scratch=False))
     finetune.run(recipe(mae_run, **EVERYTHING, out=str(tmp_path / "b"), holdout=0.2, scratch=False))
-    assert run.fingerprint(run.load_model(tmp_path / "a")) == run.fingerprint(run.load_model(tmp_path / "b"))
+    assert runs.fingerprint(runs.load_model(tmp_path / "a")) == runs.fingerprint(runs.load_model(tmp_path / "b"))
     assert set(first.figures) == {"finetune_accuracy"}
     with open(tmp_path / "a" / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["stage"] for row in rows] == ["finetune-1"] * 2
     assert all(0 < float(row["loss"]) < 5 and 0 <= float(row["val_accuracy"]) <= 1 for row in rows)
-    model = run.load_model(tmp_path / "a", kerasae.data.load("digits").info)
+    model = runs.load_model(tmp_path / "a", kerasae.data.load("digits").info)
     assert kerasae.evaluate.classify(model, kerasae.data.load("digits").test).accuracy == pytest.approx(
         json.loads((tmp_path / "a" / "summary.json").read_text())["finetune_accuracy"]
     )
@@ -68,12 +71,12 @@ def test_every_option_together_and_again_to_the_bit(mae_run, tmp_path):
 
 def built(mae_run, **options):
     source, asked = kerasae.data.load("digits"), recipe(mae_run, **options)
-    return finetune.build(run.load_model(mae_run), source, asked, 0, fresh=False), asked
+    return finetune.build(runs.load_model(mae_run), source, asked, 0, fresh=False), asked
 
 
 def test_only_transformers_are_fine_tuned_in_parts(mae_run, tmp_path):
     assert recipe(mae_run).divisible and not recipe(mae_run, jit=True).divisible
-    other = run.Run(tmp_path / "plain", "train", train.Recipe(variant="plain")).path
+    other = runs.Run(tmp_path / "plain", "train", train.Recipe(variant="plain")).path
     assert not recipe(other).divisible
 
 
@@ -90,7 +93,7 @@ def test_parts_for_the_cores_make_the_steps_of_the_whole_batch(mae_run, tmp_path
 
 def test_drop_path_rises_linearly_and_weights_stay(mae_run):
     classifier, _ = built(mae_run, drop_path=0.3)
-    names = vision.blocks(classifier.encoder)
+    names = transformers.blocks(classifier.encoder)
     assert [classifier.encoder.get_layer(name).drop_path for name in names] == pytest.approx([0, 0.15, 0.3])
     plain, _ = built(mae_run)
     x = kerasae.data.load("digits").test.arrays()[0][:5]
@@ -124,15 +127,15 @@ def test_only_the_pretrained_encoder_is_held_back(mae_run, tmp_path, monkeypatch
 
 
 def test_augmentations_in_the_order_of_the_recipe(mae_run):
-    info, encoder = kerasae.data.load("digits").info, run.load_model(mae_run).encoder
+    info, encoder = kerasae.data.load("digits").info, runs.load_model(mae_run).encoder
     chain = finetune.augmentation(recipe(mae_run, **EVERYTHING), info, encoder)
     names = [type(step).__name__ for step in chain.steps]
     assert names == ["RandomResizedCrop", "RandomFlip", "RandomAffine", "RandAugment", "RandomErasing"]
     assert chain.steps[3].maximum == chain.steps[4].maximum == 16.0
     assert (chain.steps[3].fill, chain.steps[4].mean) == (0.5, None)  # this encoder takes images as they are
     plain = recipe(mae_run)
-    assert finetune.augmentation(plain, info, encoder) is None and vision.mixing(plain, info) is None
-    mix = vision.mixing(recipe(mae_run, cutmix=0.5), info)
+    assert finetune.augmentation(plain, info, encoder) is None and transformers.mixing(plain, info) is None
+    mix = transformers.mixing(recipe(mae_run, cutmix=0.5), info)
     assert (mix.classes, mix.mixup, mix.cutmix) == (10, 0.0, 0.5)
 
 
@@ -168,7 +171,7 @@ def test_vectors_are_no_images(option, tmp_path):
     x, y = rng.integers(0, 256, (40, 6)).astype("uint8"), np.arange(40) % 4
     np.savez(tmp_path / "x.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     model = kerasae.models.Autoencoder(*kerasae.networks.dense((6,), 3, (4,)))
-    run.Run(tmp_path / "ae", "train", train.Recipe(variant="plain")).save_model(model)
+    runs.Run(tmp_path / "ae", "train", train.Recipe(variant="plain")).save_model(model)
     vectors = {"run": str(tmp_path / "ae"), "data": f"npz:{tmp_path / 'x.npz'}", "labels": 20}
     with pytest.raises(InputError, match=f"{next(iter(option))}: expected images"):
         finetune.run(finetune.Recipe(**vectors, **option))

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import checkpoint, cli
-from pipelines import run as runs
-from pipelines.training import Progress
+from kerasae.runs import directory
+from kerasae.training import checkpoint
+from kerasae.training.loop import Progress
+from pipelines.command_line import main as cli
 
 MANY = int(os.environ.get("KERASAE_FUZZ", 0))
 """Inputs in all; 0 for as many as the test suite has time for."""
@@ -61,7 +62,7 @@ def trained(place, data, tokens):
     place.clean()
     (place.cwd / "data.npz").write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "train", sys.modules["pipelines.training"].train)
+        patch.setattr(directory, "train", sys.modules["kerasae.training.loop"].train)
         return cli.main(tokens)
 
 

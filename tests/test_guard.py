@@ -20,11 +20,13 @@ from keras import layers, ops
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.models.guarded import bystanders, guarded
-from pipelines import cli, nonfinite, replay, training
-from pipelines.checkpoint import Checkpoints, optimizers, state_variables
-from pipelines.nonfinite import Incidents
-from pipelines.training import Interrupted, Plan, train
+from kerasae.training import incidents, loop
+from kerasae.training.checkpoint import Checkpoints, optimizers, state_variables
+from kerasae.training.guard import bystanders, guarded
+from kerasae.training.incidents import Incidents
+from kerasae.training.loop import Interrupted, Plan, train
+from pipelines import replay
+from pipelines.command_line import main as cli
 
 ROOT = Path(__file__).parents[1]
 BATCH, STEPS, EPOCHS = 16, 5, 2
@@ -91,7 +93,7 @@ class Rooted(kerasae.models.Autoencoder):
 def overflowing():
     """Its gradients, of the order of 1e5, are ∞ once they are multiplied by the loss scale."""
     adam = keras.optimizers.Adam(1e-2)
-    return denoiser(keras.optimizers.LossScaleOptimizer(adam, SCALE), kerasae.ops.Gaussian(0.01))
+    return denoiser(keras.optimizers.LossScaleOptimizer(adam, SCALE), kerasae.distributions.Gaussian(0.01))
 
 
 def rooted():
@@ -144,7 +146,7 @@ def test_a_gradient_alone_is_enough():
     assert all(np.isfinite(term).all() for term in terms.values())
     assert not step((zeros,))["finite"]
     assert_same(before, state(model))
-    assert nonfinite.examine(model, (zeros,)).cause().startswith("the gradient of dense_encode")
+    assert incidents.examine(model, (zeros,)).cause().startswith("the gradient of dense_encode")
     assert_same(before, state(model))
 
 
@@ -278,7 +280,7 @@ def test_is_left_at_the_step_before_and_goes_on_from_there(stopped, split, tmp_p
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(training, "CHUNK_SECONDS", 0.0)  # one step at a time
+        patch.setattr(loop, "CHUNK_SECONDS", 0.0)  # one step at a time
         run(whole, batches(split), tmp_path, on_chunk=interrupt)
     assert_same(state(seven), state(whole))
 
@@ -314,11 +316,11 @@ def test_examining_measures_a_step_and_changes_nothing():
     model = denoiser()
     model.train_step((X, Y))
     before = state(model)
-    found = nonfinite.examine(model, (X, Y))
+    found = incidents.examine(model, (X, Y))
     assert_same(before, state(model))
     model.reset_metrics()
     assert found.terms["loss"] == pytest.approx(float(model.train_step((X, Y))["loss"]), rel=1e-5)
-    values = nonfinite.Values.of("x", np.array([[1.0, -7.0], [np.nan, -np.inf]]))
+    values = incidents.Values.of("x", np.array([[1.0, -7.0], [np.nan, -np.inf]]))
     assert (values.bad, values.size, values.largest) == (2, 4, 7.0)
 
 
@@ -334,7 +336,7 @@ def test_skipping_is_as_if_the_batches_had_never_been_there(split, tmp_path):
     weights = [state(m)[: len(m.variables)] + [v.numpy() for o in optimizers(m) for v in o.variables]
                for m in (model, without)]  # fmt: skip
     assert_same(*weights)
-    assert [p.name for p in nonfinite.files(tmp_path / "a" / "nonfinite" / "train")] == [
+    assert [p.name for p in incidents.files(tmp_path / "a" / "nonfinite" / "train")] == [
         f"step-{step:09d}.npz" for step in (0, 3, 4)
     ], "only the first few are kept"
     assert all(np.isfinite(list(row.values())).all() for row in rows)
@@ -360,7 +362,7 @@ def test_a_run_that_skips_resumes_to_the_bit(stop_after, split, tmp_path):
 
 
 def test_skipping_everything_ends(split, tmp_path):
-    bad = list(range(nonfinite.LIMIT + 5))
+    bad = list(range(incidents.LIMIT + 5))
     with pytest.raises(InputError, match="the last 100 updates were left out"):
         run(denoiser(), batches(split, bad=bad), tmp_path, Plan(50, STEPS), policy="skip")
 
@@ -371,7 +373,7 @@ def test_weights_that_are_not_finite_are_not_saved(split, tmp_path):
     with pytest.raises(InputError, match="there is no checkpoint"):
         run(model, batches(split), tmp_path)
     assert not list((tmp_path / "checkpoints").glob("*.npz"))
-    page = nonfinite.examine(model, next(iter(batches(split)(1))))
+    page = incidents.examine(model, next(iter(batches(split)(1))))
     assert [values for values in page.weights if values.bad or values.largest > 1e30]
 
 

@@ -9,7 +9,8 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from kerasae.data import load
-from pipelines import finetune, mae, probe
+from pipelines import finetune, mae, probe, recipes
+from pipelines.recipes import imagenet
 
 SIZES = {"base": (0.65, 0.1, 100, 2e-3), "large": (0.75, 0.2, 50, 4e-3), "huge": (0.75, 0.3, 50, 4e-3)}
 """Size → layer decay, drop path, epochs and learning rate of fine-tuning: arXiv 2111.06377, table 9."""
@@ -18,7 +19,7 @@ SIZES = {"base": (0.65, 0.1, 100, 2e-3), "large": (0.75, 0.2, 50, 4e-3), "huge":
 @pytest.mark.parametrize("size", SIZES)
 def test_pretraining_is_the_papers(size):
     """Table 8 and appendix A.1; 1600 epochs as for the best figures."""
-    recipe = mae.RECIPES[f"mae-imagenet-{size}"]()
+    recipe = recipes.of("mae")[f"mae-imagenet-{size}"]()
     assert recipe.batch_size == 4096 and recipe.base_rate * 4096 / 256 == pytest.approx(2.4e-3)
     assert (recipe.epochs, recipe.warmup_epochs, recipe.weight_decay) == (1600, 40, 0.05)
     assert (recipe.crop, recipe.flip, recipe.patch) == (0.2, True, (14,) if size == "huge" else (16,))
@@ -27,7 +28,7 @@ def test_pretraining_is_the_papers(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_fine_tuning_is_the_papers(size):
-    recipe = finetune.RECIPES[f"mae-imagenet-{size}"]()
+    recipe = recipes.of("finetune")[f"mae-imagenet-{size}"]()
     assert (recipe.layer_decay, recipe.drop_path, recipe.finetune_epochs) == SIZES[size][:3]
     assert recipe.finetune_rate == pytest.approx(SIZES[size][3]) and recipe.finetune_batch == 1024
     assert recipe.warmup * recipe.finetune_epochs == pytest.approx(5)
@@ -70,12 +71,14 @@ def test_the_whole_way_on_photos_of_mixed_sizes(tmp_path):
     data = {"data": "tfds:kerasae_photobook", "data_dir": str(tmp_path / "tfds"), "image_size": (32,)}
     small = {"width": 16, "depth": 2, "heads": 2, "decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
     pretrained = str(tmp_path / "mae")
-    recipe = replace(mae.mae_imagenet_base(), **data, **small, out=pretrained, epochs=3, warmup_epochs=1, batch_size=16)
+    recipe = replace(
+        imagenet.pretrained_base(), **data, **small, out=pretrained, epochs=3, warmup_epochs=1, batch_size=16
+    )
     assert "test_loss" in mae.run(recipe).figures
     budget = {"finetune_epochs": 20, "finetune_batch": 16, "finetune_rate": 3e-3, "rand_augment": 0.0}
-    tuned = finetune.run(replace(finetune.mae_imagenet_base(), run=pretrained, **budget))
+    tuned = finetune.run(replace(imagenet.tuned_base(), run=pretrained, **budget))
     assert tuned.figures["finetune_accuracy"] > 0.9
-    probed = probe.run(replace(probe.mae_imagenet_base(), run=pretrained, sgd_optimizer="sgd", sgd_batch=16))
+    probed = probe.run(replace(imagenet.probed_base(), run=pretrained, sgd_optimizer="sgd", sgd_batch=16))
     assert probed.figures["sgd_probe_accuracy"] > 0.9
 
 

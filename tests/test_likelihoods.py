@@ -6,8 +6,9 @@ import pytest
 from scipy import stats
 from scipy.special import expit, log_softmax, softmax
 
+from kerasae.distributions import Bernoulli, Categorical, Gaussian, likelihoods
 from kerasae.errors import InputError
-from kerasae.ops import Bernoulli, Categorical, Gaussian, likelihoods, sum_per_example, to_unit
+from kerasae.ops import sum_per_example, to_unit
 
 RNG = np.random.default_rng(0)
 

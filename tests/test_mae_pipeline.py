@@ -16,8 +16,10 @@ import tensorflow as tf
 from PIL import Image
 
 import kerasae
+from kerasae import runs
 from kerasae.errors import InputError
-from pipelines import devices, mae, probe, run
+from kerasae.training import devices
+from pipelines import mae, probe
 
 EPOCHS, WARMUP = 5, 2
 RECIPE = mae.Recipe(
@@ -53,7 +55,7 @@ def rows(directory):
 def test_the_run_holds_a_float32_model_that_learned(trained):
     losses = [float(row["loss"]) for row in rows(trained)]
     assert len(losses) == EPOCHS and losses[-1] < 0.95 * losses[0]
-    model = run.load_model(trained.path)
+    model = runs.load_model(trained.path)
     assert {layer.dtype_policy.name for layer in model.encoder.layers} == {"float32"}
     test = kerasae.data.load("digits").test
     codes = np.asarray(model.encode(test.arrays()[0]))
@@ -89,7 +91,7 @@ def test_pictures_are_drawn_on_the_way_and_at_the_end(trained):
 
 def test_images_are_standardised_by_their_own_statistics(trained):
     pixels = kerasae.data.load("digits").train.arrays()[0] / 16.0
-    patches = run.load_model(trained.path).encoder.layers[1]
+    patches = runs.load_model(trained.path).encoder.layers[1]
     assert patches.mean == pytest.approx((pixels.mean(),), rel=1e-6)
     assert patches.std == pytest.approx((pixels.std(),), rel=1e-6)
 
@@ -121,7 +123,7 @@ def test_sizes_and_given_statistics_reach_the_networks():
 def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
     recipe = replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, accumulate=1, pictures_every=0)
     directory = mae.run(replace(recipe, **changes))
-    model = run.load_model(directory.path)
+    model = runs.load_model(directory.path)
     assert type(model).__name__ == kind and 16 - model.visible == hidden
     noise = np.random.default_rng(0).random((2, 16), "float32")
     found = model.forward(np.zeros((2, 8, 8, 1), "uint8"), noise, training=True)["prediction"].shape[1]
@@ -137,7 +139,7 @@ def test_batches_at_once_by_the_command(tmp_path):
     words += " --decoder-heads 2 --epochs 2 --warmup-epochs 1 --pictures-every 0 --batch-size 30 --accumulate 4"
     words += " --devices cpu"
     code = (
-        "import sys, tensorflow as tf; from pipelines import cli; status = cli.main(sys.argv[1:]);"
+        "import sys, tensorflow as tf; from pipelines.command_line import main as cli; status = cli.main(sys.argv[1:]);"
         "print('threads', tf.config.threading.get_intra_op_parallelism_threads()); sys.exit(status)"
     )
     losses, even = [], devices.cores() in (2, 3, 4, 5, 6)
@@ -186,7 +188,7 @@ def test_a_cpu_that_computes_alone_gives_each_core_a_part(cores, batch, accumula
 def test_a_run_may_go_on_with_another_number_of_batches_at_once(trained):
     again = mae.run(replace(RECIPE, out=str(trained.path), precision="bfloat16", at_once=2))
     assert again.figures["epochs"] == EPOCHS
-    assert run.read_recipe(trained.path)["recipe"]["at_once"] == 2
+    assert runs.read_recipe(trained.path)["recipe"]["at_once"] == 2
 
 
 def test_a_process_that_has_computed_already_computes_batches_as_a_whole(monkeypatch):
@@ -220,7 +222,7 @@ def test_onednn_multiplies_on_x86_unless_the_user_says_no(machine, given, found,
 def test_threads_share_what_is_freed():
     """Eight threads that allocate at the same time make an arena each, but no more than there are cores if told so."""
     code = (
-        "import ctypes, threading; from pipelines import devices; {}; all_there = threading.Barrier(9)\n"
+        "import ctypes, threading; from kerasae.training import devices; {}; all_there = threading.Barrier(9)\n"
         "def allocate(): kept = bytearray(100_000); all_there.wait()\n"
         "for _ in range(8): threading.Thread(target=allocate).start()\n"
         "all_there.wait(); ctypes.CDLL(None).malloc_stats()"

@@ -13,7 +13,7 @@ from scipy.special import expit, logsumexp
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
-from kerasae import layers, models, networks, ops
+from kerasae import distributions, layers, models, networks
 from kerasae.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def linear_autoencoder(**options):
                               activity_regularizer=keras.regularizers.L2(0.2))(x)  # fmt: skip
     z = keras.Input((2,))
     pair = keras.Model(x, code), keras.Model(z, keras.layers.Dense(5)(z))
-    return models.Autoencoder(*pair, ops.Gaussian(scale=0.5), **options)
+    return models.Autoencoder(*pair, distributions.Gaussian(scale=0.5), **options)
 
 
 def linear_loss(parameters, x):
@@ -140,7 +140,7 @@ def test_a_subclass_with_arguments_of_its_own_comes_back_with_them(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert (again.extra, tuple(again.names), again.beta, again.pixel_max) == (2.5, ("b", "c"), 0.25, 3.0)
-    assert isinstance(again.likelihood, ops.Gaussian)
+    assert isinstance(again.likelihood, distributions.Gaussian)
 
 
 def test_a_subclass_whose_arguments_cannot_be_recorded_is_refused_before_it_is_trained():
@@ -267,7 +267,7 @@ def test_variational_objective_is_its_transcription(free_bits):
 def exact_variational(scale=0.3):
     """A linear model whose loadings are orthogonal, so that its exact posterior is a diagonal Gaussian."""
     pair = networks.dense((4,), 2, (), code_parameters=2)
-    model = models.VariationalAutoencoder(*pair, ops.Gaussian(scale))
+    model = models.VariationalAutoencoder(*pair, distributions.Gaussian(scale))
     loadings = np.array([[1.0, 0.5], [0.5, -1.0], [-0.4, 0.0], [0.0, 0.8]])
     offset = np.array([0.1, -0.2, 0.3, 0.0])
     variance = 1 / (1 + (loadings**2).sum(0) / scale**2)
@@ -426,7 +426,7 @@ def test_stack_is_the_composition_of_its_layers_with_shared_weights():
 def test_stack_puts_means_between_its_layers():
     """An upper layer's mean, not its raw parameters, is what the layer below decodes."""
     bottom = models.Autoencoder(*networks.dense((6,), 3, (), code_activation="sigmoid"))
-    top = models.Autoencoder(*networks.dense((3,), 2, (), pixel_parameters=4), ops.Categorical(4))
+    top = models.Autoencoder(*networks.dense((3,), 2, (), pixel_parameters=4), distributions.Categorical(4))
     model = models.StackedAutoencoder([bottom, top])
     z = RNG.normal(size=(4, 2)).astype("float32")
     np.testing.assert_allclose(model.decode(z), bottom.decode(top.decode(z)), rtol=1e-5)

@@ -8,8 +8,7 @@ import pytest
 
 from kerasae import networks
 from kerasae.errors import InputError
-from kerasae.optimizers import LARS, LayerwiseAdamW, decayed, layer_scales
-from pipelines import optimisers
+from kerasae.optimizers import LARS, LayerwiseAdamW, decayed, layer_scales, schedules
 
 RNG = np.random.default_rng(0)
 
@@ -202,7 +201,7 @@ def test_optimisers_survive_serialisation(optimizer):
 def test_rate_at_every_step(warmup, floor):
     peak, steps = 2e-3, 40
     w = warmup.get("warmup_steps", int(warmup.get("warmup", 0) * steps))
-    schedule = optimisers.build(steps, peak, floor=floor, **warmup)._learning_rate
+    schedule = schedules.build(steps, peak, floor=floor, **warmup)._learning_rate
     for t in range(steps + 1):
         rise = peak * t / w if w else 0.0
         fall = floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * (t - w) / (steps - w)))
@@ -210,13 +209,13 @@ def test_rate_at_every_step(warmup, floor):
 
 
 def test_build_chooses_the_optimiser():
-    assert type(optimisers.build(10, 1e-3)) is keras.optimizers.Adam
-    chosen = optimisers.build(
+    assert type(schedules.build(10, 1e-3)) is keras.optimizers.Adam
+    chosen = schedules.build(
         10, 1e-3, weight_decay=0.05, betas=(0.9, 0.95), scales={"x": 0.5}, spare_tokens=True, ema=0.99
     )
     assert (chosen.weight_decay, chosen.beta_2, chosen.scales, chosen.spare_tokens) == (0.05, 0.95, {"x": 0.5}, True)
     assert chosen.use_ema and chosen.ema_momentum == 0.99
-    assert type(optimisers.build(10, 1e-3, scales={"x": 0.5})) is LayerwiseAdamW
+    assert type(schedules.build(10, 1e-3, scales={"x": 0.5})) is LayerwiseAdamW
 
 
 @pytest.mark.parametrize(

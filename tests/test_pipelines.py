@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import kerasae
+from kerasae import runs
 from kerasae.errors import InputError
-from pipelines import evaluate, finetune, probe, run, stacked, train
-from pipelines.training import Interrupted
+from kerasae.runs.progress_bar import ProgressBar
+from kerasae.training.loop import Interrupted
+from pipelines import evaluate, finetune, probe, stacked, train
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +80,9 @@ def test_a_run_directory_holds_the_truth(stacked_run):
     assert {"probe_accuracy", "finetune_accuracy", "scratch_accuracy"} <= set(summary)
     assert all(isinstance(value, int | float) for value in summary.values())
     assert any((path / "tensorboard").rglob("events.*"))
-    model = run.load_model(path)
+    model = runs.load_model(path)
     assert model.code_shape == (12,)
-    assert isinstance(run.load_model(path / "finetune-40"), kerasae.models.Classifier)
+    assert isinstance(runs.load_model(path / "finetune-40"), kerasae.models.Classifier)
 
 
 def test_greedy_layers_see_the_codes_below(small_digits, tmp_path, monkeypatch):
@@ -95,12 +97,12 @@ def test_greedy_layers_see_the_codes_below(small_digits, tmp_path, monkeypatch):
     directory = stacked.run(stack(small_digits, tmp_path / "run", supervised=False, joint_epochs=0))
     (lower, x), (upper, codes) = seen
     np.testing.assert_allclose(codes, lower.encode(x), rtol=1e-5, atol=1e-6)
-    model = run.load_model(directory.path)
+    model = runs.load_model(directory.path)
     np.testing.assert_allclose(model.encode(x), upper.encode(codes), rtol=1e-5, atol=1e-6)
 
 
 def test_finetuning_starts_from_the_pretrained_weights_and_the_control_does_not(stacked_run, small_digits):
-    model, source = run.load_model(stacked_run.path), kerasae.data.load(small_digits)
+    model, source = runs.load_model(stacked_run.path), kerasae.data.load(small_digits)
     recipe = finetune.Recipe(run=str(stacked_run.path), data=small_digits)
     tuned, control = (finetune.build(model, source, recipe, 0, fresh=fresh) for fresh in (False, True))
     pretrained = model.feature_encoder().get_weights()
@@ -120,7 +122,7 @@ def test_labels_beyond_the_subset_are_never_used(small_digits, monkeypatch):
 
 
 def test_train_probe_and_evaluate_a_vae(vae_run):
-    assert run.load_model(vae_run.path).beta == 0.5
+    assert runs.load_model(vae_run.path).beta == 0.5
     probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=40, repeats=2)).figures
     assert 0.0 <= probed["probe_accuracy"] <= 1.0 and "probe_accuracy_std" in probed
     figures = evaluate.run(evaluate.Recipe(run=str(vae_run.path), samples=20)).figures
@@ -143,7 +145,7 @@ def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
     )
     probed = probe.run(recipe)
     assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
-    rows = run.read_rows(probed.path / "probes.csv")
+    rows = runs.read_rows(probed.path / "probes.csv")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split("  ")[0] == "probe" and len({line.index("test acc") for line in printed[:1]}) == 1
     summary = json.loads((probed.path / "summary.json").read_text())
@@ -185,19 +187,21 @@ def test_the_same_command_resumes_and_ends_the_same(small_digits, tmp_path, monk
     """Ctrl-C inside layer 2; the repeated command ends with the weights of a run that was never stopped."""
     options = {"supervised": False, "pretrain_epochs": 3}
     whole = stacked.run(stack(small_digits, tmp_path / "whole", **options))
-    fit = run.Run.fit
+    fit = runs.Run.fit
 
     def stop_in_layer_2(self, stage, *args, **kwargs):
         if stage == "layer-2":
-            monkeypatch.setattr("pipelines.run._Display.show", lambda *a: os.kill(os.getpid(), signal.SIGINT))
+            monkeypatch.setattr(
+                "kerasae.runs.progress_bar.ProgressBar.show", lambda *a: os.kill(os.getpid(), signal.SIGINT)
+            )
         return fit(self, stage, *args, **kwargs)
 
-    monkeypatch.setattr(run.Run, "fit", stop_in_layer_2)
+    monkeypatch.setattr(runs.Run, "fit", stop_in_layer_2)
     with pytest.raises(Interrupted):
         stacked.run(stack(small_digits, tmp_path / "cut", **options))
     monkeypatch.undo()
     resumed = stacked.run(stack(small_digits, tmp_path / "cut", **options))
-    a, b = (run.load_model(directory.path).get_weights() for directory in (whole, resumed))
+    a, b = (runs.load_model(directory.path).get_weights() for directory in (whole, resumed))
     for one, other in zip(a, b, strict=True):
         np.testing.assert_array_equal(one, other)
     stages = [[(r["stage"], int(r["epoch"])) for r in directory.rows] for directory in (whole, resumed)]
@@ -256,21 +260,21 @@ def test_data_of_another_shape_than_the_model_takes(stacked_run, tmp_path):
 
 def test_an_interrupt_at_the_very_end_of_a_stage_stops_the_pipeline(small_digits, tmp_path, monkeypatch):
     """Ctrl-C during the last steps of layer 1: layer 2 must not begin."""
-    show = run._Display.show
+    show = ProgressBar.show
 
     def interrupt(self, progress, wait):
         show(self, progress, wait)
         if progress.step == self.plan.epochs * self.plan.steps_per_epoch:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(run._Display, "show", interrupt)
+    monkeypatch.setattr(ProgressBar, "show", interrupt)
     with pytest.raises(Interrupted):
         stacked.run(stack(small_digits, tmp_path / "run", supervised=False))
     assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == ["layer-1"]
 
 
 def test_a_run_stopped_in_its_first_epoch_is_not_continued_under_another_recipe(small_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(run._Display, "show", lambda *a: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(ProgressBar, "show", lambda *a: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         stacked.run(stack(small_digits, tmp_path / "run", pretrain_epochs=3, supervised=False))
     monkeypatch.undo()
@@ -283,8 +287,8 @@ def test_layers_with_unbounded_codes_are_not_reconstructed_by_cross_entropy(vari
     recipe = stack(small_digits, "unused", variant=variant)
     source = kerasae.data.load(small_digits)
     lower, upper = (stacked.build_layer(i, 12, shape, source, recipe) for i, shape in ((1, (8, 8, 1)), (2, (12,))))
-    assert isinstance(lower.likelihood, kerasae.ops.Bernoulli)
-    assert isinstance(upper.likelihood, kerasae.ops.Gaussian)
+    assert isinstance(lower.likelihood, kerasae.distributions.Bernoulli)
+    assert isinstance(upper.likelihood, kerasae.distributions.Gaussian)
     codes = np.asarray(lower.encode(np.random.default_rng(0).random((200, 8, 8, 1), "float32") * 9))
     assert codes.min() < 0 or codes.max() > 1
 

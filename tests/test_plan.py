@@ -14,9 +14,11 @@ from test_cli import children_seconds, kerasae_command
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import cost, mae, plan, training, wire
-from pipelines import job as jobs
-from pipelines.checkpoint import pack, state_variables
+from kerasae.training import loop
+from kerasae.training.checkpoint import pack, state_variables
+from pipelines import mae, recipes
+from pipelines.planner import cost, plan, wire
+from pipelines.planner import job as jobs
 
 BATCH = 11  # divides no width, so that what is per image can be told from what is not
 SHAPE = (16, 24, 3)
@@ -278,7 +280,7 @@ def test_the_ruler_is_the_largest_part():
 def test_checkpoints_are_as_far_apart_as_the_training_loop_writes_them():
     defaults = plan.Recipe(recipe="vit-b")
     rule = (defaults.checkpoint_seconds, defaults.checkpoint_share, defaults.checkpoint_patience)
-    assert rule == (training.CHECKPOINT_SECONDS, training.CHECKPOINT_SHARE, training.CHECKPOINT_PATIENCE)
+    assert rule == (loop.CHECKPOINT_SECONDS, loop.CHECKPOINT_SHARE, loop.CHECKPOINT_PATIENCE)
     chosen, job = planned(gpus=8)
     kept, seconds = wire.checkpoints(chosen, job), wire.update(chosen, job).seconds * job.updates
     assert kept.seconds == job.network.checkpoint / 1e9
@@ -311,7 +313,7 @@ def test_hours_are_those_of_all_parts():
 # ---- what a user asks for, and what is printed
 
 
-@pytest.mark.parametrize("name", [*mae.RECIPES, *jobs.PUBLISHED])
+@pytest.mark.parametrize("name", [*recipes.of("mae"), *jobs.PUBLISHED])
 def test_every_recipe_of_mae_can_be_planned(name, capsys):
     plan.run(plan.Recipe(recipe=name))
     text = capsys.readouterr().out

@@ -9,7 +9,10 @@ import pytest
 import tensorflow as tf
 
 import kerasae
-from pipelines import devices, finetune, mae, optimisers, precision, run, stacked, train
+from kerasae import runs
+from kerasae.optimizers import schedules
+from kerasae.training import devices, precision
+from pipelines import finetune, mae, stacked, train
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,7 @@ def test_auto_is_kept_in_the_run_so_that_it_may_move(data, tmp_path, monkeypatch
     for there in (False, True):
         monkeypatch.setattr(devices, "multiply_bfloat16", lambda found=there: found)
         train.run(asked)
-    assert run.read_recipe(tmp_path / "run")["recipe"]["precision"] == "auto"
+    assert runs.read_recipe(tmp_path / "run")["recipe"]["precision"] == "auto"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_auto_on_gpus_is_what_they_multiply_faster(capability, wanted, monkeypat
 @pytest.fixture
 def seen(monkeypatch):
     """Stage → (dtypes of the layers' computations, of the weights; whether the loss was scaled; last loss)."""
-    found, fit = {}, run.Run.fit
+    found, fit = {}, runs.Run.fit
 
     def spy(self, stage, model, *args, **kwargs):
         progress = fit(self, stage, model, *args, **kwargs)
@@ -73,7 +76,7 @@ def seen(monkeypatch):
         found[stage] = computes, weights, scaled, self.rows[-1]["loss"]
         return progress
 
-    monkeypatch.setattr(run.Run, "fit", spy)
+    monkeypatch.setattr(runs.Run, "fit", spy)
     return found
 
 
@@ -86,7 +89,7 @@ def check(seen, kind):
 
 def exact(path):
     """Whether the model that a run keeps computes in float32."""
-    return {layer.compute_dtype for layer in run.load_model(path)._flatten_layers()} == {"float32"}
+    return {layer.compute_dtype for layer in runs.load_model(path)._flatten_layers()} == {"float32"}
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
@@ -118,7 +121,7 @@ def test_stacked_layers_joint_training_and_fine_tuning(data, seen, tmp_path):
     assert set(seen) == {"layer-1", "layer-2", "joint", "finetune-1"}
     check(seen, "float16")
     assert exact(trained.path) and exact(trained.path / "finetune-all")
-    last = keras.ops.convert_to_numpy(run.load_model(trained.path).encoder.weights[0])
+    last = keras.ops.convert_to_numpy(runs.load_model(trained.path).encoder.weights[0])
     assert np.abs(last - last.astype("float16").astype("float32")).max() > 0, "the weights were rounded"
 
 
@@ -147,7 +150,7 @@ def test_mae_and_the_fine_tuning_of_its_encoder(data, seen, tmp_path):
 
 
 def test_the_optimiser_scales_the_loss_in_float16_only():
-    kinds = {kind: optimisers.build(10, 1e-3, precision=kind) for kind in precision.POLICIES}
+    kinds = {kind: schedules.build(10, 1e-3, precision=kind) for kind in precision.POLICIES}
     scaled = {kind for kind, built in kinds.items() if isinstance(built, keras.optimizers.LossScaleOptimizer)}
     assert scaled == {"float16"}
     assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import pictures, report
+from kerasae.report import page, pictures
+from pipelines import report
 
 FINETUNED = {"finetune_accuracy": 0.8847, "finetune_accuracy_std": 0.0255, "scratch_accuracy": 0.8778}
 PROBED = {"probe_accuracy": 0.8556, "knn_accuracy": 0.775}
@@ -256,10 +257,10 @@ def test_no_run(tmp_path):
 
 
 def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
-    sections = report.find(journey[0])
+    sections = page.find(journey[0])
     for section in sections:
         section.summary = json.loads(file.read_text()) if (file := section.path / "summary.json").exists() else {}
-    assert report.accuracies(sections) == {
+    assert page.accuracies(sections) == {
         "stacked/finetune-20: fine-tuned": 0.8847,
         "stacked/finetune-20: from scratch": 0.8778,
         "stacked/finetune-100: fine-tuned": 0.8847,
@@ -267,7 +268,7 @@ def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
         "vae/probe-100: linear probe": 0.8556,
         "vae/probe-100: nearest neighbours": 0.775,
     }
-    assert report.accuracies(sections[:1]) == {"fine-tuned": 0.8847, "from scratch": 0.8778}
+    assert page.accuracies(sections[:1]) == {"fine-tuned": 0.8847, "from scratch": 0.8778}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +286,7 @@ def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
     ],
 )
 def test_quantities(name, value, spread, text):
-    assert report.quantity(value, spread, report.meaning_of(name)[0]) == text
+    assert page.quantity(value, spread, page.meaning_of(name)[0]) == text
 
 
 def test_repeats_are_averaged_epoch_by_epoch():

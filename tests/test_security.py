@@ -20,8 +20,9 @@ from kerasae import saving
 from kerasae.data import checks, load
 from kerasae.errors import InputError
 from kerasae.networks import sizes
-from pipelines import checkpoint, cli
-from pipelines.training import Plan, Progress
+from kerasae.training import checkpoint
+from kerasae.training.loop import Plan, Progress
+from pipelines.command_line import main as cli
 
 TRAIN = ["train", "plain", "--epochs", "1", "--widths", "8", "--code", "2", "--holdout", "0", "--out", "run"]
 

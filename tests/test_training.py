@@ -11,9 +11,9 @@ import pytest
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines import checkpoint, training
-from pipelines.checkpoint import Checkpoints
-from pipelines.training import Interrupted, Plan, train
+from kerasae.training import checkpoint, loop
+from kerasae.training.checkpoint import Checkpoints
+from kerasae.training.loop import Interrupted, Plan, train
 
 BATCH, STEPS, EPOCHS = 16, 7, 3
 
@@ -89,7 +89,7 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
 @pytest.mark.parametrize(("beside", "opened"), [([], [3]), (["step-000000005"], [5, 3]), (["step-x"], [3])])
 def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path, monkeypatch):
     """At the step of the newest checkpoint, and again only if that one is damaged."""
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 1e9)  # chunks of 1 and 2 steps, however slow the first
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e9)  # chunks of 1 and 2 steps, however slow the first
 
     def interrupt(progress, wait):
         if progress.step >= 3:
@@ -195,9 +195,9 @@ def test_training_stops_at_a_disk_that_fails_and_goes_on_from_the_step_before(ca
             patch.setattr(checkpoint.os, call, fail)
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match=os.strerror(code)):
-        patch.setattr(training, "CHUNK_SECONDS", 0.0)  # looks after every step
-        patch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
-        patch.setattr(training, "CHECKPOINT_SHARE", np.inf)
+        patch.setattr(loop, "CHUNK_SECONDS", 0.0)  # looks after every step
+        patch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(loop, "CHECKPOINT_SHARE", np.inf)
         run(denoiser(), split, tmp_path / "cut", on_chunk=break_disk)
     assert Checkpoints(tmp_path / "cut").newest() == 9, "checkpoints are written inside epochs, too"
     resumed = denoiser()
@@ -221,7 +221,7 @@ def test_stops_at_a_loss_that_is_not_finite_and_keeps_the_checkpoint(split, tmp_
 
         def poison(row):
             if row["epoch"] == 1:
-                Checkpoints(tmp_path).save(model, dataclasses.asdict(training.Progress(step=STEPS, epoch=1)))
+                Checkpoints(tmp_path).save(model, dataclasses.asdict(loop.Progress(step=STEPS, epoch=1)))
                 model.set_weights([w * np.nan for w in model.get_weights()])
 
         run(model, split, tmp_path, on_epoch=poison)

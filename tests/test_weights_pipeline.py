@@ -7,8 +7,9 @@ import pytest
 import torch_files
 from reference_weights import random_weights
 
+from kerasae import runs
 from kerasae.weights import import_weights, read_weights
-from pipelines import cli, run
+from pipelines.command_line import main as cli
 
 FLAGS = ["--heads", "4", "--decoder-heads", "3", "--mean", "0.5", "--std", "0.25"]
 
@@ -37,17 +38,17 @@ def test_an_imported_run_is_probed_fine_tuned_and_exported(tmp_path, mistake, ca
     command("weights", "import", "mae.pth", *FLAGS)
     assert "kerasae finetune runs/mae --data SPEC" in capfd.readouterr().out
     assert json.loads((tmp_path / "runs/mae/recipe.json").read_text())["recipe"]["source"] == "mae.pth"
-    figures = run.read_summary("runs/mae")
+    figures = runs.read_summary("runs/mae")
     assert figures["image_height"] == 8 and figures["code"] == 16 and figures["parameters"] > 6000
     images = np.load("rgb.npz")["x_test"]
     given = {"heads": 4, "decoder_heads": 3, "mean": 0.5, "std": 0.25}
     np.testing.assert_array_equal(
-        run.load_model("runs/mae").encode(images), import_weights("mae.pth", **given).encode(images)
+        runs.load_model("runs/mae").encode(images), import_weights("mae.pth", **given).encode(images)
     )
     for name in ("probe", "finetune", "evaluate", "export"):
         assert "--data" in mistake(name, "runs/mae")
     command("probe", "runs/mae", "--data", "npz:rgb.npz")
-    assert run.read_summary("runs/mae/probe-all")["probe_accuracy"] > 0.9
+    assert runs.read_summary("runs/mae/probe-all")["probe_accuracy"] > 0.9
     quick = ["--finetune-epochs", "1", "--finetune-min-steps", "2", "--no-scratch"]
     command("finetune", "runs/mae", "--data", "npz:rgb.npz", *quick)
     command("evaluate", "runs/mae/finetune-all")
@@ -72,9 +73,9 @@ def test_the_same_import_again_changes_nothing_and_another_is_refused(mistake):
     torch_files.save_zip("encoder.pth", random_weights(decoder=False))
     flags = ["run", *FLAGS[:2], "--decoder-width", "8", "--decoder-depth", "1"]
     command("weights", "import", "encoder.pth", *flags)
-    before = run.load_model("run").get_weights()
+    before = runs.load_model("run").get_weights()
     command("weights", "import", "encoder.pth", *flags)
-    for old, new in zip(before, run.load_model("run").get_weights(), strict=True):
+    for old, new in zip(before, runs.load_model("run").get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert "decoder_depth" in mistake("weights", "import", "encoder.pth", *flags[:-1], "2")
     torch_files.save_zip("encoder.pth", random_weights(1, decoder=False))
@@ -94,7 +95,7 @@ def test_a_fine_tuned_file_becomes_a_classifier_that_is_evaluated(tmp_path, capf
     torch_files.save_legacy(tmp_path / "tuned.pth", weights)
     command("weights", "import", "tuned.pth", *FLAGS)
     command("evaluate", "runs/tuned", "--data", "npz:rgb.npz")
-    assert run.read_summary("runs/tuned/evaluate")["accuracy"] == 0.5
+    assert runs.read_summary("runs/tuned/evaluate")["accuracy"] == 0.5
     command("weights", "export", "runs/tuned", "out", "--layout", "reference")
     np.testing.assert_array_equal(read_weights("out")["fc_norm.bias"], weights["fc_norm.bias"])
 

@@ -1,8 +1,8 @@
 """Level 3: the contract and the variants, by family."""
 
 from kerasae.models.adversarial import AdversarialAutoencoder
-from kerasae.models.base import Autoencoder
 from kerasae.models.classifier import ClassAccuracy, Classifier, SmoothedCrossentropy
+from kerasae.models.contract.base import Autoencoder
 from kerasae.models.cross_masked import CrossMaskedAutoencoder
 from kerasae.models.deterministic import DenoisingAutoencoder
 from kerasae.models.masked import MaskedAutoencoder

@@ -5,8 +5,8 @@ from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.layers import draws
-from kerasae.models.base import Autoencoder, check_network, penalties, scale_for_replicas
-from kerasae.models.proposal import Move
+from kerasae.models.contract.base import Autoencoder, check_network, penalties, scale_for_replicas
+from kerasae.models.contract.step import Move
 
 
 @keras.saving.register_keras_serializable("kerasae")

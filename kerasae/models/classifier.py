@@ -7,8 +7,8 @@ from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.layers import Dropout
-from kerasae.models.arguments import RecordedArguments
-from kerasae.models.proposal import Move, ProposedStep
+from kerasae.models.contract.arguments import RecordedArguments
+from kerasae.models.contract.step import Move, ProposedStep
 from kerasae.ops.pixels import to_unit
 
 

@@ -4,7 +4,7 @@ import keras
 
 from kerasae.errors import InputError
 from kerasae.layers import Corruption, MaskingCorruption
-from kerasae.models.base import Autoencoder
+from kerasae.models.contract.base import Autoencoder
 
 
 @keras.saving.register_keras_serializable("kerasae")

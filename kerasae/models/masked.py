@@ -16,7 +16,7 @@ from kerasae.layers import (
     TransformerBlock,
     draws,
 )
-from kerasae.models.base import Autoencoder
+from kerasae.models.contract.base import Autoencoder
 from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
 from kerasae.ops.patches import at_visible_level, group_members, visible_count
 

@@ -3,10 +3,11 @@
 import keras
 from keras import ops
 
+from kerasae.distributions import free_bits, gaussian_kl, gaussian_log_density
 from kerasae.errors import InputError
 from kerasae.layers import GaussianSample
-from kerasae.models.base import Autoencoder
-from kerasae.ops import free_bits, gaussian_kl, gaussian_log_density, sum_per_example
+from kerasae.models.contract.base import Autoencoder
+from kerasae.ops import sum_per_example
 
 
 @keras.saving.register_keras_serializable("kerasae")

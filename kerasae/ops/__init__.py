@@ -2,8 +2,6 @@
 
 from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.affine import affine
-from kerasae.ops.divergences import free_bits, gaussian_kl, gaussian_log_density
-from kerasae.ops.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from kerasae.ops.mlp import mlp
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
@@ -11,16 +9,9 @@ from kerasae.ops.pixels import sum_per_example, to_unit
 from kerasae.ops.positions import resize_positions, sincos_positions
 
 __all__ = [
-    "Bernoulli",
-    "Categorical",
-    "Gaussian",
-    "Likelihood",
     "affine",
     "exact_gelu",
-    "free_bits",
     "gather_tokens",
-    "gaussian_kl",
-    "gaussian_log_density",
     "group_masking",
     "layer_norm",
     "mlp",

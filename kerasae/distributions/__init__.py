@@ -1,0 +1,14 @@
+"""Level 1: what a distribution's density, mean or divergence is; plain values and pure functions."""
+
+from kerasae.distributions.divergences import free_bits, gaussian_kl, gaussian_log_density
+from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Likelihood",
+    "free_bits",
+    "gaussian_kl",
+    "gaussian_log_density",
+]

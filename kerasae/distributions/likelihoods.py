@@ -1,0 +1,130 @@
+"""What a decoder's output says about x: p(x | z) and its mean.
+
+A likelihood turns the decoder's raw output, the *parameters*, into a mean in the range of the input and into
+log p(x | z). It holds plain values only. `parameters` says how many numbers the decoder must give per input value.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from kerasae.distributions.divergences import LOG_2PI
+from kerasae.errors import InputError
+from kerasae.ops.pixels import sum_per_example
+
+
+class Likelihood:
+    """Parent of the likelihoods: `mean(parameters)` and `log_prob(parameters, x)`."""
+
+    parameters = 1
+
+    def mean(self, parameters):
+        """Mean of p(x | z), in the shape and the range of x."""
+        raise NotImplementedError
+
+    def log_prob(self, parameters, x):
+        """log p(x | z): [B], nats per example, summed over the input values."""
+        raise NotImplementedError
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Bernoulli(Likelihood):
+    """p(x | z) = Π p^x (1−p)^(1−x) with p = sigmoid(parameters).
+
+    For x in {0, 1}. For grey values in [0, 1] it is the cross-entropy that the literature uses, which is no density:
+    compare it only with itself.
+
+    Example:
+        >>> Bernoulli().log_prob(np.zeros((1, 4)), np.ones((1, 4)))  # 4 log ½ = -2.7726 nats
+    """
+
+    def mean(self, parameters):
+        return ops.sigmoid(parameters)
+
+    def log_prob(self, parameters, x):
+        logits = ops.cast(parameters, "float32")
+        return sum_per_example(x * logits - ops.softplus(logits))
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Gaussian(Likelihood):
+    """p(x | z) = N(x; parameters, scale²), one fixed standard deviation for every value.
+
+    −log p = Σ (x − m)² / (2 scale²) + D log scale + D/2 log 2π.
+
+    Args:
+        scale: standard deviation, > 0. 1 gives half the summed squared error plus a constant.
+        squash: True puts the mean through a sigmoid, which keeps it in [0, 1].
+    """
+
+    def __init__(self, scale=1.0, squash=False):
+        if not scale > 0:
+            raise InputError(f"Gaussian: scale must be > 0. Received: scale={scale}")
+        self.scale, self.squash = float(scale), bool(squash)
+
+    def get_config(self):
+        return {"scale": self.scale, "squash": self.squash}
+
+    def mean(self, parameters):
+        return ops.sigmoid(parameters) if self.squash else parameters
+
+    def log_prob(self, parameters, x):
+        error = ops.cast(self.mean(ops.cast(parameters, "float32")), "float32") - x
+        constant = math.log(self.scale) + 0.5 * LOG_2PI
+        return -sum_per_example(ops.square(error) * (0.5 / self.scale**2) + constant)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Categorical(Likelihood):
+    """Each input value is one of `levels` equally spaced values in [0, 1], with a softmax over them.
+
+    log p(x | z) = Σ log softmax(parameters)[round(x · (levels − 1))].
+
+    Args:
+        levels: number of values, ≥ 2: 256 for 8-bit images, 17 for scans counted 0…16.
+
+    The decoder gives [B, ..., C·levels] for inputs [B, ..., C]; the levels of a channel lie side by side.
+    """
+
+    def __init__(self, levels=256):
+        if levels < 2:
+            raise InputError(f"Categorical: levels must be at least 2. Received: levels={levels}")
+        self.parameters = int(levels)
+
+    def get_config(self):
+        return {"levels": self.parameters}
+
+    def _by_level(self, parameters):
+        _, *middle, last = ops.shape(parameters)
+        # -1: the batch is unknown while a functional model is built.
+        return ops.reshape(parameters, (-1, *middle, last // self.parameters, self.parameters))
+
+    def mean(self, parameters):
+        values = ops.linspace(0.0, 1.0, self.parameters)
+        return ops.sum(ops.softmax(self._by_level(parameters)) * ops.cast(values, parameters.dtype), axis=-1)
+
+    def log_prob(self, parameters, x):
+        logits = ops.log_softmax(ops.cast(self._by_level(parameters), "float32"))
+        level = ops.cast(ops.round(x * (self.parameters - 1)), "int32")
+        picked = ops.take_along_axis(logits, ops.expand_dims(level, -1), axis=-1)
+        return sum_per_example(picked)
+
+
+BY_NAME = {"bernoulli": Bernoulli, "gaussian": Gaussian, "categorical": Categorical}
+
+
+def get(likelihood):
+    """A `Likelihood` from a name ("bernoulli", "gaussian", "categorical") or from one, which is returned as it is."""
+    if isinstance(likelihood, Likelihood):
+        return likelihood
+    if isinstance(likelihood, str) and likelihood in BY_NAME:
+        return BY_NAME[likelihood]()
+    raise InputError(f"likelihood: expected one of {', '.join(BY_NAME)}, or a Likelihood. Received: {likelihood!r}")

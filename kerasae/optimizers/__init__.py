@@ -1,0 +1,5 @@
+"""Level 2: optimisers that Keras lacks, and their courses over a training."""
+
+from kerasae.optimizers.layerwise import LARS, TOKENS, LayerwiseAdamW, decayed, layer_scales
+
+__all__ = ["LARS", "TOKENS", "LayerwiseAdamW", "decayed", "layer_scales"]

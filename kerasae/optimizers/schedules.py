@@ -1,0 +1,61 @@
+"""Optimisers with a warm-up and a cosine decay, counted in steps."""
+
+import keras
+
+from kerasae.optimizers.layerwise import LayerwiseAdamW
+
+
+def build(
+    steps,
+    learning_rate,
+    *,
+    warmup=0.0,
+    warmup_steps=None,
+    floor=0.0,
+    weight_decay=0.0,
+    schedule="cosine",
+    clip=None,
+    betas=(0.9, 0.999),
+    scales=None,
+    spare_tokens=False,
+    ema=0.0,
+    precision="float32",
+):
+    """Adam, or AdamW where there is weight decay, with linear warm-up then half-cosine decay to `floor`.
+
+    At step t of T, with W steps of warm-up: peak · t / W before W, then
+    floor + (peak − floor) · (1 + cos(π (t − W) / (T − W))) / 2.
+
+    Args:
+        steps: steps T of the whole training.
+        learning_rate: the peak.
+        warmup: share of the steps that warm up, in [0, 1).
+        warmup_steps: the steps W that warm up, instead of a share.
+        floor: learning rate at the end.
+        weight_decay: decoupled decay; vectors (biases, norms) are spared.
+        schedule: "cosine" or "constant".
+        clip: global norm of the gradients, or None.
+        betas: Adam's decay rates of the two moments.
+        scales: factors of the learning rate of each weight; see `kerasae.optimizers.layer_scales`.
+        spare_tokens: whether class tokens and positions are not decayed either.
+        ema: 0, or the momentum of a moving average of the weights, which `kerasae.training` then evaluates and keeps.
+        precision: of the model; in float16 the loss is scaled, by a factor that finds itself, to keep small gradients.
+    """
+    ramp = int(warmup * steps) if warmup_steps is None else int(warmup_steps)
+    rate = _rate(steps, learning_rate, ramp, floor) if schedule == "cosine" else learning_rate
+    options = {"beta_1": betas[0], "beta_2": betas[1], "global_clipnorm": clip}
+    if ema:
+        options |= {"use_ema": True, "ema_momentum": ema}
+    if not weight_decay and not scales:
+        optimizer = keras.optimizers.Adam(rate, **options)
+    else:
+        optimizer = LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+
+
+def _rate(steps, peak, ramp, floor):
+    ramp = min(ramp, steps - 1)
+    start = 0.0 if ramp else peak
+    return keras.optimizers.schedules.CosineDecay(
+        start, max(1, steps - ramp), floor / peak, warmup_target=peak if ramp else None, warmup_steps=ramp
+    )

@@ -1,0 +1,337 @@
+"""Write the page of a run and of the runs inside it: curves, reconstructions, filters, samples, accuracies.
+
+The page is one file, RUN/report.html, with its pictures inside; it needs no network.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import kerasae
+from kerasae import runs
+from kerasae.errors import InputError
+from kerasae.report import pictures
+from kerasae.training.checkpoint import write_atomic
+
+AFTERWARDS = ("probe", "finetune", "evaluate", "export")
+"""What follows the pretraining, in the order of the journey."""
+
+MODELLESS = ("quickstart", "probe", "evaluate", "export")
+"""Commands whose runs have neither metrics nor a model of their own."""
+
+MEANINGS = {
+    r"(.*_)?finetune_accuracy": ("%", "test accuracy after fine-tuning the pretrained encoder"),
+    r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and budget"),
+    r"(.*_)?sgd_probe_accuracy": (
+        "%",
+        "test accuracy of batch norm and a linear layer on the frozen code, trained by SGD",
+    ),
+    r"(.*_)?attentive_accuracy": ("%", "test accuracy of a learned query over all frozen tokens"),
+    r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
+    r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
+    r"(.*_)?accuracy": ("%", "test accuracy"),
+    r"error": ("%", "share of the test examples that are classified wrongly"),
+    r"(.*_)?mse": ("", "squared reconstruction error, mean over the values, which are in 0…1"),
+    r"(.*_)?sse": ("", "squared reconstruction error, sum over an example's values"),
+    r"(.*_)?psnr": ("dB", "peak signal-to-noise ratio of the reconstructions"),
+    r"nll_mean": ("nats", "negative log-likelihood per example, estimated by importance sampling"),
+    r"negative_elbo": ("nats", "negative evidence lower bound per example"),
+    r"(.*_)?max_abs_diff": ("difference", "largest difference between a model's outputs and its reloaded export's"),
+    r"(.*_)?seconds": ("s", "time spent in training"),
+    r"(.*_)?epochs": ("count", "epochs of training"),
+    r"(.*_)?examples": ("count", "test examples measured"),
+    r"(.*_)?samples": ("count", "importance samples per example"),
+}
+"""Pattern of a figure's name → its unit and what it is; the first that matches holds."""
+
+QUANTITIES = {
+    "%": lambda value: f"{100 * value:.2f}",
+    "nats": lambda value: f"{value:.2f}",
+    "dB": lambda value: f"{value:.2f}",
+    "s": lambda value: f"{value:.1f}",
+    "count": lambda value: f"{value:,.0f}",
+    "difference": lambda value: f"{value:.1e}",
+    "": lambda value: f"{value:.4g}",
+}
+"""Unit → how a number of it is written."""
+
+
+def write(path, data_dir=None, explain: Callable[[str], str] = lambda command: "") -> Path:
+    """Write `report.html` into the run directory `path` and return where it is.
+
+    What is missing or damaged in the run is named on the page and does not stop it.
+
+    Args:
+        path: the run directory; the runs in its sub-folders are shown with it.
+        data_dir: folder in which TensorFlow Datasets keeps its data sets; where the run found them when not given.
+        explain: function that says what the command of a run does, "" for one that it does not know.
+
+    Raises:
+        InputError: `path` is not a run directory.
+
+    Example:
+        >>> write("runs/quickstart")
+        PosixPath('runs/quickstart/report.html')
+    """
+    import jinja2
+
+    sections, sources = find(Path(path), explain), Sources(data_dir)
+    for section in sections:
+        illustrate(section, sources)
+    for section in sections[1:]:
+        if section.facts.get("data") == sections[0].facts.get("data"):
+            section.facts.pop("data", None)
+    if len(bars := accuracies(sections)) > 1:
+        sections[0].pictures.insert(0, pictures.accuracies(bars))
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(Path(__file__).with_suffix(".html.j2").read_text(encoding="utf-8"))
+    html = template.render(sections=sections, version=kerasae.__version__)
+    # Names of files may hold bytes that are no text.
+    write_atomic(Path(path) / "report.html", html.encode("utf-8", "replace"))
+    return Path(path) / "report.html"
+
+
+# ---- the runs on the page
+
+
+@dataclass
+class Section:
+    """What the page shows of one run; `depth` counts the runs that it lies in, `about` says what its command does."""
+
+    path: Path
+    title: str
+    depth: int
+    command: str
+    recipe: dict
+    about: str = ""
+    summary: dict = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    pictures: list = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    protocols: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> list[tuple[str, str]]:
+        """The recipe as text."""
+        return [(name, spell(value)) for name, value in self.recipe.items()]
+
+    @property
+    def figures(self) -> list[tuple[str, str, str]]:
+        """Name, value with unit and meaning of each figure; the spread of a mean stands behind it."""
+        behind = {companion(name) for name in self.summary}
+        return [self.figure(name) for name in self.summary if name not in behind]
+
+    def figure(self, name: str) -> tuple[str, str, str]:
+        """One row of `figures`."""
+        unit, meaning = meaning_of(name)
+        value, spread = self.summary[name], self.summary.get(companion(name))
+        if spread is not None:
+            repeats = self.recipe.get("repeats") or "the"
+            what = "standard error" if name.endswith("_mean") else f"standard deviation of {repeats} repeats"
+            meaning += f"{', ' if meaning else ''}±\N{NO-BREAK SPACE}{what}"
+        return name, quantity(value, spread, unit), meaning
+
+    def attempt(self, what: str, function: Callable, *args):
+        """Call a function; where it cannot do its work, note why on the page and return None."""
+        try:
+            return function(*args)
+        except (InputError, OSError) as error:
+            self.notes.append(f"{what}: {error}")
+            return None
+
+    def draw(self, functions, *args) -> None:
+        """Add the picture of each function that has one."""
+        for function in functions:
+            if found := self.attempt(function.__name__.replace("_", " "), function, *args):
+                self.pictures.append(found)
+
+
+def find(root: Path, explain: Callable[[str], str] = lambda command: "") -> list[Section]:
+    """The run in `root` and those in its sub-folders: parents first, then in the order of the journey."""
+    contents, broken = {root: runs.read_recipe(root)}, []
+    for file in sorted(root.rglob("recipe.json")):
+        try:
+            contents[file.parent] = runs.read_recipe(file.parent)
+        except InputError as error:
+            broken.append(str(error))
+
+    def chain(path):
+        return [run for run in (*reversed(path.parents), path) if run in contents]
+
+    def place(path):
+        return [(rank(contents[run]["command"]), natural(run.name)) for run in chain(path)]
+
+    def section(path):
+        title = path.relative_to(root).as_posix() if path != root else path.resolve().name
+        command, recipe = (contents[path][name] for name in ("command", "recipe"))
+        return Section(path, title, len(chain(path)) - 1, command, recipe, explain(command))
+
+    sections = [section(path) for path in sorted(contents, key=place)]
+    sections[0].notes += broken
+    return sections
+
+
+def rank(command: str) -> int:
+    return 1 + AFTERWARDS.index(command) if command in AFTERWARDS else 0
+
+
+def natural(name: str) -> list:
+    """Sort key that puts finetune-20 before finetune-100."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+class Sources:
+    """The data sets of a page, each opened once."""
+
+    def __init__(self, data_dir=None):
+        self.data_dir, self.opened = data_dir, {}
+
+    def open(self, recipe: dict):
+        """The data set of a run's recipe; raises InputError if it cannot be read."""
+        size = tuple(recipe.get("image_size") or ())
+        key = recipe["data"], self.data_dir or recipe.get("data_dir"), size, recipe.get("center") or 1.0
+        if key not in self.opened:
+            self.opened[key] = self._open(recipe)
+        if isinstance(self.opened[key], Exception):
+            raise InputError(str(self.opened[key]))
+        return self.opened[key]
+
+    def _open(self, recipe):
+        try:
+            return runs.open_source(recipe, self.data_dir)
+        except (InputError, OSError) as error:
+            return error
+
+
+# ---- from a run directory to a section
+
+
+def illustrate(section: Section, sources: Sources) -> None:
+    """Fill a section with what its run directory holds."""
+    section.summary = section.attempt("figures", read_summary, section.path) or {}
+    section.protocols = section.attempt("protocols", read_protocols, section.path) or []
+    section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [])
+    section.draw([pictures.confusion_file], section.path / "confusion.json")
+    if section.command == "export" and section.recipe.get("dest"):
+        section.facts["SavedModel"] = str(section.recipe["dest"])
+    with_model = section.command not in MODELLESS
+    if not with_model and section.depth:  # the run that it lies in shows the data
+        return
+    source = section.attempt("data", sources.open, section.recipe) if section.recipe.get("data") else None
+    if source:
+        section.facts["data"] = describe_data(source.info)
+    if with_model:
+        section.attempt("model", show_model, section, source)
+
+
+def show_model(section: Section, source) -> None:
+    """Add the pictures that the kind of model allows; without data only what it is."""
+    model = runs.load_model(section.path, source and source.info)
+    section.facts["model"] = describe_model(model, section.recipe.get("repeats"))
+    if source is None:
+        return
+    if hasattr(model, "reconstruct"):
+        section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))
+    else:
+        section.draw(pictures.CLASSIFIER, model, source, kerasae.evaluate.classify(model, source.test))
+
+
+def read_summary(path: Path) -> dict:
+    """The numbers and texts of `summary.json`."""
+    try:
+        content = dict(runs.read_summary(path))
+    except (ValueError, TypeError):
+        raise InputError("summary.json is damaged") from None
+    if not content:
+        raise InputError("there is no summary.json yet: the run is not finished, repeat its command to resume it")
+    return {name: value for name, value in content.items() if isinstance(value, int | float | str)}
+
+
+def read_protocols(path: Path) -> list[tuple[str, str]]:
+    """Probe and protocol of each row of `probes.csv`; none if there is no such file."""
+    try:
+        return [(row["probe"], row["protocol"]) for row in runs.read_rows(path / "probes.csv")]
+    except (ValueError, KeyError):
+        raise InputError("probes.csv is damaged") from None
+
+
+def read_metrics(section: Section) -> list[dict]:
+    """The rows of `metrics.csv` that can be drawn, with nothing but numbers behind the stage."""
+    try:
+        rows = runs.read_rows(section.path / "metrics.csv")
+    except ValueError:
+        raise InputError("metrics.csv is damaged") from None
+    rows = [row for row in rows if row.get("stage") and (row.get("epoch") or "").isdecimal()]
+    if not rows and section.command not in MODELLESS:
+        raise InputError("there is no epoch in metrics.csv yet")
+    return [{name: text for name, text in row.items() if name == "stage" or is_number(text)} for row in rows]
+
+
+def is_number(text) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except (TypeError, ValueError):
+        return False
+
+
+def describe_data(info) -> str:
+    counts = ", ".join(f"{count:,} {name}" for name, count in info.counts.items())
+    classes = f"{info.classes} classes" if info.classes else "no labels"
+    return f"{info.spec}: {counts} examples of {size(info.shape)}, {classes}"
+
+
+def describe_model(model, repeats=None) -> str:
+    if hasattr(model, "code_shape"):
+        return f"{type(model).__name__}: code of {size(model.code_shape)}, {model.count_params():,} weights"
+    which = f", the first of {repeats} repeats" if (repeats or 1) > 1 else ""
+    return f"{type(model).__name__}: {model.count_params():,} weights{which}"
+
+
+def accuracies(sections: list[Section]) -> dict[str, float]:
+    """Label → accuracy, of every run on the page but those that repeat the figures of a run inside them."""
+    found = {section.path: pictures.measured(section.summary) for section in sections}
+    bars = {}
+    for section in sections:
+        if not any(found[path] for path in found if section.path in path.parents):
+            where = f"{section.title}: " if section.depth else ""
+            bars |= {f"{where}{method}": value for method, value in found[section.path].items()}
+    return bars
+
+
+# ---- numbers and values as text
+
+
+def companion(name: str) -> str:
+    """The figure that holds the spread of another."""
+    return f"{name.removesuffix('_mean')}_standard_error" if name.endswith("_mean") else f"{name}_std"
+
+
+def meaning_of(name: str) -> tuple[str, str]:
+    """Unit and meaning of a figure; both empty for one that is not known."""
+    return next((known for pattern, known in MEANINGS.items() if re.fullmatch(pattern, name)), ("", ""))
+
+
+def quantity(value, spread, unit: str) -> str:
+    """A figure with its spread and unit; "–" for what is not a finite number."""
+    if isinstance(value, str):
+        return value
+    texts = [QUANTITIES[unit](v) if math.isfinite(v) else "–" for v in (value, spread) if v is not None]
+    return " ± ".join(texts) + (f" {unit}" if unit not in ("count", "difference", "") else "")
+
+
+def size(shape) -> str:
+    """8 × 8 × 1 of (8, 8, 1)."""
+    return " × ".join(f"{n:,}" for n in shape)
+
+
+def spell(value) -> str:
+    """A value of a recipe as one would type it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {spell(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list):
+        return " ".join(map(spell, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not given" if value is None else str(value)

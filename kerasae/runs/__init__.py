@@ -1,0 +1,27 @@
+"""Level 5: run directories, the truth about a training and what followed it."""
+
+from kerasae.runs.directory import (
+    Run,
+    Stage,
+    fingerprint,
+    load_model,
+    read_recipe,
+    read_rows,
+    read_summary,
+    refuse_links,
+    write_rows,
+)
+from kerasae.runs.sources import open_source
+
+__all__ = [
+    "Run",
+    "Stage",
+    "fingerprint",
+    "load_model",
+    "open_source",
+    "read_recipe",
+    "read_rows",
+    "read_summary",
+    "refuse_links",
+    "write_rows",
+]

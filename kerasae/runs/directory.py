@@ -1,0 +1,336 @@
+"""A run directory: the recipe it began with, the figures of every epoch, checkpoints, the model and the summary."""
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import tensorflow as tf
+
+import kerasae
+from kerasae.errors import InputError
+from kerasae.runs import environment
+from kerasae.runs.progress_bar import ProgressBar
+from kerasae.training import processes
+from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
+from kerasae.training.incidents import Incidents
+from kerasae.training.loop import Plan, train
+
+# Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
+# to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
+PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
+
+
+# What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.
+READ = {
+    **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
+    "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    "center": ("a number", lambda value: type(value) in (int, float)),
+    "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
+    "repeats": ("a whole number", lambda value: type(value) is int),
+}
+
+
+class Run:
+    """The truth about a run, in one directory.
+
+    Opening writes `recipe.json` first. Opening a directory that holds the same recipe resumes it; one that holds
+    another recipe is refused with the difference.
+
+    Args:
+        path: the directory.
+        command: name of the pipeline.
+        recipe: its frozen dataclass.
+        later: names of fields that only concern the runs inside this one, and may differ.
+        origin: the model of the run that this one starts from; another one there is another run.
+
+    Raises:
+        InputError: the directory holds another recipe, or is something else.
+    """
+
+    def __init__(self, path, command, recipe, *, later=(), origin=None):
+        self.path, self.recipe = Path(path), recipe
+        self.rows = []
+        content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
+        if origin is not None:
+            content["origin"] = fingerprint(origin)
+        self._open(content, later)
+
+    def _open(self, content, later):
+        known = (self.path / "recipe.json").exists()
+        if (
+            processes.writes()
+            and self.path.exists()
+            and not known
+            and (not self.path.is_dir() or any(self.path.iterdir()))
+        ):
+            raise InputError(f"{self.path} exists and is not a run directory; choose another with --out")
+        refuse_links(self.path)
+        # A recipe that failed before its first step has nothing to lose: the corrected one may take its place.
+        if known and begun(self.path):
+            refuse_other(self.path, content, later, defaults(self.recipe))
+            self.rows = read_epochs(self.path / "metrics.csv")
+        self.write_json("recipe.json", content)
+        self._note_environment(content)
+
+    def _note_environment(self, content):
+        """Add what this process runs on to `environment.json`, unless the run was last on the same."""
+        file = self.path / "environment.json"
+        known = read_environments(file)
+        here = environment.describe()
+        ran_on = known if known and known[-1] == here else [*known, here]
+        recipe = {name: content[name] for name in ("command", "recipe")}
+        self.write_json(file.name, {"recipe_sha256": environment.recipe_hash(recipe), "ran_on": ran_on})
+
+    def write_json(self, name, content):
+        write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
+
+    def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=()):
+        """Train one stage to its end; resumes it, or skips it if it was finished. Returns its `Progress`.
+
+        Args:
+            stage: its name: folder under `checkpoints/`, column in `metrics.csv`.
+            model: compiled model.
+            split: training examples.
+            settings: a `Stage`.
+            seed: of the order of the examples.
+            validation: split for validation, or None.
+            augment, mix: passed to `kerasae.data.batches`.
+            callbacks: Keras callbacks.
+        """
+        batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
+        images = min(batch, len(split))
+        check_replicas(images)
+        options = {"seed": seed, "augment": augment, "mix": mix, "passes": getattr(model, "micro_batches", 1)}
+        workers = getattr(self.recipe, "data_workers", ())
+        with ProgressBar(stage, plan, images) as bar, self._events(stage) as events:
+            return train(
+                model,
+                lambda step, **parts: kerasae.data.batches(
+                    split, batch, start_step=step, workers=workers, **options, **parts
+                ),
+                plan,
+                Checkpoints(self.path / "checkpoints" / stage),
+                validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch)),
+                on_epoch=lambda row: self._log(stage, images, row, events),
+                on_chunk=bar.show,
+                callbacks=callbacks,
+                incidents=Incidents(
+                    self.path / "nonfinite" / stage, getattr(self.recipe, "on_nonfinite", "stop"), seed=seed
+                ),
+            )
+
+    @contextmanager
+    def _events(self, stage):
+        events = str(self.path / "tensorboard" / stage)
+        writer = tf.summary.create_file_writer(events) if processes.writes() else tf.summary.create_noop_writer()
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+    def _log(self, stage, images, row, events):
+        """Add the figures of an epoch to `metrics.csv` and to TensorBoard."""
+        row = {"stage": stage, **row, "examples_per_second": round(row["steps_per_second"] * images, 1)}
+        row["memory_mib"] = round(environment.memory_mib(), 1)
+        del row["steps_per_second"]
+        # A resumed stage repeats the epochs after its checkpoint: their old rows go.
+        self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < row["epoch"]]
+        self.rows.append(row)
+        write_rows(self.path / "metrics.csv", self.rows)
+        with events.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                if name not in ("stage", "epoch"):
+                    tf.summary.scalar(name, value)
+
+    def save_model(self, model):
+        """Write `model.keras`, the result of the run, without the optimiser; all processes may read it then."""
+        write_model(self.path / "model.keras", model, include_optimizer=False)
+        processes.wait()
+
+    def finish(self, figures):
+        """Write `summary.json`, name → number, without what is not finite, and return the run."""
+        self.figures = {name: value for name, value in figures.items() if math.isfinite(value)}
+        self.write_json("summary.json", self.figures)
+        return self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """How one stage of a run trains: epochs, batch and what chooses its best epoch.
+
+    An epoch has at least `min_steps` steps, so that a hundred labels do not make epochs of two steps.
+    """
+
+    epochs: int
+    batch_size: int
+    min_steps: int = 1
+    monitor: str | None = None
+    mode: str = "max"
+    patience: int | None = None
+
+    def steps_per_epoch(self, split):
+        """Steps of one epoch over `split`."""
+        return max(kerasae.data.steps_per_epoch(split, self.batch_size), self.min_steps)
+
+    def steps(self, split):
+        """Steps of the whole stage over `split`."""
+        return self.epochs * self.steps_per_epoch(split)
+
+    def plan(self, split, validated):
+        """The stage as the training loop takes it; without validation there is nothing to monitor."""
+        watch = (self.monitor, self.mode, self.patience) if validated else ()
+        return Plan(self.epochs, self.steps_per_epoch(split), *watch)
+
+
+def check_replicas(images):
+    """Raise InputError for a batch that cannot be cut evenly for the devices."""
+    count = processes.replicas()
+    if images < count:
+        raise InputError(f"batch_size: {images} cannot be shared by {count} devices; give at least {count}")
+    if images % count:
+        raise InputError(f"batch_size: {images} cannot be shared evenly by {count} devices; give a multiple of {count}")
+
+
+def plain(recipe):
+    """A recipe as JSON gives it back: tuples become lists."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
+
+
+def begun(path):
+    """Whether a run directory, or a run inside it, has anything to lose."""
+    results = ("metrics.csv", "model.keras", "summary.json")
+    if any((path / name).exists() for name in results) or any(path.glob("checkpoints/*/step-*")):
+        return True
+    return any(begun(inner.parent) for inner in path.glob("*/recipe.json"))
+
+
+def fingerprint(model):
+    """SHA-256 of a model's weights."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
+
+
+def defaults(recipe):
+    """What a recipe's fields have when nothing is given: also what runs had that are older than a field."""
+    return {f.name: f.default for f in dataclasses.fields(recipe) if f.default is not dataclasses.MISSING}
+
+
+def refuse_other(path, content, later=(), defaults=None):
+    """Raise if the run in `path` was begun by another command or recipe, naming each difference."""
+    there = read_recipe(path)
+    if there["command"] != content["command"]:
+        raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
+    old, new = {**(defaults or {}), **there["recipe"]}, content["recipe"]
+    names = [n for n in {**old, **new} if n not in {*PLACES, *later} and old.get(n) != new.get(n)]
+    if names:
+        difference = ", ".join(f"{n} {old.get(n)!r} there, {new.get(n)!r} here" for n in names)
+        raise InputError(f"{path} holds a run of another recipe ({difference}); give the same flags or another --out")
+    if there.get("origin") != content.get("origin"):
+        raise InputError(f"{path} started from another model than the one that is given now; choose another --out")
+
+
+def refuse_links(path):
+    """Raise InputError if a link inside a run leads out of it: what is written into a run must stay there."""
+    root = Path(os.path.realpath(path))
+    for folder, folders, files in os.walk(path):
+        for place in (Path(folder, name) for name in (*folders, *files)):
+            if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(root):
+                raise InputError(f"{place} is a link that leads out of the run; nothing is written there, remove it")
+
+
+def read_recipe(path):
+    """The content of a run's `recipe.json`; raises InputError if `path` is no run, or a value is of the wrong kind."""
+    file = Path(path) / "recipe.json"
+    try:
+        content = read_json(file)
+        content = {**content, "command": str(content["command"]), "recipe": dict(content["recipe"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
+    for name, (expected, holds) in READ.items():
+        value = content["recipe"].get(name)
+        if value is not None and not holds(value):
+            raise InputError(f"{file}: {name}: expected {expected}. Received: {value!r}")
+    return content
+
+
+def read_environments(file):
+    """What a run ran on so far, from its `environment.json`; nothing if there is none or it is damaged."""
+    try:
+        return list(read_json(file)["ran_on"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
+def read_summary(path):
+    """The figures of a run's `summary.json`; none if it has not finished."""
+    file = Path(path) / "summary.json"
+    try:
+        return dict(read_json(file)) if file.exists() else {}
+    except (ValueError, TypeError, RecursionError):
+        raise InputError(f"{file} is damaged; repeat the command of the run, or remove it") from None
+
+
+def read_json(file):
+    """A value from a JSON file; raises OSError for what is no file, such as a pipe, which would never end."""
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is not a file")
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def load_model(path, info=None):
+    """The model of a run, `model.keras`; raises InputError if it is missing, damaged, or not for data like `info`."""
+    command, file = read_recipe(path)["command"], Path(path) / "model.keras"
+    if not file.is_file():
+        finished = (Path(path) / "summary.json").exists()
+        remedy = "give one of the runs inside it" if finished else "repeat its command to finish it"
+        raise InputError(f"{path}, a run of `{command}`, has no model.keras; {remedy}")
+    model = kerasae.saving.load_model(file)
+    if info is not None:
+        check_fit(file, model, info)
+    return model
+
+
+def check_fit(file, model, info):
+    """Raise InputError if the model does not take data like these."""
+    if model.example_shape != tuple(info.shape):
+        raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
+    if info.dtype == "uint8" and model.pixel_max != info.max_value:
+        raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
+
+
+def read_rows(path):
+    """Rows of `metrics.csv` or `probes.csv`, as text; none if there is no file."""
+    if not path.is_file():
+        return []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (ValueError, csv.Error):
+        raise InputError(f"{path.name} is damaged; repair or remove it") from None
+
+
+def read_epochs(path):
+    """Rows of `metrics.csv`, all with as many cells as there are columns, and a stage and an epoch among them."""
+    rows = read_rows(path)
+    ragged = any(None in row or None in row.values() for row in rows)
+    if ragged or not all(row.get("stage") and row.get("epoch", "").isdecimal() for row in rows):
+        raise InputError(f"{path} is damaged; repair or remove it")
+    return rows
+
+
+def write_rows(path, rows):
+    """Write all rows; the columns are those of all rows, in order of appearance."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomic(path, text.getvalue().encode())

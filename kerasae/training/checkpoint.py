@@ -1,0 +1,147 @@
+"""The state of a training run on disk: atomic, checksummed, rotated."""
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from contextlib import nullcontext
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kerasae.training import processes
+
+KEEP = 2
+
+
+def optimizers(model):
+    """Every optimiser of the model: the compiled one and, for the adversarial family, the discriminator's."""
+    found = [v for v in vars(model).values() if isinstance(v, keras.optimizers.Optimizer)]
+    return list({id(optimizer): optimizer for optimizer in found}.values())
+
+
+def state_variables(model):
+    """All that a step reads and changes: weights, seed generators, metrics, optimisers."""
+    variables = [*model.variables, *model.metrics_variables]
+    for optimizer in optimizers(model):
+        variables += optimizer.variables
+    return list({id(variable): variable for variable in variables}.values())
+
+
+class Checkpoints:
+    """Numbered checkpoints of one stage in a folder; the newest whole one is what a resumed run starts from.
+
+    A file is written under another name, flushed to the disk and moved into place, so that a kill or a full disk
+    leaves the ones before it as they were. Its name holds the step; its first line a SHA-256 of the rest.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.damaged = []
+
+    def save(self, model, progress, keep=KEEP):
+        """Write `state_variables(model)` and `progress`, plain values with a "step"; then drop all but `keep`."""
+        arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(state_variables(model))}
+        write_atomic(self.folder / f"step-{progress['step']:09d}.npz", pack(arrays, progress))
+        for old in self._files()[keep:] if processes.writes() else ():
+            old.unlink()
+
+    def restore(self, model):
+        """Put the newest whole checkpoint into the model and return its progress, or None where there is none.
+
+        A file that is cut short or altered is listed in `damaged`, and the one before it is used.
+        """
+        for path in self._files():
+            try:
+                arrays, progress = unpack(path.read_bytes())
+                assign(state_variables(model), arrays)
+                return progress
+            except (ValueError, KeyError):
+                self.damaged.append(path.name)
+        return None
+
+    def newest(self):
+        """Step of the newest checkpoint by its name, None where there is none."""
+        steps = [path.stem.removeprefix("step-") for path in self._files()]
+        return max((int(step) for step in steps if step.isdecimal()), default=None)
+
+    def _files(self):
+        return sorted((path for path in self.folder.glob("step-*.npz") if path.is_file()), reverse=True)
+
+
+def assign(variables, arrays):
+    """Give every variable its array; raise ValueError before any is changed if they do not fit."""
+    values = [arrays[str(i)] for i in range(len(variables))]
+    kinds = [((*v.shape,), v.dtype) for v in variables]
+    if len(arrays) != len(variables) or kinds != [(a.shape, a.dtype.name) for a in values]:
+        raise ValueError("the checkpoint is of another model")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def pack(arrays, progress):
+    """Checksum line, then an uncompressed npz with the arrays and the progress as JSON."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+    np.savez(buffer, progress=text, **arrays)
+    body = buffer.getvalue()
+    return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def unpack(data):
+    """The arrays and the progress of `pack`; raises ValueError for a file that is damaged or no checkpoint.
+
+    The checksum finds damage, not malice: nothing is unpickled, and nothing unpacked that is larger than the file.
+    """
+    digest, _, body = data.partition(b"\n")
+    if hashlib.sha256(body).hexdigest().encode() != digest:
+        raise ValueError("the checkpoint is damaged")
+    try:
+        with np.load(io.BytesIO(body), allow_pickle=False) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
+                raise ValueError("it is compressed")
+            arrays = {name: np.asarray(archive[name]) for name in archive.files}
+        return arrays, dict(json.loads(arrays.pop("progress").tobytes()))
+    except Exception as error:  # NumPy, zipfile and json raise many types for what is not theirs
+        raise ValueError("the file is no checkpoint") from error
+
+
+def write_atomic(path, data):
+    """Write bytes so that `path` either keeps its old content or has all of the new.
+
+    Of several processes that train together only one does it.
+    """
+    if not processes.writes():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.unlink(missing_ok=True)  # a link, if a stranger put one there, would lead the bytes elsewhere
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def write_model(path, model, **options):
+    """Save a Keras model so that `path` either keeps its old content or has all of the new.
+
+    All processes that train together must come here, as saving makes variables, but only one writes.
+    """
+    with tempfile.TemporaryDirectory() if not processes.writes() else nullcontext(path.parent) as folder:
+        temporary = Path(folder) / f".{path.stem}.tmp{path.suffix}"
+        try:
+            temporary.unlink(missing_ok=True)
+            model.save(temporary, **options)
+            if processes.writes():
+                os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise OSError(error.errno, error.strerror, str(path)) from None

@@ -1,0 +1,188 @@
+"""A training step that leaves no trace if anything in it is not finite."""
+
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from kerasae.errors import InputError
+from kerasae.models.contract.step import ProposedStep
+from kerasae.ops.reductions import on_cpu
+
+
+def guarded(model):
+    """The step of a model, taken only where the loss, its terms and the gradients are finite.
+
+    A step that is not taken changes nothing: weights, slots and the optimisers' counts of updates, seeds, running
+    statistics and metrics are what they were before it. With a `keras.optimizers.LossScaleOptimizer` gradients that
+    overflow are the usual way to find the scale: then its scale is halved, and seeds and metrics move on.
+
+    Gradients of several replicas are summed before they are judged, so that all replicas decide the same, and before
+    the optimiser clips them.
+
+    The moves wait until all gradients are known. On one CPU that costs: there the update of a weight would run while
+    the backward pass computes the gradients of others. So there the moves are taken first, and put back if the step is
+    found not to be finite; this keeps the weights and slots of before for as long as a step lasts, a second time.
+
+    Args:
+        model: a compiled model whose `train_step` is that of `ProposedStep`, on the TensorFlow backend.
+
+    Returns:
+        A function, to be called inside `tf.function` and `strategy.run`: batch → dict of
+        "finite": bool, whether the step was one that may be taken;
+        "updated": bool, whether the weights were updated, which finite steps are unless the loss scale was too high;
+        "norm": float32, L2 norm of all gradients together before clipping, NaN or ∞ where a gradient is, or where the
+        sum of squares is more than float32 holds, 3e38.
+
+    Raises:
+        InputError: for a model with another `train_step`.
+
+    Example:
+        >>> found = tf.function(guarded(model))(batch)
+    """
+    if getattr(type(model).train_step, "__module__", "") not in OWN_STEPS or not isinstance(model, ProposedStep):
+        raise InputError(f"{type(model).__name__}: a model with a training step of its own must write it as `propose`")
+
+    model.build_training()  # in a step that is traced on several replicas it could not
+    early = on_one_cpu() and model.jit_compile is not True  # compiled updates wait for each other anyhow
+
+    def step(batch):
+        kept = everything(model) if early else bystanders(model)
+        before = [tf.convert_to_tensor(variable) for variable in kept]
+        logs, moves = model.propose(batch)
+        moves = [move._replace(gradients=summed(move.gradients)) for move in moves]
+        norms = [tf.linalg.global_norm(unscaled(move)) for move in moves]
+        sound = [applies(move, norm) for move, norm in zip(moves, norms, strict=True)]
+        forgiven = [is_scaled(move.optimizer) | fine for move, fine in zip(moves, sound, strict=True)]
+        finite = everywhere(all_finite(logs)) & tf.reduce_all(forgiven)
+        updated = finite & tf.reduce_all(sound)
+        (undo if early else settle)(finite, moves, kept, before)
+        return {"finite": finite, "updated": updated, "norm": tf.norm(tf.stack(norms))}
+
+    return step
+
+
+OWN_STEPS = ("kerasae.models.contract.step", "kerasae.models.contract.base")
+
+
+def bystanders(model):
+    """The variables besides weights and slots that a step changes: seeds, running statistics, metrics."""
+    frozen = [w for layer in model._flatten_layers() if not layer.trainable for w in layer.weights]
+    weights = {id(w) for w in [*model.trainable_variables, *frozen]}
+    return [v for v in unique([*model.variables, *model.metrics_variables]) if id(v) not in weights]
+
+
+def everything(model):
+    """All variables of a model, its metrics and its optimisers."""
+    slots = [v for optimizer, _ in model.players() for v in optimizer.variables]
+    return unique([*model.variables, *model.metrics_variables, *slots])
+
+
+def unique(variables):
+    """The variables, each once: parts of a model may share some."""
+    return list({id(v): v for v in variables}.values())
+
+
+def all_finite(logs):
+    """Whether every figure of the logs is finite: a bool."""
+    figures = [tf.cast(value, tf.float32) for value in tf.nest.flatten(logs)]
+    return tf.reduce_all(tf.math.is_finite(tf.stack(figures)))
+
+
+def is_scaled(optimizer):
+    """Whether an optimiser looks for the loss scale itself, and leaves out the updates that overflow."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def unscaled(move):
+    """The gradients of a move, without the factor by which its optimiser had the loss multiplied."""
+    scale = move.optimizer.dynamic_scale if is_scaled(move.optimizer) else move.optimizer.loss_scale_factor
+    return move.gradients if scale is None else [None if g is None else g / scale for g in move.gradients]
+
+
+def applies(move, norm):
+    """Whether an optimiser would apply the gradients of a move, whose unscaled norm is given: a bool."""
+    if is_scaled(move.optimizer):
+        return move.optimizer.check_finite(move.gradients)  # it decides by itself, by the scaled ones
+    return tf.math.is_finite(norm)
+
+
+def undo(finite, moves, variables, before):
+    """Take the moves, and put all variables back where the step is not finite."""
+    for move in moves:
+        move.take()
+    tf.cond(finite, lambda: tf.constant(0), lambda: put_back(variables, before))
+
+
+def put_back(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return tf.constant(0)
+
+
+# ---- devices and replicas
+
+
+def on_one_cpu():
+    """Whether training runs on the CPU of this process alone."""
+    return replicas() == 1 and on_cpu()
+
+
+def replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def summed(gradients):
+    """The sum of each gradient over all replicas; None stays None."""
+    if replicas() == 1:
+        return list(gradients)
+    present = [g for g in gradients if g is not None]
+    context = tf.distribute.get_replica_context()
+    sums = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if g is None else next(sums) for g in gradients]
+
+
+def everywhere(condition):
+    """Whether a condition holds on all replicas."""
+    if replicas() == 1:
+        return condition
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(condition, tf.int32)) == replicas()
+
+
+def settle(finite, moves, others, before):
+    """Take the moves where the step is finite, and put the other variables back where not.
+
+    Both may update variables of several replicas, which TensorFlow allows only in branches that are opened across
+    replicas: as Keras's LossScaleOptimizer does it. `finite` must be the same on all replicas.
+    """
+    targets = [(move.optimizer, move.weights) for move in moves]
+
+    def take(gradients):
+        for (optimizer, weights), given in zip(targets, gradients, strict=True):
+            optimizer.apply_gradients(zip(given, weights, strict=True))
+
+    def across(strategy, finite, gradients, values):
+        def branch(function, *args):
+            strategy.extended.call_for_each_replica(function, args=args)
+            return tf.constant(0)
+
+        first = strategy.experimental_local_results(finite)[0]
+        with already_summed([optimizer for optimizer, _ in targets]):
+            return tf.cond(first, lambda: branch(take, gradients), lambda: branch(put_back, others, values))
+
+    gradients = [move.gradients for move in moves]
+    tf.distribute.get_replica_context().merge_call(across, args=(finite, gradients, before))
+
+
+@contextmanager
+def already_summed(optimizers):
+    """The optimisers, which would sum their gradients over the replicas, take them as they are."""
+    inner = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer in optimizers]
+    for optimizer in inner:
+        vars(optimizer)["_all_reduce_sum_gradients"] = lambda pairs: pairs
+    try:
+        yield
+    finally:
+        for optimizer in inner:
+            del vars(optimizer)["_all_reduce_sum_gradients"]

@@ -1,0 +1,201 @@
+"""What happens when a step meets something that is not finite: find out what, keep the batch, stop or go on.
+
+The step was not taken, so that the model is as it was before it. `RUN/nonfinite/STAGE/` then holds the batch
+(`step-N.npz`: images, labels, step, seed, names and values of the terms that are not finite, names of the weights whose
+gradients are not), the state in which the model met it (`state/step-N.npz`, a checkpoint) and the model
+(`model.keras`): all that `kerasae replay` needs.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kerasae.training import processes
+from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
+from kerasae.training.guard import bystanders, unscaled
+
+KEEP = 3  # of a run that skips, the first few batches; all of them could be as much as the data
+LIMIT = 100  # updates left out one after the other, at which there is no hope; a loss scale needs some 20
+
+
+@dataclass(frozen=True)
+class Values:
+    """How many of the values of an array are not finite, and the largest magnitude among those that are."""
+
+    name: str
+    bad: int
+    size: int
+    largest: float
+
+    @classmethod
+    def of(cls, name, array):
+        array = keras.ops.convert_to_numpy(array)
+        finite = np.isfinite(array)
+        largest = np.abs(array.astype(np.float64, copy=False), where=finite, out=np.zeros(array.shape)).max(initial=0.0)
+        return cls(name, int(array.size - finite.sum()), array.size, float(largest))
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a step on a batch comes to.
+
+    Args:
+        terms: the loss and the other figures of this step alone, by name; the total comes last.
+        gradients: `Values` of the gradient of every weight, not scaled.
+        weights: `Values` of the weights.
+        norm: of all gradients together, in double precision.
+    """
+
+    terms: dict
+    gradients: list
+    weights: list
+    norm: float
+
+    def bad_terms(self):
+        """Names and values of the figures that are not finite."""
+        return {name: value for name, value in self.terms.items() if not np.isfinite(value)}
+
+    def cause(self):
+        """What became not finite, in a few words: a term, or else a weight's gradient."""
+        for name, value in self.bad_terms().items():
+            return f"{name} became {value}"
+        bad = [values for values in self.gradients if values.bad]
+        if bad:
+            others = f", and {len(bad) - 1} other gradients," if len(bad) > 1 else ""
+            return f"the gradient of {bad[0].name}{others} became not finite"
+        if self.norm**2 > np.finfo(np.float32).max:
+            return f"the gradient norm became {self.norm:.3g}, whose square is more than float32 holds,"
+        return "something became not finite, and was finite when the step was repeated,"
+
+
+def examine(model, batch):
+    """Make the step on a batch once more without taking it, and look at everything; the model stays as it is.
+
+    Args:
+        model: compiled model with a `propose`.
+        batch: one batch, as the current strategy distributes it.
+    """
+    others = bystanders(model)
+    before = [tf.identity(variable) for variable in others]
+    weights = []
+    model.reset_metrics()
+
+    def look(batch):
+        logs, moves = model.propose(batch)
+        weights[:] = [weight for move in moves for weight in move.weights]
+        return logs, [gradient for move in moves for gradient in unscaled(move)]
+
+    try:
+        strategy = tf.distribute.get_strategy()
+        run = tf.function(look, jit_compile=True, autograph=False) if model.jit_compile is True else look
+        logs, gradients = tf.function(lambda batch: strategy.run(run, args=(batch,)), autograph=False)(batch)
+        return findings(logs, gradients, weights, strategy.experimental_local_results)
+    finally:
+        for variable, value in zip(others, before, strict=True):
+            variable.assign(value)
+
+
+def findings(logs, gradients, weights, local):
+    """`Findings` from what the replicas of this process computed: their worst figures, their gradients side by side."""
+    terms = {name: worst(local(value)) for name, value in sorted(logs.items(), key=lambda item: item[0] == "loss")}
+    pairs = zip(weights, gradients, strict=True)
+    side = [(w.path, np.stack([tf.convert_to_tensor(part) for part in local(g)])) for w, g in pairs if g is not None]
+    return Findings(
+        terms,
+        [Values.of(path, values) for path, values in side],
+        [Values.of(weight.path, weight) for weight in weights],
+        float(np.sqrt(sum(np.square(values, dtype=np.float64).sum() for _, values in side))),
+    )
+
+
+def worst(values):
+    """The first of some numbers that is not finite; if all are, the greatest."""
+    numbers = [float(value) for value in values]
+    return next((n for n in numbers if not np.isfinite(n)), max(numbers))
+
+
+class Incidents:
+    """The steps of one stage that were not finite, in a folder.
+
+    Args:
+        folder: `RUN/nonfinite/STAGE`.
+        policy: "stop", or "skip" for leaving such steps out.
+        seed: of the order of the examples; kept with the batch.
+    """
+
+    def __init__(self, folder, policy="stop", seed=None):
+        self.folder, self.policy, self.seed = Path(folder), policy, seed
+
+    @property
+    def skips(self):
+        return self.policy == "skip"
+
+    def record(self, model, progress, fetch):
+        """Look at the step and keep what is needed to repeat it; returns its `Findings`, None of one skip too many.
+
+        Args:
+            model: as it was before the step.
+            progress: plain values, with the number of the "step".
+            fetch: function that gives the whole batch, and the same as the strategy distributes it.
+        """
+        if self.skips and len(files(self.folder)) >= KEEP:
+            return None
+        batch, shared = fetch()
+        found = examine(model, shared)
+        Checkpoints(self.folder / "state").save(model, progress, keep=KEEP)
+        missing = not (self.folder / "model.keras").exists()
+        processes.wait()  # so that all processes find the same
+        if missing:
+            write_model(self.folder / "model.keras", model)
+        self._write_batch(progress["step"], batch, found)
+        return found
+
+    def _write_batch(self, step, batch, found):
+        terms = found.bad_terms()
+        content = dict(zip(("images", "labels"), map(np.asarray, tf.nest.flatten(batch)), strict=False))
+        content |= {"step": step, "seed": -1 if self.seed is None else self.seed}
+        content |= {"terms": np.array(list(terms), str), "values": np.array(list(terms.values()), float)}
+        content["gradients"] = np.array([values.name for values in found.gradients if values.bad], str)
+        buffer = io.BytesIO()
+        np.savez(buffer, **content)
+        write_atomic(path_of(self.folder, step), buffer.getvalue())
+
+    def message(self, found, plan, progress, saved):
+        """One line that says what, when, where and what to do.
+
+        Args:
+            found: `Findings`.
+            plan: with `steps_per_epoch`.
+            progress: with the number of the `step` that was not taken.
+            saved: step of the checkpoint from which the run would go on, None where there is none.
+        """
+        place = f"step {progress.step} (batch {progress.step % plan.steps_per_epoch} of epoch {progress.epoch + 1})"
+        stands = "there is no checkpoint" if saved is None else f"the last good checkpoint is that of step {saved}"
+        batch = path_of(self.folder, progress.step)
+        return (
+            f"{found.cause()} at {place}; {stands}; the batch is in {batch}, and `kerasae replay "
+            f"{self.folder.parent.parent}` looks into it; lower the learning rate, look at the data, or leave such "
+            "steps out with --on-nonfinite skip"
+        )
+
+
+def hopeless(tally, checkpoints):
+    """One line about too many updates that were left out in a row."""
+    return (
+        f"the last {tally.in_a_row:.0f} updates were left out, because something in each was not finite; the last good "
+        f"checkpoint is kept in {checkpoints.folder}; lower the learning rate or give another precision"
+    )
+
+
+def path_of(folder, step):
+    """The file of the batch of a step."""
+    return Path(folder) / f"step-{step:09d}.npz"
+
+
+def files(folder):
+    """The batches that are kept in a folder."""
+    return sorted(Path(folder).glob("step-*.npz"))

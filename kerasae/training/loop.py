@@ -1,0 +1,387 @@
+"""The one training loop: it drives the step of a model on one device or many, and can resume at any step.
+
+`fit` of Keras cannot resume inside an epoch without losing seeds, nor run on several workers. This loop keeps what
+makes resuming exact: the data are a function of the step, and a checkpoint holds all that a step changes.
+"""
+
+import dataclasses
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import config  # the public name can only turn determinism on
+
+from kerasae.errors import InputError
+from kerasae.training import processes
+from kerasae.training.checkpoint import KEEP, Checkpoints
+from kerasae.training.guard import guarded
+from kerasae.training.incidents import LIMIT, Incidents, hopeless
+from kerasae.training.step_counts import Tally
+from kerasae.training.weight_averages import averaged, averages
+
+logger = logging.getLogger("kerasae")
+
+CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
+CHECKPOINT_SECONDS = 10.0  # least time between two checkpoints,
+CHECKPOINT_SHARE = 0.005  # of which writing takes no greater share,
+CHECKPOINT_PATIENCE = 1800.0  # unless that would be longer than this
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM: the run saved its state; the message says how to go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long to train and what to watch.
+
+    Args:
+        epochs: number of epochs.
+        steps_per_epoch: steps in one epoch.
+        monitor: name of the validation metric that chooses the best epoch; None keeps the last.
+        mode: "max" or "min" of that metric.
+        patience: epochs without improvement after which training stops; None never stops early.
+        validate_every: epochs between validations; the last epoch is always validated.
+    """
+
+    epochs: int
+    steps_per_epoch: int
+    monitor: str | None = None
+    mode: str = "max"
+    patience: int | None = None
+    validate_every: int = 1
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a training run is; plain values, stored in every checkpoint."""
+
+    step: int = 0
+    epoch: int = 0
+    best: float | None = None
+    best_epoch: int = 0
+    done: bool = False
+    seconds: float = 0.0
+    tally: Tally = Tally()
+
+    def __post_init__(self):
+        self.tally = Tally(*self.tally)  # JSON gives lists back
+
+    def fits(self, plan):
+        """Whether these are plain values of the right kinds that a training with this plan can have come to."""
+        counted = all(isinstance(n, float) for n in self.tally)
+        whole = all(type(n) is int for n in (self.step, self.epoch, self.best_epoch)) and type(self.done) is bool
+        numbers = isinstance(self.seconds, int | float) and isinstance(self.best, int | float | None)
+        behind = whole and self.step - self.epoch * plan.steps_per_epoch
+        return counted and whole and numbers and 0 <= self.epoch <= plan.epochs and 0 <= behind < plan.steps_per_epoch
+
+
+def train(
+    model,
+    batches: Callable[[int], tf.data.Dataset],
+    plan: Plan,
+    checkpoints: Checkpoints,
+    *,
+    validation: Callable[[], tf.data.Dataset] | None = None,
+    on_epoch: Callable[[dict], None] = lambda row: None,
+    on_chunk: Callable[[Progress, float], None] = lambda progress, wait: None,
+    callbacks=(),
+    incidents: Incidents | None = None,
+):
+    """Train a compiled model to the end of the plan, from the newest checkpoint if there is one.
+
+    Args:
+        model: a compiled model of `kerasae`, whose step is `propose` (see `kerasae.models.contract.step`).
+        batches: function of the first step that returns endless batches, a pure function of the step; with several
+            devices also of `replicas` and `own`, as `kerasae.data.batches`.
+        plan: epochs, steps and what to monitor.
+        checkpoints: where the state is kept.
+        validation: function that returns the finite validation batches; needed by `plan.monitor`.
+        on_epoch: called with a row of figures after each epoch.
+        on_chunk: called with the progress and the share of time spent waiting for data, about twice a second.
+        callbacks: Keras callbacks; their batch hooks are called once per chunk.
+        incidents: what to do about steps that are not finite, and where to keep them; stops, and keeps them beside the
+            checkpoints, when not given.
+
+    A step in which something is not finite is not taken: see `kerasae.training.guard`.
+
+    Where the optimiser keeps a moving average of the weights (`use_ema`), training goes on from the weights themselves;
+    validation, the best epoch and the model at the end have the averages, and checkpoints hold both.
+
+    Returns:
+        The `Progress` at the end. The model has the best epoch's weights if `plan.monitor` is set.
+
+    Raises:
+        InputError: something that is not finite, with the name of the term, the step and the batch; the run stands at
+            the last good checkpoint, which is that of this step unless the weights themselves are not finite.
+        Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    incidents = incidents or Incidents(checkpoints.folder / "nonfinite")
+    loop = _Loop(model, batches, plan, checkpoints, validation, callbacks, incidents)
+    return loop.run(on_epoch, on_chunk)
+
+
+class _Loop:
+    def __init__(self, model, batches, plan, checkpoints, validation, callbacks, incidents):
+        self.model, self.batches, self.plan, self.checkpoints = model, batches, plan, checkpoints
+        self.validation, self.incidents = validation, incidents
+        self.keeper = Checkpoints(checkpoints.folder / "best")
+        self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
+        self.steps, self.test = _compiled(model)
+        self.chunk = 1
+
+    def run(self, on_epoch, on_chunk):
+        progress = self._start()
+        if not progress.done:
+            with _signals() as stop:
+                self._epochs(progress, on_epoch, on_chunk, stop)
+        if self.plan.monitor and progress.best is not None and self.keeper.restore(self.model) is None:
+            raise InputError(
+                f"{self.keeper.folder}: the weights of the best epoch are damaged; "
+                f"remove {self.checkpoints.folder} to train this stage again"
+            )
+        if averages(self.model):
+            self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return progress
+
+    def _start(self):
+        """Open the data at the step where the newest checkpoint ends."""
+        first = self._first()
+        self.iterator = iter(self._data(first))
+        # Tracing makes the variables of the metrics, which the checkpoint fills.
+        self.steps.get_concrete_function(self.iterator, tf.constant(1), Tally().tensors())
+        progress = self._restored()
+        for name in self.checkpoints.damaged:
+            logger.warning("checkpoint %s is damaged or of another model, and is not used", name)
+        processes.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
+        if progress.step != first and not progress.done:  # the newest checkpoint is damaged
+            self.iterator = iter(self._data(progress.step))
+        self.saved_at, self.pause = time.monotonic(), CHECKPOINT_SECONDS
+        return progress
+
+    def _first(self):
+        """The step at which training will go on if the newest checkpoint is what its name says."""
+        return min(self.checkpoints.newest() or 0, self.plan.epochs * self.plan.steps_per_epoch)
+
+    def _data(self, step):
+        return processes.data(lambda **parts: self.batches(step, **parts))
+
+    def _restored(self):
+        found = self.checkpoints.restore(self.model) or {}
+        try:
+            progress = Progress(**found)
+        except TypeError:  # other names, or a tally that is none
+            progress = None
+        if progress is None or not progress.fits(self.plan):
+            folder = self.checkpoints.folder
+            raise InputError(f"{folder}: the newest checkpoint is of another training; remove it to use the one before")
+        return progress
+
+    def _epochs(self, progress, on_epoch, on_chunk, stop):
+        self.callbacks.on_train_begin()
+        while progress.epoch < self.plan.epochs and not progress.done:
+            if progress.step == progress.epoch * self.plan.steps_per_epoch:
+                self.model.reset_metrics()
+                progress.tally = progress.tally.new_epoch()
+            self.callbacks.on_epoch_begin(progress.epoch)
+            row = self._epoch(progress, on_chunk, stop)
+            row |= self._validate(progress)
+            progress.epoch += 1
+            self._finish_epoch(progress)
+            self.callbacks.on_epoch_end(progress.epoch - 1, row)
+            on_epoch(row)
+            self._checkpoint(progress, *processes.mean(progress.done or self._late(), stop.requested))
+        self.callbacks.on_train_end()
+
+    def _epoch(self, progress, on_chunk, stop):
+        first, began, waited = progress.step, time.perf_counter(), 0.0
+        end = (progress.epoch + 1) * self.plan.steps_per_epoch
+        while progress.step < end:
+            before = progress.step
+            took, wait = self._run_chunk(progress, min(self.chunk, end - progress.step))
+            waited += wait
+            on_chunk(progress, wait / max(took, 1e-9))
+            # All processes must come to the same end of this chunk, and have the same length of the next.
+            took, late, asked = processes.mean(took / (progress.step - before), self._late(), stop.requested)
+            self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS / took)))
+            if progress.step < end:
+                self._checkpoint(progress, late, asked)
+        seconds = time.perf_counter() - began
+        return self._row(progress, progress.step - first, seconds, waited)
+
+    def _run_chunk(self, progress, steps):
+        self.callbacks.on_train_batch_begin(progress.step)
+        began = time.perf_counter()
+        done, wait, tally = self.steps(self.iterator, tf.constant(steps), progress.tally.tensors())
+        done, wait = int(done), float(wait)  # waits for the end of the steps
+        took = time.perf_counter() - began
+        progress.step += done
+        progress.seconds += took
+        progress.tally = tally.floats()
+        if done < steps:
+            self._not_finite(progress)
+        if progress.tally.in_a_row >= LIMIT:
+            raise InputError(hopeless(progress.tally, self.checkpoints))
+        self.callbacks.on_train_batch_end(progress.step - 1)
+        return took, wait
+
+    def _not_finite(self, progress):
+        """Leave out a step that was not taken, or stop: the model is as it was before it."""
+
+        def fetch():
+            return next(iter(self.batches(progress.step))), next(iter(self._data(progress.step)))
+
+        found = self.incidents.record(self.model, dataclasses.asdict(progress), fetch)
+        if not self.incidents.skips:
+            raise InputError(self.incidents.message(found, self.plan, progress, self._saved_before_stopping(progress)))
+        progress.step += 1
+        progress.tally = progress.tally.skip()
+
+    def _saved_before_stopping(self, progress):
+        """Save this step if the weights are sound; the step of the newest checkpoint, or None."""
+        if not self._broken_weights():
+            self._save(progress)
+        return self.checkpoints.newest()
+
+    def _row(self, progress, steps, seconds, waited):
+        row = {"epoch": progress.epoch + 1, "step": progress.step, "seconds": round(seconds, 3)}
+        row["steps_per_second"] = round(steps / seconds, 3)
+        row["data_wait"] = round(waited / seconds, 4)
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        return row | progress.tally.figures() | self._results()
+
+    def _results(self):
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def _check_finite(self, progress, figures):
+        # The total comes last: it is the term behind it that one wants to know.
+        for name, value in sorted(figures.items(), key=lambda item: item[0] == "loss"):
+            if not math.isfinite(value):
+                raise InputError(
+                    f"{name} became {value} between the last checks, at or before step {progress.step}; the last good "
+                    f"checkpoint is kept in {self.checkpoints.folder}; lower the learning rate or look at the data"
+                )
+
+    def _validate(self, progress):
+        due = (progress.epoch + 1) % self.plan.validate_every == 0 or progress.epoch + 1 == self.plan.epochs
+        if self.validation is None or not due:
+            return {}
+        self.model.reset_metrics()
+        with averaged(self.model):
+            for batch in self.validation():
+                self.test(batch)
+            figures = {f"val_{name}": value for name, value in self._results().items()}
+            self._check_finite(progress, figures)
+            self._keep_best(progress, figures)
+        return figures
+
+    def _keep_best(self, progress, figures):
+        if self.plan.monitor is None:
+            return
+        value, sign = figures[self.plan.monitor], 1 if self.plan.mode == "max" else -1
+        if progress.best is None or sign * value > sign * progress.best:
+            progress.best, progress.best_epoch = value, progress.epoch + 1
+            self.keeper.save(self.model, {"step": progress.step}, keep=1)
+
+    def _finish_epoch(self, progress):
+        waited = progress.epoch - progress.best_epoch
+        tired = self.plan.patience is not None and progress.best is not None and waited >= self.plan.patience
+        progress.done = tired or progress.epoch >= self.plan.epochs
+
+    def _late(self):
+        """Whether it is time for another checkpoint, by the clock of the process that writes it."""
+        return processes.writes() and time.monotonic() - self.saved_at > self.pause
+
+    def _checkpoint(self, progress, late, asked):
+        """Write a checkpoint if one is due or asked for, in any process."""
+        if asked:
+            self._interrupt(progress)
+        if late:
+            self._save(progress)
+
+    def _save(self, progress):
+        began = time.monotonic()
+        # The figures are those of before the last update: a step that broke the weights shows here first.
+        self._check_finite(progress, self._broken_weights())
+        self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
+        self.saved_at = time.monotonic()
+        self.pause = max(CHECKPOINT_SECONDS, min(CHECKPOINT_PATIENCE, (self.saved_at - began) / CHECKPOINT_SHARE))
+
+    def _broken_weights(self):
+        """Weights whose sum is not finite, by name."""
+        sums = {w.path: float(tf.reduce_sum(w)) for w in self.model.trainable_weights}
+        return {path: value for path, value in sums.items() if not math.isfinite(value)}
+
+    def _interrupt(self, progress):
+        self._save(progress)
+        raise Interrupted(f"interrupted at step {progress.step}, and saved; the same command goes on from here")
+
+
+def _compiled(model):
+    """Two TensorFlow functions, `test(batch)` and `steps(iterator, n, tally) -> steps made, seconds waited, tally`.
+
+    The steps end before the first that is not finite, though its batch has been drawn.
+    """
+    # Without AutoGraph: rewriting the model's Python takes seconds; `fit` of Keras does not do it either.
+    strategy, step = processes.strategy(), guarded(model)
+    if (
+        model.jit_compile is True and processes.replicas() == 1
+    ):  # TensorFlow does not compile steps that sum over devices
+        step = tf.function(step, jit_compile=True, autograph=False)
+
+    def another(iterator, done, waited, tally):
+        before = clock()
+        batch = next(iterator)
+        waited += clock() - before
+        found = strategy.run(step, args=(batch,))
+        found = {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
+        going = found["finite"]
+        tally = Tally(*(tf.where(going, new, old) for new, old in zip(tally.next(found), tally, strict=True)))
+        return going, done + tf.cast(going, tf.int32), waited, tally
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def steps(iterator, n, tally):
+        start = tf.constant(True), tf.constant(0), tf.constant(0.0, tf.float64), tally
+        _, done, waited, tally = tf.while_loop(
+            lambda going, done, *_: going & (done < n), lambda _, *found: another(iterator, *found), start
+        )
+        return done, waited, tally
+
+    return steps, tf.function(processes.shared(model.test_step), reduce_retracing=True, autograph=False)
+
+
+def clock():
+    """Seconds, as a float64 tensor of the moment at which a TensorFlow function gets here."""
+    if config.is_op_determinism_enabled():  # refuses TensorFlow's own clock, as its results are never the same
+        return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
+    return tf.timestamp()
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _signals():
+    """Ctrl-C and SIGTERM ask the loop to stop at the next chunk; a second Ctrl-C stops at once."""
+    stop = _Stop()
+
+    def ask(number, frame):
+        if stop.requested and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    try:
+        before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # only the main thread may set handlers
+        before = {}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,121 @@
+"""What the processes and devices that train one model together share out and agree on; alone, nothing."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import tensorflow as tf
+
+from kerasae.errors import InputError
+
+ERRORS = tf.errors
+GONE = (
+    ERRORS.AbortedError,
+    ERRORS.CancelledError,
+    ERRORS.DeadlineExceededError,
+    ERRORS.FailedPreconditionError,
+    ERRORS.InternalError,
+    ERRORS.UnavailableError,
+)
+"""What TensorFlow raises where a process that should take part in a sum is not there."""
+
+
+def strategy():
+    """The strategy in whose scope the caller is."""
+    return tf.distribute.get_strategy()
+
+
+def replicas() -> int:
+    """Devices that share a batch."""
+    return strategy().num_replicas_in_sync
+
+
+def count() -> int:
+    """Processes that train together, on this machine and others."""
+    resolver = strategy().cluster_resolver
+    spec = resolver.cluster_spec().as_dict() if resolver is not None else {}
+    return max(1, len(spec.get("worker", [])) + len(spec.get("chief", [])))
+
+
+def writes() -> bool:
+    """Whether this process is the one that writes files; the others only compute."""
+    return strategy().extended.should_checkpoint
+
+
+def mean(*values: float) -> list[float]:
+    """The mean of each number over all processes, which must all call this, in the same order of calls."""
+    if count() == 1:
+        return list(values)
+    given = tf.constant(values, tf.float64)
+    return np.asarray(_mean(given)).tolist()
+
+
+@tf.function(autograph=False)
+def _mean(values):
+    return strategy().reduce("MEAN", strategy().run(tf.identity, args=(values,)), axis=None)
+
+
+@contextmanager
+def answering():
+    """Turn TensorFlow's many words for a process that is gone into an InputError."""
+    try:
+        yield
+    except GONE as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise InputError(
+            f"another process of this run stopped answering ({reason}); start all of them again: the same command goes "
+            "on from the newest checkpoint"
+        ) from error
+
+
+def wait() -> None:
+    """Go on once all processes have come here."""
+    mean(0.0)
+
+
+def same(name: str, value: float) -> None:
+    """Raise InputError unless all processes found the same value of something, such as a step to go on from."""
+    if mean(value)[0] != value or mean(value**2)[0] != value**2:
+        raise InputError(f"{name}: this process found {value:g} and another something else; give all the same folder")
+
+
+def data(batches):
+    """What each device gets of a data set.
+
+    Args:
+        batches: function of `replicas` and `own`, as `kerasae.data.batches` takes them, → a data set.
+    """
+    if replicas() == 1:
+        return batches()
+
+    def own(context):
+        local = replicas() // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        return batches(replicas=replicas(), own=range(first, first + local))
+
+    return strategy().distribute_datasets_from_function(own)
+
+
+def shared(step):
+    """A function of a whole batch that runs `step` on the devices, each with its part, all of one size.
+
+    A batch that cannot be cut evenly goes to the first device as a whole.
+    """
+
+    def part(batch):
+        context = tf.distribute.get_replica_context()
+        length = tf.shape(tf.nest.flatten(batch)[0])[0]
+        size = length // replicas()
+        start = size * context.replica_id_in_sync_group
+
+        def cut():
+            step(tf.nest.map_structure(lambda x: x[start : start + size], batch))
+            return 0
+
+        def whole():
+            step(batch)
+            return 0
+
+        first = tf.equal(context.replica_id_in_sync_group, 0)
+        return tf.cond(length % replicas() == 0, cut, lambda: tf.cond(first, whole, lambda: 0))
+
+    return step if replicas() == 1 else lambda batch: strategy().run(part, args=(batch,))

@@ -1,0 +1,109 @@
+"""What the recipes of several pipelines share: where the data come from and where the run goes."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.command_line.ranges import check, within
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRecipe:
+    """A recipe that reads data."""
+
+    data: str = "digits"
+    """Data set: digits, tfds:NAME[/config], folder:DIR or npz:FILE."""
+    data_dir: str | None = None
+    """Folder in which TensorFlow Datasets keeps its data sets."""
+    image_size: tuple[int, ...] | None = None
+    """Resize images of mixed sizes: one number for a square, or height and width."""
+    center: float = field(default=1.0, metadata=within("factor"))
+    """Share of an image's side that is kept around its centre when it is resized; 0.875 is usual for photos."""
+    skip_broken: bool = False
+    """Count and skip images that cannot be read instead of stopping."""
+    seed: int = field(default=0, metadata=within("seed"))
+    """Seed of the weights, of the order of the examples and of the choice of labels."""
+    deterministic: bool = False
+    """Use only operations that give the same bits every time, also on GPUs, where they are slower."""
+
+    def __post_init__(self):
+        check(self)
+
+    def source(self):
+        """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used.
+
+        Every pipeline begins with this: here operations become deterministic if the recipe says so, because it must
+        happen before anything is built, and holds for reading data too.
+        """
+        if self.deterministic:
+            make_deterministic()
+        size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
+        options = {"image_size": size, "center": self.center, "skip_broken": self.skip_broken}
+        source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
+        if source.info.skipped:
+            print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
+        return source
+
+
+def make_deterministic():
+    """From now on this process has no operations whose results depend on the order in which threads finish."""
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumericsFields:
+    """On which devices and in which numbers a model is trained, and what happens to those that are none."""
+
+    devices: str = "auto"
+    """Devices to train on: auto, cpu, cpu:N (to try out N devices), gpu, gpu:0,1 or tpu."""
+    data_workers: tuple[str, ...] = field(default=(), metadata={"may_be_empty": True})
+    """Where `kerasae data-worker` runs, host:port each: they prepare the batches; this process when none is given."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    """Number format of the products; weights, losses and the saved model are float32. Auto is bfloat16 where the
+    processor multiplies it faster, else float32."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What to do when a loss or a gradient is not finite: stop, or leave this step out and count it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecipe(DataRecipe):
+    """A recipe that writes a run directory."""
+
+    out: str | None = None
+    """Run directory; when not given, the name of the recipe or of the command under runs/."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedRecipe(DataRecipe):
+    """A recipe that starts from the run of another."""
+
+    run: str = field(metadata={"positional": True})
+    """Directory of the run to start from."""
+    data: str | None = None
+    """Data set; that of the run when not given."""
+    out: str | None = None
+    """Run directory of the result; a folder inside the run's when not given."""
+
+    def inherit(self, folder):
+        """This recipe with the data of its run filled in, and `folder` inside that run as its place."""
+        from kerasae.runs import read_recipe, refuse_links
+
+        origin = read_recipe(self.run)["recipe"]
+        refuse_links(self.run)  # one in the place of `folder` would lead the results elsewhere
+        placed = replace(self, out=self.out or f"{self.run}/{folder}")
+        if self.data is not None:
+            return placed  # how the run read its own data says nothing about others
+        if origin.get("data") is None:
+            raise InputError(f"{self.run} was not trained here and has no data of its own; give some with --data")
+        size = self.image_size or origin.get("image_size")
+        return replace(
+            placed,
+            data=origin.get("data"),
+            data_dir=self.data_dir or origin.get("data_dir"),
+            image_size=tuple(size) if size else None,
+            center=self.center if self.center < 1 else origin.get("center", 1.0),
+            skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
+        )

@@ -1,0 +1,351 @@
+"""The command line: one command per pipeline, generated from the pipeline's `Recipe` by cyclopts.
+
+A pipeline module offers `Recipe` (a frozen dataclass whose attribute docstrings are the help) and `run(recipe)`;
+its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and `"choices"`: a
+function that returns the names to choose from. Only the module of the chosen command is imported, and for a command
+that has named recipes those that they belong to.
+"""
+
+import ast
+import errno
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, get_args, get_type_hints
+
+import docstring_parser
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
+
+import kerasae
+from kerasae.errors import InputError
+from kerasae.training import devices
+from pipelines import recipes
+
+COMMANDS = {
+    "quickstart": "pipelines.quickstart",
+    "list": "pipelines.command_line.listing",
+    "train": "pipelines.train",
+    "stacked": "pipelines.stacked",
+    "mae": "pipelines.mae",
+    "plan": "pipelines.planner.plan",
+    "probe": "pipelines.probe",
+    "finetune": "pipelines.finetune",
+    "evaluate": "pipelines.evaluate",
+    "export": "pipelines.export",
+    "weights": "pipelines.weights",
+    "report": "pipelines.report",
+    "replay": "pipelines.replay",
+    "launch": "pipelines.launch",
+    "data-worker": "pipelines.data_worker",
+}
+
+DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)]
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 for a user's mistake, a refusing disk or a full memory, or 130 after Ctrl-C.
+
+    Anything else is a bug of ours and keeps its traceback.
+    """
+    prepare_tensorflow()
+    with speaking():
+        return answer(sys.argv[1:] if tokens is None else tokens)
+
+
+def answer(tokens: Sequence[str]) -> int:
+    """Run one command; return its exit status."""
+    try:
+        parse(tokens)()
+        sys.stdout.flush()
+    except (InputError, CycloptsError) as error:
+        return complain(f"error: {explain(error)}", 2)
+    except (KeyboardInterrupt, *interruptions()) as error:
+        return complain(str(error) or "interrupted; the same command resumes from the last checkpoint", 130)
+    except BrokenPipeError:  # the reader, such as `head`, has enough: nothing may be flushed at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if (trouble := disk_trouble(error) or memory_trouble(error)) is None:
+            raise
+        return complain(f"error: {trouble}", 2)
+    return 0
+
+
+# ---- from tokens to a bound command
+
+
+def parse(tokens: Sequence[str]) -> Callable[[], Any]:
+    """Return the chosen command with its arguments bound; raise CycloptsError for tokens that do not fit."""
+    app = App(
+        name="kerasae",
+        version=kerasae.__version__,
+        help=summary("kerasae"),
+        help_format="plaintext",
+        config=refuse_fractions,
+    )
+    for order, (command, module) in enumerate(COMMANDS.items()):
+        app.command(App(name=command, help=summary(module), sort_key=order))
+    chain, _, rest = app.parse_commands(tokens)
+    if chain and chain[0] in COMMANDS:
+        fill(app[chain[0]], importlib.import_module(COMMANDS[chain[0]]), recipes.of(chain[0]), rest)
+    command, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    return lambda: command(*bound.args, **bound.kwargs)
+
+
+def summary(module: str) -> str:
+    """First line of a module's docstring, read without importing the module."""
+    source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(source)).splitlines()[0]
+
+
+def fill(app: App, module: ModuleType, known: dict[str, Callable], tokens: Sequence[str]) -> None:
+    """Give a command the flags of its module's `Recipe`; `--recipe NAME` changes their defaults."""
+    values = vars(known[name]()) if (name := named(known, tokens)) else defaults(module.Recipe)
+    signature = sign(module.Recipe, values, known)
+
+    def command(*args, **kwargs):
+        given = signature.bind(*args, **kwargs).arguments
+        if known:
+            given.pop("recipe", None)
+        merged = {name: merge(values.get(name), value) for name, value in given.items()}
+        return execute(module.run, module.Recipe(**{**values, **merged}))
+
+    command.__signature__ = signature
+    app.help = inspect.cleandoc(module.__doc__)
+    app.default(command)
+
+
+def execute(run: Callable, recipe: Any) -> Any:
+    """Run a pipeline on the devices that its recipe names."""
+    if not hasattr(recipe, "devices"):
+        return run(recipe)
+    from kerasae.training import processes
+    from pipelines import data_worker
+
+    devices.share_cores(recipe)
+    with devices.scope(recipe.devices):
+        if processes.count() == 1:
+            with data_worker.watched(recipe.data_workers):
+                return run(recipe)
+        if not processes.writes():  # the first process speaks for all
+            sys.stdout = open(os.devnull, "w")
+        try:
+            with processes.answering(), data_worker.watched(recipe.data_workers):
+                return run(recipe)
+        except (InputError, OSError) as error:
+            complain(f"error: {error}", 2)
+            sys.stdout.flush()
+            os._exit(2)  # TensorFlow would wait for the others, who may be gone
+
+
+def merge(default: Any, value: Any) -> Any:
+    """The value given instead of a default; `--options.free-bits 1` adds to a dict and means `free_bits`."""
+    if not isinstance(value, dict):
+        return value
+    return {**(default or {}), **{key.replace("-", "_"): item for key, item in value.items()}}
+
+
+def named(known: dict[str, Callable], tokens: Sequence[str]) -> str | None:
+    """The NAME of `--recipe NAME` among the tokens of a command that has recipes."""
+    if not known:
+        return None
+
+    def pick(**_):
+        """Everything but --recipe is left for the real parse."""
+
+    pick.__signature__ = inspect.Signature([chooser(known)])
+    peek = App(default_command=pick, help_flags=(), version_flags=())
+    return peek.parse_known_args(tokens)[1].arguments.get("recipe")
+
+
+# ---- from a Recipe to a signature
+
+
+def defaults(recipe: type) -> dict[str, Any]:
+    """The default of every field that has one."""
+    made = {f.name: f.default_factory() for f in fields(recipe) if f.default_factory is not MISSING}
+    return {f.name: f.default for f in fields(recipe) if f.default is not MISSING} | made
+
+
+def sign(recipe: type, values: dict[str, Any], known: dict[str, Callable]) -> inspect.Signature:
+    """The signature that cyclopts reads: positional fields, flags, and `--recipe` where there are recipes."""
+    helps, hints = attribute_docstrings(recipe), get_type_hints(recipe)
+    parameters = [argument(f, hints[f.name], helps.get(f.name), values) for f in fields(recipe)]
+    if known:
+        parameters.append(chooser(known))
+    return inspect.Signature(sorted(parameters, key=lambda p: (p.kind, p.default is not p.empty)))
+
+
+def chooser(known: dict[str, Callable]) -> inspect.Parameter:
+    """The flag `--recipe NAME`."""
+    about = Parameter(help="Start from this named recipe; other flags override it.", choices=tuple(known))
+    hint = Annotated[str | None, about]
+    return inspect.Parameter("recipe", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+
+
+def argument(field, hint: type, help: str | None, values: dict[str, Any]) -> inspect.Parameter:
+    """One field as a parameter; a tuple takes its values as `--widths 1000 500`."""
+    choices = field.metadata.get("choices")
+    default = values.get(field.name, inspect.Parameter.empty)
+    about = Parameter(
+        help=help,
+        choices=tuple(choices()) if choices else None,
+        consume_multiple=True,
+        negative_iterable=(),
+        show_default=False if default in ((), {}) else spell if type(default) is tuple else None,
+    )
+    positional = field.metadata.get("positional", False)
+    kind = inspect.Parameter.POSITIONAL_ONLY if positional else inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, kind, default=default, annotation=Annotated[hint, about])
+
+
+def spell(values: tuple) -> str:
+    """A tuple as one would type it."""
+    return " ".join(map(str, values))
+
+
+def refuse_fractions(app: App, commands: tuple, arguments: Sequence) -> None:
+    """Stop `--seed 1.5`, which cyclopts would round to 2."""
+    for argument in arguments:
+        if int in atoms(argument.hint) and float not in atoms(argument.hint):
+            for token in argument.tokens:
+                if "." in token.value:
+                    raise CoercionError(token=token, argument=argument, target_type=int)
+
+
+def atoms(hint: Any) -> set:
+    """The plain types that a type hint is made of."""
+    return set().union(*map(atoms, get_args(hint))) if get_args(hint) else {hint}
+
+
+def attribute_docstrings(recipe: type) -> dict[str, str]:
+    """Name → the string below the field, from the class and the dataclasses it inherits from."""
+    found = {}
+    for owner in reversed(recipe.__mro__):
+        if is_dataclass(owner):
+            params = docstring_parser.parse_from_object(owner).params
+            found |= {p.arg_name: p.description and " ".join(p.description.split()) for p in params}
+    return found
+
+
+# ---- what goes wrong
+
+
+def explain(error: Exception) -> str:
+    """The message of a mistake; cyclopts' own words where they help, ours where they puzzle."""
+    if not isinstance(error, CycloptsError):
+        return str(error)
+    error.verbose = False
+    command = " ".join(["kerasae", *(error.command_chain or ())])
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected argument {error.unused_tokens[0]!r}; see `{command} --help`"
+    if isinstance(error, MissingArgumentError) and not error.argument.field_info.is_keyword:
+        return f"{error.argument.name} is missing: write it right after `{command}`"
+    return str(error)
+
+
+def disk_trouble(error: Exception) -> str | None:
+    """The line that says why the disk refused, if it did; TensorFlow wraps it in errors of its own."""
+    if isinstance(error, OSError):
+        return str(error)
+    return next((line for line in str(error).splitlines() if any(text in line for text in DISK_ERRORS)), None)
+
+
+def memory_trouble(error: Exception) -> str | None:
+    """The line that says what did not fit into memory, if something did not, in Python or in TensorFlow."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"not enough memory: {str(error)[:200] or 'lower the sizes'}"
+    return None
+
+
+def interruptions() -> tuple[type[BaseException], ...]:
+    """The exception of a run that saved itself after Ctrl-C, if the code that raises it was loaded at all."""
+    found = getattr(
+        sys.modules.get("kerasae.training.loop"), "Interrupted", None
+    )  # None also while it is half imported
+    return (found,) if found else ()
+
+
+def complain(text: str, status: int) -> int:
+    """Print one line on stderr and hand the exit status on; text from files may not steer the terminal."""
+    line = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    print("kerasae:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    return status
+
+
+class Spokesman(logging.Handler):
+    """Prints what the library logs as the command line prints its own mistakes, a line each."""
+
+    def emit(self, record):
+        complain(record.getMessage(), 0)
+
+
+@contextmanager
+def speaking():
+    """The library's warnings come to stderr."""
+    logger, spokesman = logging.getLogger("kerasae"), Spokesman(logging.WARNING)
+    heard, logger.propagate = logger.propagate, False
+    logger.addHandler(spokesman)
+    try:
+        yield
+    finally:
+        logger.removeHandler(spokesman)
+        logger.propagate = heard
+
+
+# ---- TensorFlow's chatter
+
+
+class MuteTensorFlowImport(importlib.abc.MetaPathFinder):
+    """Import hook that points file descriptor 2 at nothing while `import tensorflow` runs.
+
+    TensorFlow's C++ prints half a dozen lines there before its log level counts. An import that fails still
+    says why: its exception is not touched. With TF_CPP_MIN_LOG_LEVEL set by the user, nothing is muted.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        """Find tensorflow as usual, and wrap the execution of its module."""
+        if name != "tensorflow":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        if spec is not None:
+            execute = spec.loader.exec_module
+            spec.loader.exec_module = lambda module: muted(execute, module)
+        return spec
+
+
+def muted(function: Callable, *args) -> None:
+    """Call a function while file descriptor 2 leads nowhere."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        function(*args)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def prepare_tensorflow() -> None:
+    """Choose Keras's backend and what multiplies, and keep stderr for what concerns the user; imports nothing of it."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    devices.use_onednn()
+    # tensorflow-datasets warns of its own deprecations, TensorFlow of functions traced more than once.
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        sys.meta_path.insert(0, MuteTensorFlowImport())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

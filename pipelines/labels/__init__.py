@@ -1,0 +1,1 @@
+"""Labelled subsets, and figures over several of them."""

@@ -1,0 +1,19 @@
+"""The named recipes, by data set: what each reproduces, its command, its hardware and its measured score."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+DATA_SETS = ("mnist", "cifar10", "imagenet")
+"""The modules of this package, in the order in which recipes are listed."""
+
+COMMANDS = {"train", "stacked", "mae", "finetune", "probe"}
+"""Commands that have named recipes."""
+
+
+def of(command: str) -> dict[str, Callable[[], Any]]:
+    """Name → function that returns a `Recipe`, of all named recipes of a command."""
+    if command not in COMMANDS:
+        return {}
+    tables = (importlib.import_module(f"{__name__}.{name}").RECIPES for name in DATA_SETS)
+    return {name: recipe for table in tables for name, recipe in table.get(command, {}).items()}
