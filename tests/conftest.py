@@ -32,15 +32,15 @@ def clean_keras():
 
 @pytest.fixture
 def mistake(capfd):
-    """Run a command that must fail; its one line."""
+    """Run a command that must fail; its one line, after so many other `notes`."""
 
     from pipelines.command_line import main as cli
 
-    def run(*tokens):
+    def run(*tokens, notes=0):
         capfd.readouterr()
         status = cli.main([str(token) for token in tokens])
         lines = capfd.readouterr().err.strip().splitlines()
-        assert status == 2 and len(lines) == 1 and lines[0].startswith("kerasae: error: "), lines
-        return lines[0]
+        assert status == 2 and len(lines) == notes + 1 and lines[-1].startswith("kerasae: error: "), lines
+        return lines[-1]
 
     return run

@@ -77,15 +77,16 @@ def test_the_same_import_again_changes_nothing_and_another_is_refused(mistake):
     command("weights", "import", "encoder.pth", *flags)
     for old, new in zip(before, runs.load_model("run").get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
-    assert "decoder_depth" in mistake("weights", "import", "encoder.pth", *flags[:-1], "2")
+    assert "decoder_depth" in mistake("weights", "import", "encoder.pth", *flags[:-1], "2", notes=1)
     torch_files.save_zip("encoder.pth", random_weights(1, decoder=False))
-    assert "another model" in mistake("weights", "import", "encoder.pth", *flags)
+    assert "another model" in mistake("weights", "import", "encoder.pth", *flags, notes=1)
 
 
-def test_a_missing_decoder_is_mentioned(caplog):
+def test_a_missing_decoder_is_mentioned(caplog, capfd):
     torch_files.save_zip("encoder.pth", random_weights(decoder=False))
     command("weights", "import", "encoder.pth", "--heads", "4", "--decoder-width", "8", "--decoder-depth", "1")
     assert "encoder.pth holds no decoder" in caplog.text
+    assert capfd.readouterr().err.startswith("kerasae: encoder.pth holds no decoder")
 
 
 def test_a_fine_tuned_file_becomes_a_classifier_that_is_evaluated(tmp_path, capfd):

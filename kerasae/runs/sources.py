@@ -4,7 +4,7 @@ import logging
 
 import kerasae
 
-logger = logging.getLogger("kerasae")
+logger = logging.getLogger(__name__)
 
 
 def open_source(recipe, data_dir=None):

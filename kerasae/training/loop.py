@@ -24,7 +24,7 @@ from kerasae.training.incidents import LIMIT, Incidents, hopeless
 from kerasae.training.step_counts import Tally
 from kerasae.training.weight_averages import averaged, averages
 
-logger = logging.getLogger("kerasae")
+logger = logging.getLogger(__name__)
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
 CHECKPOINT_SECONDS = 10.0  # least time between two checkpoints,

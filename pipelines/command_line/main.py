@@ -293,13 +293,11 @@ class Spokesman(logging.Handler):
 def speaking():
     """The library's warnings come to stderr."""
     logger, spokesman = logging.getLogger("kerasae"), Spokesman(logging.WARNING)
-    heard, logger.propagate = logger.propagate, False
     logger.addHandler(spokesman)
     try:
         yield
     finally:
         logger.removeHandler(spokesman)
-        logger.propagate = heard
 
 
 # ---- TensorFlow's chatter
