@@ -1,0 +1,123 @@
+"""What is assumed about the code before x is seen: p(z), its draws and its density.
+
+A prior holds plain values only; random numbers come from the caller, who owns the seeds.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+from kerasae.distributions.von_mises_fisher import log_area, unit
+from kerasae.errors import InputError
+
+
+class Prior:
+    """Parent of the priors: `draw(shape, random)` and `log_prob(z, axes)`."""
+
+    def draw(self, shape, random):
+        """Draw z ~ p(z): float32 of `shape` = (n, *code_shape); `random` has ``normal(shape)``, ``uniform(shape)``."""
+        raise NotImplementedError
+
+    def log_prob(self, z, axes=1):
+        """Give log p(z) in nats, summed over the last `axes` axes of z [..., Z]."""
+        raise NotImplementedError
+
+    def bind(self, encode):
+        """Give the prior of a model whose encoder is `encode`: itself, unless the prior is made of encoded examples."""
+        return self
+
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class StandardNormal(Prior):
+    """p(z) = Π N(z_j; 0, 1).
+
+    Example:
+        >>> StandardNormal().log_prob(np.zeros((1, 2)))  # −log 2π = -1.8379 nats
+    """
+
+    def draw(self, shape, random):
+        return random.normal(shape)
+
+    def log_prob(self, z, axes=1):
+        squares = ops.square(ops.cast(z, "float32"))
+        return sum_of_code(-0.5 * ops.sum(squares + math.log(2.0 * math.pi), axis=-1), axes)
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class UniformSphere(Prior):
+    """p(z) = 1 / area(S^{Z−1}) for unit vectors z of Z ≥ 2 numbers: Davidson et al., arXiv 1804.00891, section 3.
+
+    A code with more axes holds one independent unit vector in each of its last axes.
+
+    Example:
+        >>> UniformSphere().log_prob(np.eye(3))  # −log 4π = -2.5310 nats, three times
+    """
+
+    def draw(self, shape, random):
+        log_area(shape[-1])  # refuses Z < 2
+        return unit(random.normal(shape))
+
+    def log_prob(self, z, axes=1):
+        z = ops.cast(z, "float32")
+        return sum_of_code(ops.full_like(z[..., 0], -log_area(z.shape[-1])), axes)
+
+
+class PosteriorMixture(Prior):
+    """p(z) = (1/K) Σ_k q(z | u_k), the mixture of posteriors of K inputs: Tomczak and Welling, arXiv 1705.07120, eq. 9.
+
+    It holds tensors, and lives for one step or one evaluation; it is not saved.
+
+    Args:
+        posterior: a `Posterior`.
+        encoded: what the encoder gives for the K inputs: [K, *code_shape], with `posterior.outputs` in the last axis.
+
+    Example:
+        >>> prior = PosteriorMixture(GaussianPosterior(), np.zeros((5, 4)))  # five times N(0, 1), Z = 2
+        >>> prior.log_prob(np.zeros((1, 2)))  # −log 2π = -1.8379 nats
+    """
+
+    def __init__(self, posterior, encoded):
+        self.posterior, self.encoded = posterior, encoded
+
+    def draw(self, shape, random):
+        count = ops.shape(self.encoded)[0]
+        places = ops.floor(random.uniform((shape[0],)) * ops.cast(count, "float32"))
+        places = ops.minimum(ops.cast(places, "int32"), ops.cast(count, "int32") - 1)
+        return self.posterior.draw(ops.take(self.encoded, places, axis=0), random)
+
+    def log_prob(self, z, axes=1):
+        check_axes(axes, len(z.shape))
+        each = self.posterior.log_prob(self.encoded, ops.expand_dims(z, -axes - 1), axes)
+        return ops.logsumexp(each, axis=-1) - ops.log(ops.cast(ops.shape(self.encoded)[0], "float32"))
+
+
+def sum_of_code(values, axes):
+    """Sum log densities [...], which the code's last axis has left, over the code's `axes` − 1 others."""
+    check_axes(axes, len(values.shape) + 1)
+    return ops.sum(values, axis=tuple(range(1 - axes, 0))) if axes > 1 else values
+
+
+def check_axes(axes, most):
+    """Refuse a number of code axes that z does not have."""
+    if not 1 <= axes <= most:
+        raise InputError(f"axes: expected 1 to {most}, the number of the code's axes. Received: axes={axes}")
+
+
+BY_NAME = {"standard": StandardNormal, "sphere": UniformSphere}
+
+
+def get_prior(prior):
+    """Give a `Prior` from a name ("standard", "sphere") or from one, which is returned as it is."""
+    if isinstance(prior, Prior):
+        return prior
+    if isinstance(prior, str) and prior in BY_NAME:
+        return BY_NAME[prior]()
+    raise InputError(f"prior: expected one of {', '.join(BY_NAME)}, or a Prior. Received: {prior!r}")
