@@ -1,7 +1,6 @@
-"""The command line: what it understands, how fast it answers, and how it speaks of a mistake."""
+"""The command line: what it understands, what it imports to answer, and how it speaks of a mistake."""
 
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import fields
@@ -38,20 +37,9 @@ def assert_one_line(result, *words):
 
 
 @pytest.mark.parametrize("command", ["", *cli.COMMANDS])
-def test_help_takes_half_a_second_at_most(command):
-    def seconds():
-        before = children_seconds()
-        result = kerasae_command(*command.split(), "--help")
-        assert result.returncode == 0 and f"Usage: kerasae {command}".strip() in result.stdout, result.stderr
-        return children_seconds() - before
-
-    assert any(seconds() <= 0.5 for _ in range(5))
-
-
-def children_seconds():
-    """Processor time of finished child processes: on an idle machine the time that a user waits."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def test_help_shows_the_usage(command):
+    result = kerasae_command(*command.split(), "--help")
+    assert result.returncode == 0 and f"Usage: kerasae {command}".strip() in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize("tokens", [["--help"], ["list"], *([command, "--help"] for command in cli.COMMANDS)])

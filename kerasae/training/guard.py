@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from kerasae.errors import InputError
 from kerasae.models.contract.step import ProposedStep
-from kerasae.ops.reductions import on_cpu
 
 
 def guarded(model):
@@ -19,10 +18,6 @@ def guarded(model):
 
     Gradients of several replicas are summed before they are judged, so that all replicas decide the same, and before
     the optimiser clips them.
-
-    The moves wait until all gradients are known. On one CPU that costs: there the update of a weight would run while
-    the backward pass computes the gradients of others. So there the moves are taken first, and put back if the step is
-    found not to be finite; this keeps the weights and slots of before for as long as a step lasts, a second time.
 
     Args:
         model: a compiled model whose `train_step` is that of `ProposedStep`, on the TensorFlow backend.
@@ -44,10 +39,9 @@ def guarded(model):
         raise InputError(f"{type(model).__name__}: a model with a training step of its own must write it as `propose`")
 
     model.build_training()  # in a step that is traced on several replicas it could not
-    early = on_one_cpu() and model.jit_compile is not True  # compiled updates wait for each other anyhow
 
     def step(batch):
-        kept = everything(model) if early else bystanders(model)
+        kept = bystanders(model)
         before = [tf.convert_to_tensor(variable) for variable in kept]
         logs, moves = model.propose(batch)
         moves = [move._replace(gradients=summed(move.gradients)) for move in moves]
@@ -56,7 +50,7 @@ def guarded(model):
         forgiven = [is_scaled(move.optimizer) | fine for move, fine in zip(moves, sound, strict=True)]
         finite = everywhere(all_finite(logs)) & tf.reduce_all(forgiven)
         updated = finite & tf.reduce_all(sound)
-        (undo if early else settle)(finite, moves, kept, before)
+        settle(finite, moves, kept, before)
         return {"finite": finite, "updated": updated, "norm": tf.norm(tf.stack(norms))}
 
     return step
@@ -66,16 +60,9 @@ OWN_STEPS = ("kerasae.models.contract.step", "kerasae.models.contract.base")
 
 
 def bystanders(model):
-    """The variables besides weights and slots that a step changes: seeds, running statistics, metrics."""
-    frozen = [w for layer in model._flatten_layers() if not layer.trainable for w in layer.weights]
-    weights = {id(w) for w in [*model.trainable_variables, *frozen]}
+    """List what a step changes besides weights and slots: seeds, metrics, running statistics, also of frozen layers."""
+    weights = {id(w) for w in model.trainable_variables}
     return [v for v in unique([*model.variables, *model.metrics_variables]) if id(v) not in weights]
-
-
-def everything(model):
-    """All variables of a model, its metrics and its optimisers."""
-    slots = [v for optimizer, _ in model.players() for v in optimizer.variables]
-    return unique([*model.variables, *model.metrics_variables, *slots])
 
 
 def unique(variables):
@@ -107,13 +94,6 @@ def applies(move, norm):
     return tf.math.is_finite(norm)
 
 
-def undo(finite, moves, variables, before):
-    """Take the moves, and put all variables back where the step is not finite."""
-    for move in moves:
-        move.take()
-    tf.cond(finite, lambda: tf.constant(0), lambda: put_back(variables, before))
-
-
 def put_back(variables, values):
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -121,11 +101,6 @@ def put_back(variables, values):
 
 
 # ---- devices and replicas
-
-
-def on_one_cpu():
-    """Whether training runs on the CPU of this process alone."""
-    return replicas() == 1 and on_cpu()
 
 
 def replicas():
