@@ -194,7 +194,6 @@ def test_a_run_may_go_on_with_another_number_of_batches_at_once(trained):
 def test_a_process_that_has_computed_already_computes_batches_as_a_whole(monkeypatch):
     monkeypatch.setattr(devices, "shares_evenly", lambda recipe: True)
     monkeypatch.setattr(devices, "can_share", lambda recipe: True)
-    monkeypatch.setattr(devices, "one_arena_each", lambda: None)
 
     def late():
         raise InputError("at_once: TensorFlow has started its threads already")
@@ -216,22 +215,6 @@ def test_onednn_multiplies_on_x86_unless_the_user_says_no(machine, given, found,
     devices.use_onednn()
     chosen = os.environ.pop("TF_ENABLE_ONEDNN_OPTS", "")
     assert chosen == found
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
-def test_threads_share_what_is_freed():
-    """Eight threads that allocate at the same time make an arena each, but no more than there are cores if told so."""
-    code = (
-        "import ctypes, threading; from kerasae.training import devices; {}; all_there = threading.Barrier(9)\n"
-        "def allocate(): kept = bytearray(100_000); all_there.wait()\n"
-        "for _ in range(8): threading.Thread(target=allocate).start()\n"
-        "all_there.wait(); ctypes.CDLL(None).malloc_stats()"
-    )
-    words = [[sys.executable, "-c", code.format(told)] for told in ("pass", "devices.one_arena_each()")]
-    env = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-    reports = [subprocess.run(command, env=env, capture_output=True, text=True, timeout=60).stderr for command in words]
-    free, told = (report.count("Arena") for report in reports)
-    assert told <= os.cpu_count() and free >= 8
 
 
 @pytest.mark.parametrize(

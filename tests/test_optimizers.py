@@ -80,38 +80,6 @@ def test_what_is_decayed():
     assert any("kernel" in w.path and decayed(w, True) for w in encoder.weights)
 
 
-def test_weights_are_decayed_when_their_gradient_is_known():
-    """Decayed before, a weight that backward still reads would be copied."""
-    import tensorflow as tf
-
-    weight = keras.Variable(np.ones((3, 4), "float32"))
-    optimizer = LayerwiseAdamW(1e-2, weight_decay=0.1)
-    optimizer.build([weight])
-
-    @tf.function
-    def step(x):
-        optimizer.apply([tf.square(x, name="gradient")], [weight])
-
-    operations = step.get_concrete_function(tf.ones((3, 4))).graph.get_operations()
-    waits_for = [next(o for o in operations if o.type == "AssignSubVariableOp")]
-    for operation in waits_for:
-        before = [*operation.control_inputs, *(value.op for value in operation.inputs)]
-        waits_for += [o for o in before if o not in waits_for]
-    assert "gradient" in {o.name for o in waits_for}
-
-
-def test_what_all_weights_share_is_made_once():
-    import tensorflow as tf
-
-    several = [keras.Variable(np.ones((3, 4), "float32")) for _ in range(5)]
-    optimizer = LayerwiseAdamW(1e-2)
-    optimizer.build(several)
-    step = tf.function(lambda x: optimizer.apply([x] * len(several), several))
-    types = [o.type for o in step.get_concrete_function(tf.ones((3, 4))).graph.get_operations()]
-    assert types.count("ResourceApplyAdam") == 5
-    assert types.count("Pow") == 2
-
-
 @pytest.mark.parametrize("spare_tokens", [False, True])
 @pytest.mark.parametrize("jit", [False, True])
 def test_layerwise_adamw_equals_its_formula(spare_tokens, jit):

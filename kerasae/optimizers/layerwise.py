@@ -1,6 +1,5 @@
 """Optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
 
-import contextlib
 import math
 
 import keras
@@ -117,49 +116,13 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
-        numbers = learning_rate if isinstance(learning_rate, dict) else {"lr": learning_rate}
-        rate, scale = ops.cast(numbers["lr"], variable.dtype), self._rates[index]
-        rate = rate if scale == 1.0 else rate * scale
+        rate = ops.cast(learning_rate, variable.dtype) * self._rates[index]
         if self._decays[index]:
-            with after(gradient):
-                self.assign_sub(variable, variable * (self._decays[index] * rate))
-        if numbers is learning_rate and self._fuses(gradient, variable):
-            self._fused_step(gradient, variable, {**numbers, "lr": rate}, index)
-        else:
-            super().update_step(gradient, variable, rate)
+            self.assign_sub(variable, variable * (self._decays[index] * rate))
+        super().update_step(gradient, variable, rate)
 
     def get_config(self):
         return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
-
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        """Keras's own, with what all weights share made once: made for each, it was half of a step's graph."""
-        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
-            learning_rate = self._shared(learning_rate)
-        super()._backend_update_step(grads, trainable_variables, learning_rate)
-
-    def _shared(self, learning_rate):
-        """What TensorFlow's kernel takes for every weight, by its names."""
-        count = ops.cast(self.iterations + 1, "float32")
-        numbers = {"lr": learning_rate, "beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
-        powers = {f"{name}_power": ops.power(numbers[name], count) for name in ("beta1", "beta2")}
-        return {name: ops.cast(value, "float32") for name, value in {**numbers, **powers}.items()}
-
-    def _fuses(self, gradient, variable):
-        """Whether TensorFlow's own kernel knows this step."""
-        return variable.dtype == "float32" and not hasattr(gradient, "indices")
-
-    def _fused_step(self, gradient, variable, numbers, index):
-        """Adam in one pass over the weight, where a pass per operation takes twice the time and memory for each."""
-        import tensorflow as tf
-
-        slots = {name: handle(v) for name, v in self._slots(variable, index).items()}
-        tf.raw_ops.ResourceApplyAdam(**slots, **numbers, grad=gradient)
-
-    def _slots(self, variable, index):
-        return {"var": variable, "m": self._momentums[index], "v": self._velocities[index]}
-
-    def _is_decayed(self, variable):
-        return decayed(variable, self.spare_tokens) and self._use_weight_decay(variable)
 
     def _apply_weight_decay(self, variables):
         """Nothing: Keras's decay knows one learning rate only; `update_step` decays."""
@@ -171,23 +134,6 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
                 f"LayerwiseAdamW: scales must name each weight by a path of its own. Received: two weights {twice[0]!r}"
                 "; give the layers different names"
             )
-
-
-def after(gradient):
-    """A context whose operations wait for a gradient.
-
-    A weight that is decayed while backward still needs it is copied: all weights a second time.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return contextlib.nullcontext()
-    import tensorflow as tf
-
-    return tf.control_dependencies([gradient])
-
-
-def handle(variable):
-    """The TensorFlow resource of a variable of Keras or of TensorFlow: Keras's optimisers hand over either."""
-    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
 @keras.saving.register_keras_serializable("kerasae")

@@ -1,6 +1,5 @@
 """Which devices a run trains on: one, several of this machine, or those of several machines."""
 
-import ctypes
 import json
 import math
 import os
@@ -12,8 +11,6 @@ from pathlib import Path
 from kerasae.errors import InputError
 
 KINDS = "auto, cpu, cpu:N, gpu, gpu:0,1 or tpu"
-M_ARENA_MAX = -8
-"""As glibc's malloc.h numbers it."""
 CPUINFO = Path("/proc/cpuinfo")
 LEAST_SHARE = 16
 """Examples of a batch for each core that are worth sharing."""
@@ -117,11 +114,9 @@ def share_cores(recipe):
     asked = getattr(recipe, "at_once", 0)
     if asked > 1:
         one_core_each()
-    elif asked == 0 and hasattr(recipe, "batch") and shares_evenly(recipe):
-        one_arena_each()  # before `can_share` imports TensorFlow, whose threads make arenas
-        if can_share(recipe):
-            with suppress(InputError):  # nobody asked for it
-                one_core_each()
+    elif asked == 0 and hasattr(recipe, "batch") and shares_evenly(recipe) and can_share(recipe):
+        with suppress(InputError):  # nobody asked for it
+            one_core_each()
 
 
 def parts(recipe, batch):
@@ -183,23 +178,12 @@ def one_core_each():
 
     To be called before TensorFlow has computed anything.
     """
-    one_arena_each()  # before TensorFlow's import
     import tensorflow as tf
 
     try:
         tf.config.threading.set_intra_op_parallelism_threads(1)
     except RuntimeError as error:
         raise InputError(f"at_once: TensorFlow has started its threads already; start again ({error})") from error
-
-
-def one_arena_each():
-    """Let malloc keep what is freed in one place for each core, instead of one for each thread.
-
-    Threads that take turns with the parts of a batch would else each keep their own: 70 MiB of 1,180 for the step of a
-    ViT-T. Only glibc's malloc does so, and knows this setting.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, cores())
 
 
 def one_machine(kind, numbers):
