@@ -10,11 +10,12 @@ import keras
 from keras import ops
 
 from kerasae.distributions.divergences import LOG_2PI
+from kerasae.distributions.plain_values import PlainValues
 from kerasae.errors import InputError
 from kerasae.ops.pixels import sum_per_example
 
 
-class Likelihood:
+class Likelihood(PlainValues):
     """Parent of the likelihoods: `mean(parameters)` and `log_prob(parameters, x)`."""
 
     parameters = 1
@@ -26,13 +27,6 @@ class Likelihood:
     def log_prob(self, parameters, x):
         """log p(x | z): [B], nats per example, summed over the input values."""
         raise NotImplementedError
-
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable("kerasae")

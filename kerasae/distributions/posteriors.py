@@ -9,11 +9,12 @@ from keras import ops
 
 from kerasae.distributions import von_mises_fisher
 from kerasae.distributions.divergences import gaussian_kl, gaussian_log_density
+from kerasae.distributions.plain_values import PlainValues
 from kerasae.distributions.priors import StandardNormal, UniformSphere, sum_of_code
 from kerasae.errors import InputError
 
 
-class Posterior:
+class Posterior(PlainValues):
     """Parent of the posteriors: `mean`, `draw`, `log_prob` and `kl` of `encoded` [B, ..., outputs(Z)]."""
 
     def outputs(self, code):
@@ -48,13 +49,6 @@ class Posterior:
             float32 [B, ..., Z] where the code's numbers are independent, else [B, ..., 1]; sum over the code's axes.
         """
         raise NotImplementedError
-
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable("kerasae")

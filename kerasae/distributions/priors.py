@@ -8,11 +8,12 @@ import math
 import keras
 from keras import ops
 
+from kerasae.distributions.plain_values import PlainValues
 from kerasae.distributions.von_mises_fisher import log_area, unit
 from kerasae.errors import InputError
 
 
-class Prior:
+class Prior(PlainValues):
     """Parent of the priors: `draw(shape, random)` and `log_prob(z, axes)`."""
 
     def draw(self, shape, random):
@@ -26,13 +27,6 @@ class Prior:
     def bind(self, encode):
         """Give the prior of a model whose encoder is `encode`: itself, unless the prior is made of encoded examples."""
         return self
-
-    def get_config(self):
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable("kerasae")
