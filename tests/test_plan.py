@@ -110,7 +110,7 @@ class Traced:
         @tf.function
         def step(x):
             with tf.GradientTape() as tape:
-                loss, _ = model._loss(model.prepare(x), None, training=True)
+                loss, _ = model.losses_of(model.prepare(x), training=True)
             self.forward = {op.name for op in tf.compat.v1.get_default_graph().get_operations()}
             return tape.gradient(loss, model._trained())
 

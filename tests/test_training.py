@@ -51,7 +51,7 @@ def averaging():
 def run(model, split, folder, plan=None, **options):
     return train(
         model,
-        lambda step: kerasae.data.batches(split, BATCH, seed=1, start_step=step),
+        lambda step: kerasae.data.batches(split, BATCH, seed=1, start_step=step, labels=model.takes_labels),
         plan or Plan(EPOCHS, STEPS),
         Checkpoints(folder),
         **options,
@@ -104,7 +104,7 @@ def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path,
 
     def batches(step):
         steps.append(step)
-        return kerasae.data.batches(split, BATCH, seed=1, start_step=step)
+        return kerasae.data.batches(split, BATCH, seed=1, start_step=step, labels=False)
 
     train(resumed := denoiser(), batches, Plan(EPOCHS, STEPS), Checkpoints(tmp_path / "cut"))
     assert steps == opened
@@ -254,7 +254,7 @@ def test_equals_keras_fit_on_the_same_batches(split, tmp_path):
     """The loop of our own and `fit` take the same steps."""
     ours, theirs = denoiser(), denoiser()
     run(ours, split, tmp_path)
-    data = kerasae.data.batches(split, BATCH, seed=1).take(STEPS * EPOCHS)
+    data = kerasae.data.batches(split, BATCH, seed=1, labels=False).take(STEPS * EPOCHS)
     theirs.fit(data, verbose=0, shuffle=False)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
