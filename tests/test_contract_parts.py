@@ -101,8 +101,8 @@ def ready_pair(case):
 
 def called(network, x):
     """What a network gives for x and, where it takes one, a condition."""
-    others = [np.ones((len(x), *other.shape[1:]), "float32") for other in network.inputs[1:]]
-    return network([x, *others] if others else x)
+    others = [tf.ones((len(x), *other.shape[1:])) for other in network.inputs[1:]]
+    return network([tf.convert_to_tensor(x), *others] if others else x)
 
 
 @rows(cases.NETWORKS)

@@ -132,10 +132,10 @@ def test_the_model_ends_with_the_average_of_its_weights(split, tmp_path):
 def test_the_best_epoch_is_one_of_averaged_weights_and_training_goes_on_from_the_others(split, tmp_path):
     rows, model = [], averaging()
     plan = Plan(EPOCHS, STEPS, monitor="val_loss", mode="min")
-    validation = {"validation": lambda: kerasae.data.in_order(split, 64)}
+    validation = {"validation": lambda: kerasae.data.in_order(split, 64, labels=model.takes_labels)}
     run(model, split, tmp_path / "best", plan, on_epoch=rows.append, **validation)
     best = min(rows, key=lambda row: row["val_loss"])
-    figures = model.evaluate(kerasae.data.in_order(split, 64), verbose=0, return_dict=True)
+    figures = model.evaluate(kerasae.data.in_order(split, 64, labels=model.takes_labels), verbose=0, return_dict=True)
     assert figures["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
     unseen = []
     run(averaging(), split, tmp_path / "blind", Plan(EPOCHS, STEPS), on_epoch=unseen.append)
@@ -242,7 +242,7 @@ def test_keeps_the_best_epoch_and_stops_early(split, tmp_path):
         model.optimizer.learning_rate = -1e-2 if row["epoch"] == 2 else 1e-3  # the third epoch climbs uphill
 
     plan = Plan(20, STEPS, monitor="val_loss", mode="min", patience=2)
-    validation = lambda: kerasae.data.in_order(split, 64)  # noqa: E731
+    validation = lambda: kerasae.data.in_order(split, 64, labels=model.takes_labels)  # noqa: E731
     run(model, split, tmp_path, plan, validation=validation, on_epoch=note)
     best = int(np.argmin([row["val_loss"] for row in rows]))
     assert len(rows) == best + 1 + 2

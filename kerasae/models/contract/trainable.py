@@ -285,6 +285,12 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
         input_checks.check_values(self, data, strict=True)
 
+    def export(self, filepath, format="tf_saved_model", **options):
+        """As in Keras: what the model gives when it is called, its reconstruction. See `kerasae.export` for more."""
+        self(ops.zeros((1, *(n or 1 for n in self.example_shape))))  # Keras exports what was called
+        options.setdefault("input_signature", [keras.InputSpec("float32", (None, *self.example_shape))])
+        return super().export(filepath, format, **options)
+
     # Inside.
 
     def _batch(self, data):
