@@ -546,7 +546,6 @@ ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 """Public classes that are there to be inherited from; each has rows for its children."""
 
 FUNCTIONS = {
-    "affine": "test_affine.py",
     "exact_gelu": "test_activations.py",
     "layer_norm": "test_normalization.py",
     "free_bits": "test_divergences.py",
@@ -554,7 +553,6 @@ FUNCTIONS = {
     "group_masking": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
-    "mlp": "test_mlp.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",
     "pool_vit": "test_vit.py",

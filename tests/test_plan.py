@@ -118,8 +118,8 @@ class Traced:
         self.operations = graph.get_operations()
 
     def flops(self):
-        """2 m n k of every product of matrices, but those with a row of ones that add up biases in bfloat16."""
-        return sum(2 * math.prod(size) for size in map(product, self.operations) if size and size[-2] > 1)
+        """2 m n k of every product of matrices."""
+        return sum(2 * math.prod(size) for size in map(product, self.operations) if size)
 
     def kept(self):
         """Bytes per image of what forward makes and backward reads, each buffer once."""
