@@ -16,6 +16,7 @@ test: lint
 # The rows that `test` leaves out: more of the same, which takes minutes.
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto -m slow
+	KERASAE_FUZZ=1000 $(BIN)/python -m pytest tests/test_fuzz.py
 
 fuzz: $(VENV)/installed-test
 	KERASAE_FUZZ=10000 $(BIN)/python -m pytest tests/test_fuzz.py

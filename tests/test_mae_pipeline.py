@@ -5,7 +5,6 @@ import json
 import math
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -14,12 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from processes import Started
 
 import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
 from kerasae.training import devices
 from pipelines import mae, probe
+from pipelines.command_line import main as cli
 
 EPOCHS, WARMUP = 5, 2
 RECIPE = mae.Recipe(
@@ -133,21 +134,24 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
         assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone
 
 
+def command_and_threads(*tokens):
+    """Run a command; print how many threads an operation of this process has."""
+    status = cli.main(tokens)
+    print("threads", tf.config.threading.get_intra_op_parallelism_threads())
+    sys.exit(status)
+
+
 def test_batches_at_once_by_the_command(tmp_path):
     """Each operation on one core then, if nothing is asked for too; and losses like those of one after the other."""
     words = "mae --data digits --patch 2 --width 16 --depth 1 --heads 2 --decoder-width 8 --decoder-depth 1"
     words += " --decoder-heads 2 --epochs 2 --warmup-epochs 1 --pictures-every 0 --batch-size 30 --accumulate 4"
     words += " --devices cpu"
-    code = (
-        "import sys, tensorflow as tf; from pipelines.command_line import main as cli; status = cli.main(sys.argv[1:]);"
-        "print('threads', tf.config.threading.get_intra_op_parallelism_threads()); sys.exit(status)"
-    )
     losses, even = [], devices.cores() in (2, 3, 4, 5, 6)
     for at_once, threads in (("1", "threads 0"), ("4", "threads 1"), ("0", f"threads {int(even)}")):
         out = tmp_path / at_once
-        command = [sys.executable, "-c", code, *words.split(), "--at-once", at_once, "--out", str(out)]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert result.returncode == 0 and threads in result.stdout, result.stderr
+        tokens = [*words.split(), "--at-once", at_once, "--out", str(out)]
+        status, text = Started(command_and_threads, *tokens).wait(300)
+        assert status == 0 and threads in text, text
         with open(out / "metrics.csv") as file:
             losses.append([float(row["loss"]) for row in csv.DictReader(file)])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0][1] < losses[0][0]

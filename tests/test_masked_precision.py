@@ -6,7 +6,7 @@ import pytest
 
 import kerasae
 
-STEPS, LAST = 120, 20
+STEPS, LAST = 80, 20
 
 
 def losses(policy, jit):
