@@ -30,6 +30,15 @@ def clean_keras():
         keras.config.set_dtype_policy("float32")
 
 
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """Small trained runs, the same ones for all workers (see `shelf.py`)."""
+    from shelf import Shelf
+
+    folder = tmp_path_factory.getbasetemp()
+    return Shelf((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "shelf")
+
+
 @pytest.fixture
 def mistake(capfd):
     """Run a command that must fail; its one line, after so many other `notes`."""

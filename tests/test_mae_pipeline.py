@@ -76,8 +76,14 @@ def test_the_learning_rate_of_every_epoch_is_the_formulas(trained):
         assert int(row["step"]) == t and float(row["learning_rate"]) == pytest.approx(wanted, rel=1e-4, abs=1e-9)
 
 
-def test_what_will_be_trained_is_printed_first(tmp_path, capsys):
-    mae.run(replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, base_rate=2.56e-3, pictures_every=0))
+def test_what_will_be_trained_is_printed_first(tmp_path, capsys, monkeypatch):
+    def stop(*arguments, **options):
+        raise InputError("enough")
+
+    monkeypatch.setattr(runs.Run, "fit", stop)
+    recipe = replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, base_rate=2.56e-3, pictures_every=0)
+    with pytest.raises(InputError, match="enough"):
+        mae.run(recipe)
     text = capsys.readouterr().out
     assert "4 of 16 patches visible" in text
     assert "effective batch 120 (60 × 2), effective learning rate 0.0012 (0.00256 × 120 / 256)" in text
@@ -122,7 +128,17 @@ def test_sizes_and_given_statistics_reach_the_networks():
     ],
 )
 def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
-    recipe = replace(RECIPE, out=str(tmp_path / "a"), epochs=1, warmup_epochs=0, accumulate=1, pictures_every=0)
+    x = kerasae.data.load("digits").train.arrays()[0][:120]
+    np.savez(tmp_path / "x.npz", x_train=x, x_test=x[:20])
+    recipe = replace(
+        RECIPE,
+        data=f"npz:{tmp_path / 'x.npz'}",
+        out=str(tmp_path / "a"),
+        epochs=1,
+        warmup_epochs=0,
+        accumulate=1,
+        pictures_every=0,
+    )
     directory = mae.run(replace(recipe, **changes))
     model = runs.load_model(directory.path)
     assert type(model).__name__ == kind and 16 - model.visible == hidden
