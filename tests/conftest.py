@@ -11,7 +11,7 @@ CACHE = tempfile.TemporaryDirectory(prefix="kerasae-cache-")
 os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's own
 
 
-LONGEST = "distributed contract mae_pipeline kills fuzz replicas guard training masked determinism".split()
+LONGEST = "contract distributed guard replicas fuzz mae_pipeline kills masked precision determinism training".split()
 """Modules that begin first, so that no worker is left alone with one of them at the end."""
 
 

@@ -87,7 +87,6 @@ def test_what_will_be_trained_is_printed_first(tmp_path, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "4 of 16 patches visible" in text
     assert "effective batch 120 (60 × 2), effective learning rate 0.0012 (0.00256 × 120 / 256)" in text
-    assert not (tmp_path / "a" / "pictures").exists()
 
 
 def test_pictures_are_drawn_on_the_way_and_at_the_end(trained):
