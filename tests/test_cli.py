@@ -63,12 +63,21 @@ def test_help_and_list_import_nothing_heavy(tokens):
         ("train plain surplus", ["surplus"]),
         ("probe", ["RUN"]),
         ("stacked --recipe sdae-mnits", ["sdae-mnits", 'id you mean "sdae-mnist"']),
-        ("train plain --data digit", ["'digit'", "did you mean digits"]),
-        ("probe no/such/run", ["no/such/run"]),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_nearest(line, words, tmp_path):
     assert_one_line(kerasae_command(*line.split(), cwd=tmp_path), *words)
+
+
+def test_a_mistake_that_takes_tensorflow_to_find_is_one_line_too(tmp_path):
+    result = kerasae_command(*"train plain --data digit".split(), cwd=tmp_path)
+    assert_one_line(result, "'digit'", "did you mean digits")
+
+
+def test_a_run_that_does_not_exist_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["probe", "no/such/run"]) == 2
+    assert "no/such/run" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_version():

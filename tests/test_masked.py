@@ -75,7 +75,17 @@ def gradients_of(model, x, noise, training):
     return tape.gradient(loss, model.trainable_weights)
 
 
-@pytest.mark.parametrize("options", [*CASES.values(), {"mask_group": 2}], ids=[*CASES.keys(), "groups"])
+MORE = {"raw targets", "no class token", "learned"}
+"""Cases that differ from the others in what both ways of predicting share."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(case, marks=[pytest.mark.slow] * (name in MORE), id=name) for name, case in CASES.items()),
+        pytest.param({"mask_group": 2}, id="groups"),
+    ],
+)
 def test_training_predicts_what_the_loss_looks_at_and_learns_as_if_all_were_predicted(options):
     options = dict(options)
     group = options.pop("mask_group", 1)

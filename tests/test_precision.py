@@ -92,16 +92,15 @@ def exact(path):
     return {layer.compute_dtype for layer in runs.load_model(path)._flatten_layers()} == {"float32"}
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_train_reaches_the_loss_of_float32(kind, data, seen, tmp_path):
+def test_train_reaches_the_loss_of_float32(data, seen, tmp_path):
     recipe = train.Recipe(data=data, variant="variational", code=4, widths=(32,), epochs=8, batch_size=20, holdout=0.0)
     losses = {}
-    for name in ("float32", kind):
-        trained = train.run(replace(recipe, precision=name, out=str(tmp_path / name)))
+    for kind in ("float32", "bfloat16", "float16"):
+        trained = train.run(replace(recipe, precision=kind, out=str(tmp_path / kind)))
         assert exact(trained.path)
-        losses[name] = seen["train"][-1]
-    check(seen, kind)
-    assert losses[kind] == pytest.approx(losses["float32"], rel=0.03)
+        check(seen, kind)
+        losses[kind] = seen["train"][-1]
+        assert losses[kind] == pytest.approx(losses["float32"], rel=0.03)
     assert keras.config.dtype_policy().name == "float32"
 
 
