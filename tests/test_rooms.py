@@ -17,6 +17,7 @@ LEVELS = {
     "networks": 2,
     "optimizers": 2,
     "models": 3,
+    "registration": 3.5,
     "training": 4,
     "evaluate": 4,
     "applications": 4,
@@ -153,8 +154,8 @@ def may_import(importer: str, target: str) -> bool:
     here, there = room(importer), room(target)
     if here == there or there not in LEVELS:  # there: the package itself or an attribute of it, like __version__
         return True
-    if here == "":  # kerasae/__init__.py is lazy: it imports no room
-        return False
+    if here == "":  # kerasae/__init__.py is lazy: it imports no room but the names that Keras must know
+        return there == "registration"
     return LEVELS[there] < LEVELS[here] and not (there == "data" and here in CLOSED_TO_DATA)
 
 
