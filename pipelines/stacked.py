@@ -9,7 +9,6 @@ from pipelines.building import variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
-from pipelines.command_line.listing import command_names
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
 
@@ -20,8 +19,8 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
 
     widths: tuple[int, ...] = field(default=(256, 128), metadata=within("count"))
     """Width of the code of each layer, bottom first."""
-    variant: str = field(default="denoising", metadata={"choices": command_names})
-    """Variant of every layer; see `kerasae list`."""
+    variant: str = field(default="denoising", metadata=variants.FIELD)
+    """Variant of every layer, see `kerasae list`, or MODULE:CLASS of your own."""
     activation: Literal["sigmoid", "relu"] = "sigmoid"
     """Activation of the codes. Sigmoid codes are reconstructed by cross-entropy, others by squared error."""
     tied: bool = True

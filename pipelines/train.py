@@ -9,7 +9,6 @@ from pipelines.building import variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
-from pipelines.command_line.listing import command_names
 from pipelines.command_line.ranges import within
 
 
@@ -17,8 +16,8 @@ from pipelines.command_line.ranges import within
 class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """One autoencoder."""
 
-    variant: str = field(default="plain", metadata={"positional": True, "choices": command_names})
-    """Variant of the autoencoder; `kerasae list` shows them."""
+    variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
+    """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
     options: dict[str, float] = field(default_factory=dict)
     """Further arguments of the variant, such as --options.beta 4."""
     network: Literal["dense", "conv"] = "dense"
@@ -57,7 +56,7 @@ def run(recipe: Recipe):
 
     source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
     check(recipe, source)
-    directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", asked)
+    directory = runs.Run(recipe.out or f"runs/{recipe.variant.rpartition(':')[2]}", "train", asked)
     keras.utils.set_random_seed(recipe.seed)
     with precision.computing_in(recipe.precision):
         model = trainable(lambda: build(recipe, source.info))
@@ -71,7 +70,8 @@ def run(recipe: Recipe):
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
     unused = {"widths": recipe.network == "conv", "filters": recipe.network == "dense"}
-    unused |= dict.fromkeys(("corruption", "corruption_level"), recipe.variant != "denoising")
+    corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
+    unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default

@@ -1,9 +1,9 @@
 """The command line: one command per pipeline, generated from the pipeline's `Recipe` by cyclopts.
 
 A pipeline module offers `Recipe` (a frozen dataclass whose attribute docstrings are the help) and `run(recipe)`;
-its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and `"choices"`: a
-function that returns the names to choose from. Only the module of the chosen command is imported, and for a command
-that has named recipes those that they belong to.
+its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and a function that
+returns names: `"choices"`, one of which must be given, or `"names"`, which the help shows. Only the module of the
+chosen command is imported, and for a command that has named recipes those that they belong to.
 """
 
 import ast
@@ -194,10 +194,10 @@ def chooser(known: dict[str, Callable]) -> inspect.Parameter:
 
 def argument(field, hint: type, help: str | None, values: dict[str, Any]) -> inspect.Parameter:
     """One field as a parameter; a tuple takes its values as `--widths 1000 500`."""
-    choices = field.metadata.get("choices")
+    choices, names = field.metadata.get("choices"), field.metadata.get("names")
     default = values.get(field.name, inspect.Parameter.empty)
     about = Parameter(
-        help=help,
+        help=f"{help} Known: {', '.join(names())}." if names else help,
         choices=tuple(choices()) if choices else None,
         consume_multiple=True,
         negative_iterable=(),
