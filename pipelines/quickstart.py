@@ -5,6 +5,7 @@ from pathlib import Path
 
 import kerasae
 from pipelines import export, finetune, mae, probe, report, stacked, train
+from pipelines.command_line import door
 from pipelines.command_line.fields import DataRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
@@ -35,31 +36,29 @@ class Recipe(DataRecipe):
 
 def run(recipe: Recipe):
     """Stacked denoising, variational and masked autoencoder, from unlabelled images to SavedModels."""
-    from kerasae import runs
+    with door.entered(recipe) as entry:
+        check(recipe, entry.source)
+        directory = entry.directory("quickstart")
+        step("1/5 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
+        stack = stacked.run(stacked_recipe(recipe))
+        figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}
+        step("2/5 the same with a convolutional variational autoencoder")
+        vae = train.run(vae_recipe(recipe))
+        figures |= use_labels(recipe, "vae", vae, TUNING)
+        step("3/5 the same with a masked autoencoder, a vision transformer that is shown a quarter of each image")
+        masked = mae.run(mae_recipe(recipe))
+        figures |= use_labels(recipe, "mae", masked, MAE_TUNING)
+        step("4/5 export, reload in a process without kerasae, compare")
+        difference = export_all(recipe, stack, vae, masked)
+        step("5/5 figures and report")
+        finish(directory, figures | {"export_max_abs_diff": difference})
+        report.write(directory.path)
+        print(closing(directory, recipe))
+        return directory
 
-    check(recipe)
-    directory = runs.Run(recipe.out, "quickstart", recipe)
-    step("1/5 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
-    stack = stacked.run(stacked_recipe(recipe))
-    figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}
-    step("2/5 the same with a convolutional variational autoencoder")
-    vae = train.run(vae_recipe(recipe))
-    figures |= use_labels(recipe, "vae", vae, TUNING)
-    step("3/5 the same with a masked autoencoder, a vision transformer that is shown a quarter of each image")
-    masked = mae.run(mae_recipe(recipe))
-    figures |= use_labels(recipe, "mae", masked, MAE_TUNING)
-    step("4/5 export, reload in a process without kerasae, compare")
-    difference = export_all(recipe, stack, vae, masked)
-    step("5/5 figures and report")
-    finish(directory, figures | {"export_max_abs_diff": difference})
-    report.write(directory.path)
-    print(closing(directory, recipe))
-    return directory
 
-
-def check(recipe):
+def check(recipe, source):
     """Raise InputError before anything is trained if these data cannot make the whole journey."""
-    source = recipe.source()
     finetune.check(stacked_recipe(recipe), source)
     kerasae.networks.conv(source.info.shape, 1)
     mae.check(mae_recipe(recipe), source)

@@ -307,9 +307,9 @@ def test_a_damaged_best_epoch_stops_instead_of_passing_off_the_last(small_digits
 
 
 def test_data_of_their_own_do_not_inherit_how_the_run_read_its_data(vae_run, small_digits):
-    recipe = probe.Recipe(run=str(vae_run.path), data="digits", data_dir=None).inherit("probe")
+    recipe = probe.Recipe(run=str(vae_run.path), data="digits", data_dir=None).resolved()
     assert recipe.data == "digits" and recipe.image_size is None and not recipe.skip_broken
-    assert probe.Recipe(run=str(vae_run.path)).inherit("probe").data == small_digits
+    assert probe.Recipe(run=str(vae_run.path)).resolved().data == small_digits
 
 
 # ---- a class of a user's own

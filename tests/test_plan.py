@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.training import loop
+from kerasae.training import loop, precision
 from kerasae.training.checkpoint import pack, state_variables
 from pipelines import mae, recipes
 from pipelines.planner import cost, plan, wire
@@ -38,7 +38,8 @@ def recipe(**changes):
 
 def model_of(chosen, shape=SHAPE):
     info = type("Info", (), {"shape": shape, "max_value": 255.0})
-    return mae.build(chosen, info, {"mean": 0.5, "std": 0.25}, chosen.precision)
+    with precision.computing_in(chosen.precision):
+        return mae.build(chosen, info, {"mean": 0.5, "std": 0.25})
 
 
 def counted(chosen, shape=SHAPE):

@@ -41,6 +41,9 @@ CONTRACT_ONLY = {"evaluate", "applications", "plots", "export", "report"}
 HEAVY = {"tensorflow", "tensorflow_datasets", "keras", "numpy", "scipy", "sklearn", "matplotlib", "pandas"}
 """What the command line may not import before a command runs."""
 
+AT_THE_DOOR = {"computing_in", "settled", "resolved", "scope", "source", "enable_op_determinism"}
+"""What is called once around a pipeline, by `pipelines.command_line.door`."""
+
 HOMELESS = {"utils", "util", "helpers", "common", "misc"}
 """Names that mean that a room is missing."""
 
@@ -230,6 +233,16 @@ def private_access(sources):
                     yield f"{module.name}:{node.lineno} touches .{node.attr}"
 
 
+def second_doors(sources):
+    """A pipeline that resolves settings, opens data, or sets devices or precision by itself."""
+    for module in modules(sources):
+        if module.room != "pipelines" or module.name == "pipelines.command_line.door":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and called(node) in AT_THE_DOOR:
+                yield f"{module.name}:{node.lineno} calls {called(node)}"
+
+
 def own(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
@@ -243,6 +256,7 @@ RULES = [
     prints,
     rewritten,
     private_access,
+    second_doors,
 ]
 
 
@@ -386,6 +400,8 @@ OTHER_RULES = [
     (prints, {"kerasae/ops/a.py": "print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"kerasae/ops/a.py": "tf.print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"pipelines/a.py": "print(1)"}, []),
+    (second_doors, {"pipelines/a.py": "with precision.computing_in('x'): ..."}, ["pipelines.a:1 calls computing_in"]),
+    (second_doors, {"pipelines/command_line/door.py": "recipe.source()", "kerasae/a.py": "scope()"}, []),
     (private_access, {"kerasae/evaluate/a.py": "model._weights"}, ["kerasae.evaluate.a:1 touches ._weights"]),
     (private_access, {"kerasae/export/save.py": "model.train_step(x)"}, ["kerasae.export.save:1 touches .train_step"]),
     (private_access, {"kerasae/evaluate/a.py": "self._x\ntype(model).__name__"}, []),
