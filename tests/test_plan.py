@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
+from kerasae.networks import vit_pair
 from kerasae.training import loop, precision
 from kerasae.training.checkpoint import pack, state_variables
 from pipelines import mae, recipes
@@ -84,8 +85,7 @@ def test_sizes_are_those_of_the_networks(size):
 @pytest.mark.parametrize("size", cost.SIZES)
 def test_depths_are_those_of_the_networks(size, monkeypatch):
     asked = {}
-    module = importlib.import_module("kerasae.networks.vit")  # the attribute of that name is the function
-    monkeypatch.setattr(module, "vit", lambda *args, **options: asked.update(options))
+    monkeypatch.setattr(vit_pair, "vit", lambda *args, **options: asked.update(options))
     getattr(kerasae.networks, f"vit_{size}")((28, 28, 3), 14)
     theirs = {"decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16, **asked}
     assert theirs == cost.SIZES[size]

@@ -243,6 +243,18 @@ def second_doors(sources):
                 yield f"{module.name}:{node.lineno} calls {called(node)}"
 
 
+def two_meanings(sources):
+    """A public name of a package that is a module of it too: which one an import means depends on what came before."""
+    names = {module.name for module in modules(sources)}
+    for module in modules(sources):
+        if module.is_package and module.name != "kerasae":
+            imported = [n for n in module.tree.body if isinstance(n, ast.ImportFrom)]
+            given = {(n.module, alias.asname or alias.name) for n in imported for alias in n.names}
+            for source, name in sorted(given):
+                if f"{module.name}.{name}" in names and source != module.name:
+                    yield f"{module.name}.{name} is a module, and a name of {source}"
+
+
 def own(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
@@ -257,6 +269,7 @@ RULES = [
     rewritten,
     private_access,
     second_doors,
+    two_meanings,
 ]
 
 
@@ -400,10 +413,20 @@ OTHER_RULES = [
     (prints, {"kerasae/ops/a.py": "print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"kerasae/ops/a.py": "tf.print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"pipelines/a.py": "print(1)"}, []),
+    (
+        two_meanings,
+        {"kerasae/a/__init__.py": "from kerasae.a.b import b", "kerasae/a/b.py": ""},
+        ["kerasae.a.b is a module, and a name of kerasae.a.b"],
+    ),
+    (two_meanings, {"kerasae/a/__init__.py": "from kerasae.a import b", "kerasae/a/b.py": ""}, []),
     (second_doors, {"pipelines/a.py": "with precision.computing_in('x'): ..."}, ["pipelines.a:1 calls computing_in"]),
     (second_doors, {"pipelines/command_line/door.py": "recipe.source()", "kerasae/a.py": "scope()"}, []),
     (private_access, {"kerasae/evaluate/a.py": "model._weights"}, ["kerasae.evaluate.a:1 touches ._weights"]),
-    (private_access, {"kerasae/export/save.py": "model.train_step(x)"}, ["kerasae.export.save:1 touches .train_step"]),
+    (
+        private_access,
+        {"kerasae/export/saved_model.py": "model.train_step(x)"},
+        ["kerasae.export.saved_model:1 touches .train_step"],
+    ),
     (private_access, {"kerasae/evaluate/a.py": "self._x\ntype(model).__name__"}, []),
     (private_access, {"kerasae/models/a.py": "model._weights"}, []),
 ]

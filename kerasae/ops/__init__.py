@@ -1,8 +1,8 @@
 """Level 0: pure tensor functions, without weights, state or files."""
 
 from kerasae.ops.activations import exact_gelu, softmax
-from kerasae.ops.affine import affine
-from kerasae.ops.mlp import mlp
+from kerasae.ops.affine_map import affine
+from kerasae.ops.mlp_map import mlp
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.pixels import sum_per_example, to_unit

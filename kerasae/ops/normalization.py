@@ -5,7 +5,7 @@ import functools
 import keras
 from keras import ops
 
-from kerasae.ops.affine import reading
+from kerasae.ops.affine_map import reading
 from kerasae.ops.reductions import sum_of_last, sum_of_rows
 
 

@@ -5,7 +5,7 @@ import functools
 import keras
 
 from kerasae.ops.activations import exact_gelu, gelu_loops
-from kerasae.ops.affine import affine, linear, reading, weights_gradients
+from kerasae.ops.affine_map import affine, linear, reading, weights_gradients
 
 
 def mlp(x, kernels, biases, training=False):
