@@ -55,7 +55,7 @@ def build(name):
     """The compiled model."""
     keras.utils.set_random_seed(0)
     variational = name == "vae"
-    networks = kerasae.networks.dense((28, 28, 1), CODE, (WIDTH,), code_parameters=2 if variational else 1)
+    networks = kerasae.networks.dense((28, 28, 1), CODE, (WIDTH,), posterior="gaussian" if variational else 1)
     cls = kerasae.models.VariationalAutoencoder if variational else kerasae.models.Autoencoder
     model = cls(*networks, "bernoulli" if variational else "gaussian")
     model.compile("adam", jit_compile=True)

@@ -114,8 +114,12 @@ def examples(model, batch):
     """Which examples of the batch have a term, or of a classifier an output, that is not finite."""
     import numpy as np
 
-    if hasattr(model, "objective"):
-        values = list(model.objective(model.prepare(batch[0]), *batch[1:], training=True).values())
+    from kerasae.models.contract.terms import logged
+    from kerasae.models.contract.trainable import Trainable
+
+    if isinstance(model, Trainable):
+        found = model(model.prepare(*batch), training=True)
+        values = [value for value in map(logged, found.terms.values()) if len(value.shape)]
     else:
         values = [model(batch[0], training=True)]
     rows = [np.isfinite(np.asarray(value, "float32")).reshape(len(batch[0]), -1).all(axis=1) for value in values]

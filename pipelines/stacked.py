@@ -93,15 +93,15 @@ def build_layer(i, width, shape, source, recipe):
     # A code that is held against a Gaussian prior must be free to take any value.
     activation = None if variants.variant(recipe.variant).generative else recipe.activation
 
-    def networks(code_parameters, pixel_parameters):
+    def networks(posterior, pixel_parameters):
         return kerasae.networks.dense(
             shape,
             width,
             (),
             code_activation=activation,
-            code_parameters=code_parameters,
+            posterior=posterior,
             pixel_parameters=pixel_parameters,
-            tied=recipe.tied and code_parameters == pixel_parameters == 1,
+            tied=recipe.tied and posterior is None and pixel_parameters == 1,
             name=f"layer{i}",
         )
 

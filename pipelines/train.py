@@ -84,8 +84,8 @@ def check(recipe, source):
 def build(recipe, info):
     """The model that the recipe describes, for data of this shape."""
 
-    def networks(code_parameters, pixel_parameters):
-        shared = {"code_parameters": code_parameters, "pixel_parameters": pixel_parameters}
+    def networks(posterior, pixel_parameters):
+        shared = {"posterior": posterior, "pixel_parameters": pixel_parameters}
         if recipe.network == "dense":
             return kerasae.networks.dense(
                 info.shape, recipe.code, recipe.widths, activation=recipe.activation, **shared

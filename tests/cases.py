@@ -131,7 +131,7 @@ def denoising():
 
 def variational():
     return {
-        **named(networks.conv((5, 4, 1), 2, (3,), widths=(4,), code_parameters=2, pixel_parameters=4)),
+        **named(networks.conv((5, 4, 1), 2, (3,), widths=(4,), posterior="gaussian", pixel_parameters=4)),
         "likelihood": distributions.Categorical(levels=4),
         "pixel_max": 3.0,
         "beta": 0.5,
@@ -154,7 +154,7 @@ def adversarial():
 
 def stack():
     bottom = models.VariationalAutoencoder(
-        *networks.dense((4, 3, 1), 5, (), code_parameters=2), "bernoulli", 15.0, beta=0.3
+        *networks.dense((4, 3, 1), 5, (), posterior="gaussian"), "bernoulli", 15.0, beta=0.3
     )
     top = models.DenoisingAutoencoder(
         *networks.dense((5,), 2, (), code_activation="tanh", tied=True),
@@ -487,7 +487,7 @@ NETWORKS = [
             "widths": (5, 4),
             "activation": "tanh",
             "code_activation": "sigmoid",
-            "code_parameters": 2,
+            "posterior": "gaussian",
             "pixel_parameters": 3,
             "kernel_initializer": "he_normal",
             "name": "row",
@@ -521,7 +521,7 @@ NETWORKS = [
             "widths": (6,),
             "activation": "tanh",
             "code_activation": "sigmoid",
-            "code_parameters": 2,
+            "posterior": "gaussian",
             "pixel_parameters": 2,
             "name": "row",
         },

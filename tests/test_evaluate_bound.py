@@ -122,7 +122,7 @@ def test_extreme_weights_neither_overflow_nor_vanish():
 
 def test_variational_autoencoder_against_integration_over_its_code():
     keras.utils.set_random_seed(0)
-    networks = kerasae.networks.dense((6,), code=2, widths=(8,), code_parameters=2)
+    networks = kerasae.networks.dense((6,), code=2, widths=(8,), posterior="gaussian")
     model = kerasae.models.VariationalAutoencoder(*networks, "bernoulli", pixel_max=1)
     x = np.random.default_rng(0).integers(0, 2, (5, 6)).astype(np.uint8)
     model.encoder.set_weights([0.1 * w for w in model.encoder.get_weights()])  # q(z|x) covers the posterior

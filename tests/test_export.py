@@ -18,7 +18,7 @@ IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
 
 
 def variational():
-    pair = networks.conv((5, 3, 2), 3, (4,), code_parameters=2)
+    pair = networks.conv((5, 3, 2), 3, (4,), posterior="gaussian")
     return models.VariationalAutoencoder(*pair, distributions.Gaussian(0.5, squash=True), pixel_max=15.0, beta=0.5)
 
 

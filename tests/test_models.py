@@ -135,7 +135,7 @@ def test_a_subclass_with_arguments_of_its_own_comes_back_with_them(tmp_path):
             super().__init__(encoder, decoder, likelihood, **kwargs)
             self.extra, self.names = extra, names
 
-    pair = networks.dense((4,), 2, (), code_parameters=2)
+    pair = networks.dense((4,), 2, (), posterior="gaussian")
     model = Weighted(*pair, "gaussian", 2.5, pixel_max=3, beta=0.25, names=("b", "c"))
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
@@ -166,7 +166,7 @@ def test_sampling_decodes_draws_of_the_standard_normal(spread):
 @functools.cache
 def refused():
     pair = networks.dense((4,), 2, ())
-    twice = networks.dense((4,), 2, (), code_parameters=2)
+    twice = networks.dense((4,), 2, (), posterior="gaussian")
     other = networks.dense((5,), 3, ())
     channels = networks.dense((4,), 2, (), pixel_parameters=4)
     unbuilt = keras.Sequential([keras.layers.Dense(2)])
@@ -243,7 +243,7 @@ def seeded_noise(model, shape):
 
 @pytest.mark.parametrize("free_bits", [0.0, 0.2])
 def test_variational_objective_is_its_transcription(free_bits):
-    pair = networks.dense((6,), 2, (4,), activation="tanh", code_parameters=2)
+    pair = networks.dense((6,), 2, (4,), activation="tanh", posterior="gaussian")
     model = models.VariationalAutoencoder(*pair, "bernoulli", beta=0.4, free_bits=free_bits)
     x = RNG.integers(0, 2, (9, 6)).astype("float32")
     e = seeded_noise(model, (9, 2))
@@ -266,7 +266,7 @@ def test_variational_objective_is_its_transcription(free_bits):
 
 def exact_variational(scale=0.3):
     """A linear model whose loadings are orthogonal, so that its exact posterior is a diagonal Gaussian."""
-    pair = networks.dense((4,), 2, (), code_parameters=2)
+    pair = networks.dense((4,), 2, (), posterior="gaussian")
     model = models.VariationalAutoencoder(*pair, distributions.Gaussian(scale))
     loadings = np.array([[1.0, 0.5], [0.5, -1.0], [-0.4, 0.0], [0.0, 0.8]])
     offset = np.array([0.1, -0.2, 0.3, 0.0])
@@ -445,7 +445,7 @@ def test_stack_counts_regularisation_once():
 def test_any_variant_can_be_a_layer_of_a_stack():
     """What only a layer's own objective uses, such as a discriminator, is left alone without a warning."""
     bottom = models.AdversarialAutoencoder(*networks.dense((6,), 4, ()))
-    top = models.VariationalAutoencoder(*networks.dense((4,), 2, (), code_parameters=2), "gaussian")
+    top = models.VariationalAutoencoder(*networks.dense((4,), 2, (), posterior="gaussian"), "gaussian")
     model = models.StackedAutoencoder([bottom, top])
     model.compile("adam", run_eagerly=True)
     kept = numbers(bottom.discriminator.weights)
@@ -686,7 +686,7 @@ def test_every_part_of_a_batch_draws_its_own_numbers():
         def sample_noise(self, x):
             return keras.random.normal((2,), seed=self.listening_seed)
 
-    model = Listening(*networks.dense((6,), 3, (5,), code_parameters=2))
+    model = Listening(*networks.dense((6,), 3, (5,), posterior="gaussian"))
     model.listening_seed = keras.random.SeedGenerator(1)
     model.compile("sgd", micro_batches=3, run_eagerly=True)
     model.train_on_batch(np.zeros((6, 6), "float32"))

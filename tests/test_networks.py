@@ -93,10 +93,10 @@ def test_linear_dense_without_hidden_layers_is_affine():
 
 
 def test_numbers_per_code_and_per_value_multiply_the_outputs_only():
-    encoder, decoder = dense((3, 2), 4, (5,), code_parameters=2, pixel_parameters=3)
+    encoder, decoder = dense((3, 2), 4, (5,), posterior="gaussian", pixel_parameters=3)
     assert encoder.output_shape == (None, 8) and decoder.input_shape == (None, 4)
     assert decoder.output_shape == (None, 3, 6)
-    encoder, decoder = conv((4, 4, 2), 4, (5,), code_parameters=2, pixel_parameters=3)
+    encoder, decoder = conv((4, 4, 2), 4, (5,), posterior="gaussian", pixel_parameters=3)
     assert encoder.output_shape == (None, 8) and decoder.output_shape == (None, 4, 4, 6)
 
 
@@ -114,7 +114,7 @@ MISTAKES = {
     r"dense: widths.*512": lambda: dense((4,), 2, (512.0,)),
     "dense: code_parameters": lambda: dense((4,), 2, code_parameters=0),
     "dense: pixel_parameters": lambda: dense((4,), 2, pixel_parameters=0),
-    "dense: tied": lambda: dense((4,), 2, tied=True, code_parameters=2),
+    "dense: tied": lambda: dense((4,), 2, tied=True, posterior="gaussian"),
     "dense: tied=": lambda: dense((4,), 2, tied=True, pixel_parameters=2),
     "conv: shape": lambda: conv((4, 4), 2),
     "conv: code": lambda: conv((4, 4, 1), 2.5),

@@ -37,7 +37,7 @@ def make_run(path, command, recipe, summary=None, rows=None, model=None):
 
 
 def variational(shape=(8, 8, 1), pixel_max=16.0):
-    networks = kerasae.networks.dense(shape, 4, (12,), code_parameters=2)
+    networks = kerasae.networks.dense(shape, 4, (12,), posterior="gaussian")
     return kerasae.models.VariationalAutoencoder(*networks, "bernoulli", pixel_max)
 
 

@@ -31,6 +31,7 @@ def batches(
     own: range | None = None,
     passes: int = 1,
     workers: Sequence[str] = (),
+    labels: bool = True,
 ) -> tf.data.Dataset:
     """Endless shuffled batches `(images [B, ...], labels [B] int64)`, a pure function of (seed, step).
 
@@ -53,6 +54,7 @@ def batches(
         passes: equal parts that a device cuts its part into again, one after the other (`micro_batches` of `compile`).
             Examples are dealt so that all devices together make each pass on those that a single device would.
         workers: addresses host:port of tf.data services that prepare the batches in turn; none for this process.
+        labels: False for batches `(images,)`, which a model without labels takes.
 
     Raises:
         InputError: an argument is out of range, or a worker does not answer.
@@ -84,10 +86,11 @@ def batches(
         seeds, rows = _sample_seeds(step, batch, seed), _shuffled(step, batch, len(split), seed)
         if mix is None:
             seeds, rows = ours(seeds), ours(rows)
-        images, labels = split.gather(rows, crop, seeds)
+        images, given = split.gather(rows, crop, seeds)
         if rest is not None:
             images = rest(images, seeds)
-        return (images, labels) if mix is None else [ours(x) for x in mix(images, labels, seeds)]
+        found = (images, given) if mix is None else tuple(ours(x) for x in mix(images, given, seeds))
+        return found if labels else found[:1]
 
     # How many cores a data worker has only its own TensorFlow knows.
     calls = tf.data.AUTOTUNE if workers else split.parallel_calls
@@ -104,13 +107,14 @@ def batches(
     return _plain(prepared if replicas == 1 else _cut(prepared, len(own), size))
 
 
-def in_order(split, batch_size: int) -> tf.data.Dataset:
-    """Every example once, in order, as `(images [B, ...], labels [B])`; the last batch may be smaller."""
+def in_order(split, batch_size: int, labels: bool = True) -> tf.data.Dataset:
+    """Every example once, in order, as `(images [B, ...], labels [B])`, or `(images,)`; the last may be smaller."""
     batch, count = _clip(split, batch_size), len(split)
 
     @plain_python
     def at(start):
-        return split.gather(tf.range(start, tf.minimum(start + batch, count)))
+        found = split.gather(tf.range(start, tf.minimum(start + batch, count)))
+        return tuple(found) if labels else tuple(found)[:1]
 
     starts = tf.data.Dataset.range(0, count, batch)
     return _plain(starts.map(at, num_parallel_calls=split.parallel_calls, deterministic=True))

@@ -31,18 +31,14 @@ def gaussian_log_density(z, mean=0.0, log_var=0.0):
     return -0.5 * ops.sum(squares + log_var + LOG_2PI, axis=-1)
 
 
-def free_bits(kl, nats):
-    """Hold every dimension's batch-mean KL at a floor: λ-free bits.
+def free_bits(mean_kl, nats):
+    """Sum the KL of the dimensions with a floor under each, λ-free bits: a scalar in nats.
 
     Σ_j max(λ, E_batch[KL_j]): Kingma et al., arXiv 1606.04934, eq. 16. A dimension under the floor is replaced by the
     constant λ, so that it gets no gradient.
 
     Args:
-        kl: [B, Z], nats.
+        mean_kl: [Z], mean over the whole batch of each dimension's divergence, nats.
         nats: the floor λ ≥ 0 of each dimension; 0 changes nothing.
-
-    Returns:
-        [B, Z] whose batch mean is max(λ, batch mean of kl) in every dimension.
     """
-    above = ops.mean(kl, axis=0, keepdims=True) > nats
-    return ops.where(above, kl, ops.full_like(kl, nats))
+    return ops.sum(ops.where(mean_kl > nats, mean_kl, ops.full_like(mean_kl, nats)))

@@ -16,16 +16,40 @@ from kerasae.ops.pixels import sum_per_example
 
 
 class Likelihood(PlainValues):
-    """Parent of the likelihoods: `mean(parameters)` and `log_prob(parameters, x)`."""
+    """Parent of the likelihoods: `mean(parameters)` and `log_prob(parameters, x)`.
+
+    A child writes `mean` and `value_log_prob`.
+
+    Attributes:
+        parameters: numbers that the decoder gives per input value.
+        of_logits: whether the mean applies a sigmoid or a softmax to the decoder's output.
+        any_value: whether x may be any number; otherwise it lies in [0, 1].
+    """
 
     parameters = 1
+    of_logits = True
+    any_value = False
 
     def mean(self, parameters):
         """Mean of p(x | z), in the shape and the range of x."""
         raise NotImplementedError
 
-    def log_prob(self, parameters, x):
-        """log p(x | z): [B], nats per example, summed over the input values."""
+    def log_prob(self, parameters, x, mask=None):
+        """Give log p(x | z): [B], nats per example, summed over the input values.
+
+        Args:
+            parameters: [B, ...], what the decoder gives.
+            x: [B, *shape].
+            mask: None, or 1 = counts, 0 = missing: [B, *shape], or only the first axes of it.
+        """
+        values = self.value_log_prob(parameters, x)
+        if mask is not None:
+            mask = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(values.shape) - len(mask.shape))))
+            values = values * ops.cast(mask, values.dtype)
+        return sum_per_example(values)
+
+    def value_log_prob(self, parameters, x):
+        """Give log p(x_i | z) of every input value: float32 [B, *shape], nats."""
         raise NotImplementedError
 
 
@@ -43,9 +67,9 @@ class Bernoulli(Likelihood):
     def mean(self, parameters):
         return ops.sigmoid(parameters)
 
-    def log_prob(self, parameters, x):
+    def value_log_prob(self, parameters, x):
         logits = ops.cast(parameters, "float32")
-        return sum_per_example(x * logits - ops.softplus(logits))
+        return x * logits - ops.softplus(logits)
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -63,6 +87,7 @@ class Gaussian(Likelihood):
         if not scale > 0:
             raise InputError(f"Gaussian: scale must be > 0. Received: scale={scale}")
         self.scale, self.squash = float(scale), bool(squash)
+        self.of_logits, self.any_value = self.squash, True
 
     def get_config(self):
         return {"scale": self.scale, "squash": self.squash}
@@ -70,10 +95,10 @@ class Gaussian(Likelihood):
     def mean(self, parameters):
         return ops.sigmoid(parameters) if self.squash else parameters
 
-    def log_prob(self, parameters, x):
+    def value_log_prob(self, parameters, x):
         error = ops.cast(self.mean(ops.cast(parameters, "float32")), "float32") - x
         constant = math.log(self.scale) + 0.5 * LOG_2PI
-        return -sum_per_example(ops.square(error) * (0.5 / self.scale**2) + constant)
+        return -ops.square(error) * (0.5 / self.scale**2) - constant
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -105,11 +130,10 @@ class Categorical(Likelihood):
         values = ops.linspace(0.0, 1.0, self.parameters)
         return ops.sum(ops.softmax(self._by_level(parameters)) * ops.cast(values, parameters.dtype), axis=-1)
 
-    def log_prob(self, parameters, x):
+    def value_log_prob(self, parameters, x):
         logits = ops.log_softmax(ops.cast(self._by_level(parameters), "float32"))
         level = ops.cast(ops.round(x * (self.parameters - 1)), "int32")
-        picked = ops.take_along_axis(logits, ops.expand_dims(level, -1), axis=-1)
-        return sum_per_example(picked)
+        return ops.squeeze(ops.take_along_axis(logits, ops.expand_dims(level, -1), axis=-1), -1)
 
 
 BY_NAME = {"bernoulli": Bernoulli, "gaussian": Gaussian, "categorical": Categorical}

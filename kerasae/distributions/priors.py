@@ -109,8 +109,8 @@ BY_NAME = {"standard": StandardNormal, "sphere": UniformSphere}
 
 
 def get_prior(prior):
-    """Give a `Prior` from a name ("standard", "sphere") or from one, which is returned as it is."""
-    if isinstance(prior, Prior):
+    """Give a `Prior` from a name ("standard", "sphere") or an object with `bind`, which is returned."""
+    if hasattr(prior, "bind"):
         return prior
     if isinstance(prior, str) and prior in BY_NAME:
         return BY_NAME[prior]()

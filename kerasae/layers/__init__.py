@@ -5,7 +5,6 @@ from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.pooling import AttentionPooling
-from kerasae.layers.stochastic import GaussianSample
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
     Images,
@@ -27,7 +26,6 @@ __all__ = [
     "CrossBlock",
     "Dropout",
     "GaussianCorruption",
-    "GaussianSample",
     "Images",
     "LowVariance",
     "MaskQueries",

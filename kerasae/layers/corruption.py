@@ -11,7 +11,7 @@ class Corruption(keras.layers.Layer):
     """Parent of the corruptions: x -> x̃ of the same shape, in training and in evaluation alike.
 
     Unlike dropout, a corruption is part of the objective, so it does not switch itself off; whoever wants clean inputs
-    does not call it.
+    does not call it. With `training=False` it draws the same every time, and its seed stays where it is.
     """
 
     def __init__(self, seed=None, **kwargs):
@@ -25,8 +25,12 @@ class Corruption(keras.layers.Layer):
     def get_config(self):
         return {**super().get_config(), "seed": self.seed}
 
-    def _uniform(self, x):
-        return draws.uniform(ops.shape(x), self.seed_generator)
+    def call(self, x, training=True):
+        return self.corrupt(x, draws.Draws(self.seed_generator if training else self.seed or 0))
+
+    def corrupt(self, x, random):
+        """Spoil x with numbers from `random`, a `kerasae.layers.draws.Draws`."""
+        raise NotImplementedError(f"{type(self).__name__} must write corrupt")
 
 
 def _check_rate(name, rate):
@@ -53,8 +57,8 @@ class MaskingCorruption(Corruption):
         super().__init__(**kwargs)
         self.rate = _check_rate("MaskingCorruption", rate)
 
-    def call(self, x):
-        return x * ops.cast(self._uniform(x) >= self.rate, x.dtype)
+    def corrupt(self, x, random):
+        return x * ops.cast(random.uniform(ops.shape(x)) >= self.rate, x.dtype)
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}
@@ -75,8 +79,8 @@ class GaussianCorruption(Corruption):
             raise InputError(f"GaussianCorruption: stddev must be > 0. Received: stddev={stddev}")
         self.stddev = float(stddev)
 
-    def call(self, x):
-        noise = self.stddev * draws.normal(ops.shape(x), self.seed_generator)
+    def corrupt(self, x, random):
+        noise = self.stddev * random.normal(ops.shape(x))
         return x + ops.cast(noise, x.dtype)
 
     def get_config(self):
@@ -96,8 +100,8 @@ class SaltAndPepperCorruption(Corruption):
         super().__init__(**kwargs)
         self.rate = _check_rate("SaltAndPepperCorruption", rate)
 
-    def call(self, x):
-        u = self._uniform(x)
+    def corrupt(self, x, random):
+        u = random.uniform(ops.shape(x))
         # One draw serves both: the lower half of the replaced share becomes pepper, the upper half salt.
         salt = ops.cast(u >= 0.5 * self.rate, x.dtype)
         return ops.where(u < self.rate, salt, x)

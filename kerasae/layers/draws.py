@@ -6,9 +6,36 @@ single device makes.
 """
 
 import sys
+from contextlib import contextmanager
 
 import keras
 from keras import ops
+
+
+class Draws:
+    """Source of random numbers, the same however many devices share a batch.
+
+    Args:
+        seed: a `keras.random.SeedGenerator`, which moves on at every draw; or an integer, with which the first, second
+            … draw from this object is the same every time: what evaluation uses, as it must change nothing.
+    """
+
+    def __init__(self, seed):
+        self.seed, self.count = seed, 0
+
+    def normal(self, shape):
+        """Draw float32 numbers from N(0, 1): [B, …]."""
+        return normal(shape, self._next())
+
+    def uniform(self, shape):
+        """Draw float32 numbers from [0, 1): [B, …]."""
+        return uniform(shape, self._next())
+
+    def _next(self):
+        if not isinstance(self.seed, int):
+            return self.seed
+        self.count += 1
+        return (self.seed + 1_000_003 * self.count) % 2**31
 
 
 def uniform(shape, seed, dtype="float32"):
@@ -41,7 +68,30 @@ def place():
     # Who has a strategy has imported TensorFlow; machines with JAX alone need not have it.
     tf = sys.modules.get("tensorflow")
     context = tf.distribute.get_replica_context() if keras.backend.backend() == "tensorflow" and tf else None
-    return (0, 1) if context is None else (context.replica_id_in_sync_group, context.num_replicas_in_sync)
+    if context is None or _undivided:
+        return 0, 1
+    return context.replica_id_in_sync_group, context.num_replicas_in_sync
+
+
+def replicas():
+    """Number of devices that share a batch, also where no replica's code is running."""
+    tf = sys.modules.get("tensorflow")
+    if tf is None or keras.backend.backend() != "tensorflow":
+        return 1
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+_undivided = []
+
+
+@contextmanager
+def undivided():
+    """Let one replica compute a whole batch alone: within, it counts as the only one."""
+    _undivided.append(True)
+    try:
+        yield
+    finally:
+        _undivided.pop()
 
 
 @keras.saving.register_keras_serializable("kerasae")

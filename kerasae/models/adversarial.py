@@ -1,12 +1,12 @@
-"""Adversarial regularisation of the code: two players, hence two optimisers and a training step of their own."""
+"""Adversarial regularisation of the code: a discriminator beside the autoencoder."""
 
 import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
-from kerasae.layers import draws
-from kerasae.models.contract.base import Autoencoder, check_network, penalties, scale_for_replicas
-from kerasae.models.contract.step import Move
+from kerasae.layers.draws import Draws
+from kerasae.models.contract.base import Autoencoder, check_network
+from kerasae.models.contract.knobs import Knob
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -15,14 +15,12 @@ class AdversarialAutoencoder(Autoencoder):
 
     Makhzani et al., arXiv 1511.05644, section 2. The autoencoder minimises −log p(x | z) − w log D(z), z = encode(x);
     the discriminator minimises −log D(z₀) − log(1 − D(z)) with z₀ ~ N(0, 1). Each step updates both players once, from
-    the same codes.
+    the same codes. `compile("adam", players={"discriminator": 0.5})` gives the discriminator half the learning rate.
 
     Args:
         encoder, decoder, likelihood, pixel_max: as for `Autoencoder`.
         discriminator: Keras model, [B, Z] → [B, 1] logits; None builds one with two hidden layers of 256.
-        adversarial_weight: weight w ≥ 0 of the adversarial term, nats.
-        discriminator_learning_rate: the discriminator's optimiser is a copy of the compiled one with this learning
-            rate; None keeps the compiled one's.
+        adversarial_weight: weight w ≥ 0 of the adversarial term; a `Knob`.
 
     Example:
         >>> model = AdversarialAutoencoder(*kerasae.networks.dense((28, 28, 1), code=8), "bernoulli")
@@ -31,6 +29,8 @@ class AdversarialAutoencoder(Autoencoder):
 
     terms = ("reconstruction", "adversarial", "discriminator")
     generative = True
+    may_be_conditional = False
+    adversarial_weight = Knob(minimum=0.0)
 
     def __init__(
         self,
@@ -40,72 +40,34 @@ class AdversarialAutoencoder(Autoencoder):
         pixel_max=255.0,
         discriminator=None,
         adversarial_weight=1.0,
-        discriminator_learning_rate=None,
         **kwargs,
     ):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        if not adversarial_weight >= 0:
-            raise InputError(f"adversarial_weight must be ≥ 0. Received: {adversarial_weight}")
+        self.adversarial_weight = adversarial_weight
         self.discriminator = build_discriminator(self.code_shape) if discriminator is None else discriminator
         self._check_discriminator()
-        self.adversarial_weight = float(adversarial_weight)
-        self.discriminator_learning_rate = discriminator_learning_rate
-        self.prior_seed = keras.random.SeedGenerator()
 
-    def objective(self, x, y=None, training=False):
-        z = self._code(self.encoder(x, training=training))
-        fooled = -ops.log_sigmoid(self._judge(z, training))
-        reconstruction = self.reconstruction_term(z, x, training)
-        return {"reconstruction": reconstruction, "adversarial": fooled, "discriminator": self._doubt(z, training)}
+    def objective(self, batch, training=False):
+        z = self.encode_batch(batch, training)
+        prior = self.random(training).normal(ops.shape(z))
+        real, fake, held = (self._judge(code, training) for code in (prior, ops.stop_gradient(z), z))
+        return {
+            "reconstruction": self.reconstruction_term(z, batch, training),
+            "adversarial": -ops.log_sigmoid(held),
+            "discriminator": -ops.log_sigmoid(real) - ops.log_sigmoid(-fake),
+        }
 
     @property
     def term_weights(self):
-        # The discriminator's own loss is reported, but the autoencoder does not minimise it.
-        return {"adversarial": self.adversarial_weight, "discriminator": 0.0}
+        return {"adversarial": self.adversarial_weight}
 
-    def sample(self, n, seed=None):
-        """Means of p(x | z) for `n` draws z ~ N(0, 1): [n, *shape]; the same for the same integer seed."""
-        return self.decode(keras.random.normal((n, *self.code_shape), seed=seed))
+    @property
+    def adversaries(self):
+        return {"discriminator": [self.discriminator]}
 
-    def compile(self, optimizer="rmsprop", loss=None, **options):
-        """As for `Autoencoder`; the discriminator's optimiser is made here, a copy of `optimizer`.
-
-        Raises:
-            InputError: for `micro_batches`, as two optimisers take turns on a whole batch; on another backend than
-                TensorFlow.
-        """
-        if options.get("micro_batches", 1) != 1:
-            raise InputError(f"{type(self).__name__}: micro_batches is not supported; use smaller batches")
-        if keras.backend.backend() != "tensorflow":
-            raise InputError(f"{type(self).__name__}: two optimisers in one step are written for TensorFlow only")
-        super().compile(optimizer, loss, **options)
-        self.discriminator_optimizer = twin(self.optimizer, self.discriminator_learning_rate)
-        self.build_training()
-
-    def players(self):
-        """The autoencoder's optimiser and the discriminator's, and what each trains."""
-        judged = self.discriminator.trainable_weights
-        return [(self.optimizer, self._trained()), (self.discriminator_optimizer, judged)]
-
-    def propose(self, data):
-        """The logs of a step on a batch, and the `Move`s of the two players."""
-        import tensorflow as tf  # here, so that machines with JAX alone can import the other models
-
-        x, y = self._unpack(data)
-        own, discriminators = self._trained(), self.discriminator.trainable_weights
-        with tf.GradientTape(persistent=True) as tape:
-            loss, terms = self._loss(x, y, training=True)
-            scaled = self.optimizer.scale_loss(scale_for_replicas(loss))
-            doubt = ops.mean(terms["discriminator"]) + penalties([self.discriminator])
-            scaled_doubt = self.discriminator_optimizer.scale_loss(scale_for_replicas(doubt))
-        moves = [
-            Move(self.optimizer, tape.gradient(scaled, own), own),
-            Move(self.discriminator_optimizer, tape.gradient(scaled_doubt, discriminators), discriminators),
-        ]
-        return self._track(loss, terms), moves
-
-    def _parts(self):
-        return [self.encoder, self.decoder]
+    def sample(self, n, y=None, seed=None, batch_size=256):
+        """Decode `n` draws z ~ N(0, 1) to means of p(x | z): [n, *shape]; the same for the same integer seed."""
+        return self.decode(Draws(seed).normal((n, *self.code_shape)), y, batch_size)
 
     def _check_discriminator(self):
         check_network(type(self).__name__, "discriminator", self.discriminator)
@@ -118,22 +80,6 @@ class AdversarialAutoencoder(Autoencoder):
 
     def _judge(self, z, training):
         return ops.squeeze(ops.cast(self.discriminator(z, training=training), "float32"), axis=-1)
-
-    def _doubt(self, z, training):
-        """−log D(z₀) − log(1 − D(z)) with the codes held fixed: [B], nats."""
-        prior = draws.normal(ops.shape(z), self.prior_seed)
-        real, fake = self._judge(prior, training), self._judge(ops.stop_gradient(z), training)
-        return -ops.log_sigmoid(real) - ops.log_sigmoid(-fake)
-
-
-def twin(optimizer, learning_rate):
-    """A new optimiser with the settings of `optimizer`, but for the learning rate if one is given."""
-    config = optimizer.get_config()
-    if learning_rate is not None:
-        # Under mixed_float16 the optimiser proper sits inside one that scales the loss.
-        inner = config["inner_optimizer"]["config"] if "inner_optimizer" in config else config
-        inner["learning_rate"] = learning_rate
-    return type(optimizer).from_config(config)
 
 
 def build_discriminator(code_shape, widths=(256, 256)):

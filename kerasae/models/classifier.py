@@ -1,14 +1,14 @@
 """A classifier on top of a pretrained encoder."""
 
-from functools import partial
-
 import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.layers import Dropout
 from kerasae.models.contract.arguments import RecordedArguments
-from kerasae.models.contract.step import Move, ProposedStep
+from kerasae.models.contract.players import Update
+from kerasae.models.contract.step import Proposal, ProposedStep, build_metrics
+from kerasae.models.contract.terms import Found
 from kerasae.ops.pixels import to_unit
 
 
@@ -71,11 +71,15 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         """Class probabilities: [B, *shape] → [B, K]."""
         return ops.softmax(ops.cast(self(x, training=False), "float32"))
 
+    def trained(self):
+        return {"model": (self.optimizer, self.trainable_weights)}
+
+    def forward_once(self):
+        self(ops.zeros((1, *(n or 1 for n in self.example_shape))), training=True)
+
     def build_training(self):
         super().build_training()
-        if self._compile_metrics is not None and not self._compile_metrics.built:
-            # Keras gathers them in the first step, on one device before the other.
-            self._compile_metrics.build(ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
+        build_metrics(self, ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
 
     def compile(self, *arguments, micro_batches=1, at_once=1, **options):
         """As in Keras, and in parts of a batch.
@@ -93,29 +97,34 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
             raise InputError("Classifier: micro_batches needs a loss that is a mean over the examples, not their sum")
 
     def propose(self, data):
-        """The logs of a step on a batch and the `Move` that it ends with: Keras's own step, but for the update."""
+        """Compute Keras's own step on a batch but for the update; returns a `Proposal`."""
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if sample_weight is not None and self.micro_batches > 1:
-            raise InputError("Classifier: sample weights are not supported with micro_batches; give (x, y)")
-        weights, gradients_of = self.trainable_weights, partial(self._gradients, sample_weight=sample_weight)
-        gradients, loss, found = self.in_parts(gradients_of, x, y, weights, {"logits": (self.classes,)})
-        whole = loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's losses are shares of the replicas'
-        self._loss_tracker.update_state(whole, sample_weight=ops.shape(x)[0])
-        moves = [Move(self.optimizer, gradients, weights)]
-        return self.compute_metrics(x, y, found["logits"], sample_weight), moves
+        from kerasae.models.contract.micro_batches import accumulate
 
-    def _gradients(self, x, y, parts, sample_weight):
-        """Gradients as the optimiser takes them, of a batch or as the share of one of its equal parts; the loss and
-        {"logits": [B, K]}."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        whole, parts = (x, y, sample_weight), self.micro_batches
+        if parts == 1:
+            computed = self._compute(whole, 1.0)
+        else:
+            computed = accumulate(self._compute, whole, parts, self.at_once, static=self.jit_compile is True)
+        loss = computed.loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's are shares of the replicas'
+        self._loss_tracker.update_state(loss, sample_weight=ops.shape(x)[0])
+        logs = self.compute_metrics(x, y, computed.found.rows["logits"], sample_weight)
+        return Proposal(logs, [Update(self.optimizer, computed.gradients, self.trainable_weights)])
+
+    def _compute(self, batch, share):
+        """`Computed` of a batch that is such a share of the whole one."""
         import tensorflow as tf
 
+        from kerasae.models.contract.micro_batches import Computed
+
+        x, y, sample_weight = batch
         with tf.GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
-            scaled = self.optimizer.scale_loss(loss / parts)
-        return tape.gradient(scaled, self.trainable_weights), loss, {"logits": y_pred}
+            scaled = self.optimizer.scale_loss(loss * share)
+        return Computed(tape.gradient(scaled, self.trainable_weights), loss, Found({}, {}, {"logits": y_pred}))
 
 
 def build_head(code_shape, classes, dropout):

@@ -57,9 +57,9 @@ class CrossMaskedAutoencoder(MaskedAutoencoder):
         self.prediction_ratio = float(prediction_ratio)
         self.predicted = self._predicted_count()
 
-    def _predict(self, tokens, ids_restore, training):
-        # In training the last ones of the sequence "visible patches, then hidden ones", which were shuffled.
-        ids = ops.argsort(ids_restore, axis=-1)[:, -self.predicted :] if training else None
+    def _predict(self, tokens, ids_restore, training, some):
+        # Of some the last ones of the sequence "visible patches, then hidden ones", which were shuffled.
+        ids = ops.argsort(ids_restore, axis=-1)[:, -self.predicted :] if some else None
         out = {} if ids is None else {"ids": ids}
         x = tokens
         for layer in self._decoding:

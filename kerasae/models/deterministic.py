@@ -12,7 +12,8 @@ class DenoisingAutoencoder(Autoencoder):
     """Reconstruct the clean input from a corrupted one: −log p(x | encode(x̃)), x̃ ~ q(x̃ | x).
 
     Vincent, Larochelle, Lajoie, Bengio and Manzagol, JMLR 11 (2010), eq. 8. The corruption applies in training and in
-    evaluation, because the objective is defined on corrupted inputs; `encode`, `reconstruct` and `score` never corrupt.
+    evaluation, because the objective is defined on corrupted inputs, but evaluation draws the same one every time;
+    `encode`, `reconstruct` and `score` never corrupt.
 
     Args:
         encoder, decoder, likelihood, pixel_max: as for `Autoencoder`.
@@ -30,6 +31,6 @@ class DenoisingAutoencoder(Autoencoder):
         if not isinstance(self.corruption, Corruption):
             raise InputError(f"corruption: expected a kerasae.layers.Corruption. Received: {corruption!r}")
 
-    def objective(self, x, y=None, training=False):
-        z = self._code(self.encoder(self.corruption(x), training=training))
-        return {"reconstruction": self.reconstruction_term(z, x, training)}
+    def objective(self, batch, training=False):
+        corrupted = batch._replace(x=self.corruption(batch.x, training=training))
+        return super().objective(corrupted, training)

@@ -14,9 +14,9 @@ from kerasae.layers import (
     RestoredTokens,
     TokenPooling,
     TransformerBlock,
-    draws,
 )
 from kerasae.models.contract.base import Autoencoder
+from kerasae.models.contract.codec import in_chunks
 from kerasae.ops import gather_tokens, group_masking, normalize_patches, random_masking
 from kerasae.ops.patches import at_visible_level, group_members, visible_count
 
@@ -65,6 +65,9 @@ class MaskedAutoencoder(Autoencoder):
         >>> model.encode(images[:8])  # [8, 192]
     """
 
+    units = "squared error"
+    has_tokens = True
+    has_likelihood = takes_target = may_be_conditional = False
     decoders = ("deep", "shallow")
     """Kinds of `vit`'s decoder that fit."""
 
@@ -87,25 +90,24 @@ class MaskedAutoencoder(Autoencoder):
         if normalize_targets and self.patches_shape[1] < 2:
             raise InputError("normalize_targets: a patch of one value has no variance; use normalize_targets=False")
         self.mask_ratio, self.normalize_targets = float(mask_ratio), bool(normalize_targets)
-        self.mask_seed = keras.random.SeedGenerator()
         self._aim_at(target)
 
     # What users call.
 
-    def decode(self, z):
-        """What the decoder makes of a code in which nothing is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
+    def decode_code(self, z, y=None, training=False):
+        """Show what the decoder makes of a code in which nothing is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
 
         With normalised targets every patch is shown at mean 0.5 and standard deviation 0.25: its own are not in the
         prediction.
         """
-        images = ops.cast(self.decoder(z, training=False), "float32")
+        images = ops.cast(self.decoder(z, training=training), "float32")
         if self.target is not None:
             images = images + self.decoder.layers[-1](self.target.shift(ops.zeros((1, *self.patches_shape))))
         if self.normalize_targets:
             return ops.clip(0.5 + 0.25 * images, 0.0, 1.0)
         return ops.clip(self._first.undo(images), 0.0, 1.0)
 
-    def reconstruct(self, x, noise=None):
+    def reconstruct(self, x, noise=None, batch_size=256):
         """The visible patches of x as they are, and the predictions, clipped to [0, 1], where patches are hidden.
 
         With normalised targets the prediction of a patch holds its pattern only: its colours are meaningless. The
@@ -115,12 +117,20 @@ class MaskedAutoencoder(Autoencoder):
             x: [B, H, W, C].
             noise: [B, N] as for `kerasae.ops.random_masking`, also where patches are hidden in groups; None for a fixed
                 mask.
+            batch_size: examples in memory at a time.
 
         Returns:
             float32 [B, H, W, C].
         """
-        x = self.prepare(x)
-        out = self._forward(x, self._fixed_noise(x) if noise is None else noise)
+        if noise is None:
+            return self.by_batches(self.reconstruct_batch, x, batch_size=batch_size)
+        return in_chunks(lambda x, noise: self._picture(self.prepare(x).x, noise), (x, noise), batch_size)
+
+    def reconstruct_batch(self, batch, training=False):
+        return self._picture(batch.x, self._fixed_noise(batch.x), training)
+
+    def _picture(self, x, noise, training=False):
+        out = self._forward(x, noise, training, some=False)
         hidden, prediction = ops.expand_dims(out["mask"], -1), out["prediction"]
         if self.target is not None:
             prediction = self.target.shift(prediction)
@@ -130,15 +140,13 @@ class MaskedAutoencoder(Autoencoder):
         hidden = images(hidden * ops.ones_like(prediction))
         return ops.where(hidden > 0, ops.clip(self._first.undo(images(prediction)), 0.0, 1.0), x)
 
-    def tokens(self, x):
-        """All tokens of the encoder after its last normalisation: [B, H, W, C] → [B, (1 +) N, D].
+    def tokens(self, x, batch_size=256):
+        """Give all tokens of the encoder after its last normalisation: [B, H, W, C] → [B, (1 +) N, D].
 
         Never masked, and not pooled: what an attentive probe looks at. A class token, if there is one, comes first.
         """
-        tokens = self.prepare(x)
-        for layer in without(TokenPooling, self.encoder.layers[1:]):
-            tokens = layer(tokens, training=False)
-        return tokens
+        layers = without(TokenPooling, self.encoder.layers[1:])
+        return self.by_batches(lambda batch: run(layers, batch.x, False), x, batch_size=batch_size)
 
     def pool(self, tokens):
         """The code within all tokens: encode(x) is pool(tokens(x)). [B, (1 +) N, D] → [B, *code_shape]."""
@@ -153,20 +161,17 @@ class MaskedAutoencoder(Autoencoder):
         Args:
             x, noise: as for `reconstruct`.
         """
-        x = self.prepare(x)
+        x = self.prepare(x).x
         mask = self._masks(ops.convert_to_tensor(noise, "float32"))[2]
         hidden = ops.expand_dims(mask, -1) * ops.ones((self.patches_shape[1],), mask.dtype)
         return ops.where(self.decoder.layers[-1](hidden) > 0, 0.5, x)
 
-    def call(self, x, training=False):
-        return self.reconstruct(x)
-
-    def score(self, x):
-        """How badly hidden patches are predicted: [B], the objective's units, higher = less like the data.
+    def score_batch(self, batch):
+        """Give how badly hidden patches are predicted: [B], the objective's units, higher = less like the data.
 
         The mean over the fewest fixed masks under which every patch is hidden at least once.
         """
-        x = self.prepare(x)
+        x = batch.x
         groups, size = self.groups.shape
         turns = range(0, groups, groups - self.visible // size)
         return sum(self._error(self._forward(x, self._fixed_noise(x, turn))) for turn in turns) / len(turns)
@@ -185,7 +190,7 @@ class MaskedAutoencoder(Autoencoder):
             float32 [B, N, P]; `mask` [B, N], 1 = hidden, 0 = visible; `patches` [B, N, P], of the standardised image;
             `loss` [B], the objective.
         """
-        out = self._forward(self.prepare(x), noise, training)
+        out = self._forward(self.prepare(x).x, noise, training, some=training)
         return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
 
     def adapt_target(self, images, batch_size=256):
@@ -193,40 +198,36 @@ class MaskedAutoencoder(Autoencoder):
         if self.target is None:
             raise InputError(f"{type(self).__name__}: no target to adapt; give target=kerasae.layers.LowVariance()")
         starts = range(0, len(images), batch_size)
-        batches = (self.prepare(images[i : i + batch_size]) for i in starts)
+        batches = (self.prepare(images[i : i + batch_size]).x for i in starts)
         self.target.adapt(ops.convert_to_numpy(self._pixels(self._first(x))) for x in batches)
-
-    def prepare(self, x):
-        x = super().prepare(x)
-        given, wanted = tuple(x.shape[1:]), self.example_shape
-        if len(given) != 3 or any(n not in (None, m) for n, m in zip(given, wanted, strict=True)):
-            raise InputError(
-                f"{type(self).__name__}: expected images {wanted} (height, width, channels). Received: {given}. Build "
-                "the networks for this shape, or use kerasae.networks.resize_vit for another height and width"
-            )
-        return x
 
     # What the paper minimises.
 
-    def objective(self, x, y=None, training=False):
-        """The mean squared error of the hidden patches of each example: [B], normalised or standardised pixels².
+    def objective(self, batch, training=False):
+        """Give the mean squared error of the hidden patches of each example: [B], normalised or standardised pixels².
 
         Outside training this is `score`: every patch is hidden at least once, and no mask is drawn.
         """
         if not training:
-            return {"reconstruction": self.score(x)}
-        noise = draws.uniform((ops.shape(x)[0], self.patches_shape[0]), self.mask_seed)
-        return {"reconstruction": self._error(self._forward(x, noise, training))}
+            return {"reconstruction": self.score_batch(batch)}
+        noise = self.random(training).uniform((ops.shape(batch.x)[0], self.patches_shape[0]))
+        return {"reconstruction": self._error(self._forward(batch.x, noise, training, some=True))}
 
     @property
     def _first(self):
         return self.encoder.layers[1]
 
-    def _forward(self, x, noise, training=False):
+    def _forward(self, x, noise, training=False, some=False):
+        """All that a masked pass gives; of the predictions only `some`, those that the loss asks for."""
         ids_keep, ids_restore, mask = self._masks(ops.convert_to_tensor(noise, "float32"))
         patches = self._first(x)
         tokens = self._tokens(patches, ids_keep, mask, training)
-        return {**self._predict(tokens, ids_restore, training), "tokens": tokens, "mask": mask, "patches": patches}
+        return {
+            **self._predict(tokens, ids_restore, training, some),
+            "tokens": tokens,
+            "mask": mask,
+            "patches": patches,
+        }
 
     def _masks(self, noise):
         """ids_keep, ids_restore and mask, as from `random_masking`."""
@@ -239,14 +240,14 @@ class MaskedAutoencoder(Autoencoder):
         # The positions of the visible patches are theirs, not those of the first places.
         return run(self._encoding, gather_tokens(patches, ids_keep), training, PatchTokens, ids=ids_keep)
 
-    def _predict(self, tokens, ids_restore, training):
-        """{"prediction": float32 [B, N, P]}; in training those that the loss asks for, and their places."""
-        if training:
-            return self._predict_some(tokens, ids_restore)
+    def _predict(self, tokens, ids_restore, training, some):
+        """{"prediction": float32 [B, N, P]}; or some, those that the loss asks for, and their places."""
+        if some:
+            return self._predict_some(tokens, ids_restore, training)
         x = run(self._decoding, tokens, training, RestoredTokens, ids_restore=ids_restore)
         return {"prediction": ops.cast(x[:, -self.patches_shape[0] :], "float32")}  # without the class token
 
-    def _predict_some(self, tokens, ids_restore):
+    def _predict_some(self, tokens, ids_restore, training):
         """{"prediction": float32 [B, S, P], "ids": int [B, S]}: what training asks for, the last in shuffled order.
 
         Attention does not mind the order, so nothing is put back in place; and of the last block's tokens no more than
@@ -254,8 +255,8 @@ class MaskedAutoencoder(Autoencoder):
         """
         ids, chain = ops.argsort(ids_restore, axis=-1), self._decoding
         final = max(i for i, layer in enumerate(chain) if isinstance(layer, TransformerBlock))
-        x = run(chain[:final], tokens, True, RestoredTokens, ids=ids)
-        x = run(chain[final:], x, True, TransformerBlock, last=self.predicted)
+        x = run(chain[:final], tokens, training, RestoredTokens, ids=ids)
+        x = run(chain[final:], x, training, TransformerBlock, last=self.predicted)
         return {"prediction": ops.cast(x, "float32"), "ids": ids[:, -self.predicted :]}
 
     @property

@@ -33,6 +33,7 @@ class SimMIM(MaskedAutoencoder):
         >>> model = SimMIM(*networks)
     """
 
+    units = "absolute error"
     decoders = ("linear",)
 
     def __init__(
@@ -58,7 +59,7 @@ class SimMIM(MaskedAutoencoder):
         tokens = run(self._encoding[:first], patches, training)
         return run(self._encoding[first:], self.masked_tokens((tokens, mask)), training)
 
-    def _predict(self, tokens, ids_restore, training):
+    def _predict(self, tokens, ids_restore, training, some):
         x = run(self._decoding, tokens, training)
         return {"prediction": ops.cast(x[:, -self.patches_shape[0] :], "float32")}
 

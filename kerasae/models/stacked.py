@@ -4,6 +4,7 @@ import keras
 
 from kerasae.errors import InputError
 from kerasae.models.contract.base import Autoencoder
+from kerasae.models.contract.players import Player
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -34,9 +35,9 @@ class StackedAutoencoder(Autoencoder):
         super().__init__(_up(autoencoders), _down(autoencoders), bottom.likelihood, bottom.pixel_max, **kwargs)
         self.autoencoders = autoencoders
 
-    def _parts(self):
+    def players(self):
         # What only a layer's own objective uses, such as a discriminator, is not trained here.
-        return [self.encoder, self.decoder]
+        return {"model": Player([self.encoder, self.decoder], {"reconstruction": 1.0})}
 
 
 def check_chain(autoencoders):
@@ -54,7 +55,7 @@ def check_chain(autoencoders):
 def _up(autoencoders):
     x = inputs = keras.Input(autoencoders[0].example_shape)
     for i, autoencoder in enumerate(autoencoders, 1):
-        x = autoencoder._code(_renamed(autoencoder.encoder, f"layer_{i}_encoder")(x))
+        x = _renamed(autoencoder.feature_encoder(), f"layer_{i}_encoder")(x)
     return keras.Model(inputs, x, name="stacked_encoder")
 
 
@@ -62,7 +63,7 @@ def _down(autoencoders):
     """Means all the way down, but at the bottom the raw parameters, which the likelihood needs."""
     x = inputs = keras.Input(autoencoders[-1].code_shape)
     for i, autoencoder in reversed(list(enumerate(autoencoders, 1))):
-        x = _renamed(autoencoder.decoder, f"layer_{i}_decoder")(x)
+        x = _renamed(autoencoder.feature_decoder(), f"layer_{i}_decoder")(x)
         x = autoencoder.likelihood.mean(x) if i > 1 else x
     return keras.Model(inputs, x, name="stacked_decoder")
 

@@ -1,86 +1,168 @@
 """Variational autoencoders: an approximate posterior over the code, and a prior to sample from."""
 
 import keras
+import numpy as np
 from keras import ops
 
-from kerasae.distributions import free_bits, gaussian_kl, gaussian_log_density
+from kerasae.distributions import free_bits as floor
+from kerasae.distributions.posteriors import VonMisesFisherPosterior, get_posterior
+from kerasae.distributions.priors import get_prior
 from kerasae.errors import InputError
-from kerasae.layers import GaussianSample
+from kerasae.layers.draws import Draws
 from kerasae.models.contract.base import Autoencoder
+from kerasae.models.contract.knobs import Knob
+from kerasae.models.contract.replicas import batch_mean
+from kerasae.models.contract.terms import Term
 from kerasae.ops import sum_per_example
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class VariationalAutoencoder(Autoencoder):
-    """Minimise −E_q[log p(x | z)] + β KL(q(z | x) || N(0, 1)), the negative evidence lower bound at β = 1.
+    """Minimise −E_q[log p(x | z)] + β KL(q(z | x) || p(z)), the negative evidence lower bound at β = 1.
 
     Kingma and Welling, arXiv 1312.6114, eq. 10; β: Higgins et al., ICLR 2017, eq. 4; free bits: Kingma et al.,
-    arXiv 1606.04934, eq. 16. q(z | x) is a diagonal Gaussian, and one draw estimates the expectation.
+    arXiv 1606.04934, eq. 16. One draw of z estimates the expectation. With networks of `condition=K` it is the
+    class-conditional one of Sohn, Lee and Yan, NIPS 2015: q(z | x, y), p(x | z, y).
 
     Args:
-        encoder: Keras model whose output [B, 2Z] holds the mean, then the log-variance (``code_parameters=2``).
+        encoder: Keras model whose output [B, ...] holds the parameters of q; of a Gaussian [B, 2Z] the means, then the
+            log-variances (`posterior="gaussian"` of the network builders).
         decoder, likelihood, pixel_max: as for `Autoencoder`.
-        beta: weight β ≥ 0 of the divergence.
-        free_bits: floor in nats of each dimension's batch-mean divergence, ≥ 0; 0 is the exact bound.
+        beta: weight β ≥ 0 of the divergence; a `Knob`.
+        free_bits: floor in nats of each dimension's batch-mean divergence in the training loss, ≥ 0; 0 is the exact
+            bound. The divergence that is logged has no floor.
+        posterior: "gaussian", "von_mises_fisher" (hyperspherical: Davidson et al., arXiv 1804.00891), or a
+            `kerasae.distributions.Posterior`.
+        prior: None for the one that belongs to the posterior, "standard", "sphere", a `kerasae.distributions.Prior`, or
+            a `kerasae.layers.VampPrior`.
 
     Example:
-        >>> networks = kerasae.networks.dense((28, 28, 1), code=40, widths=(400,), code_parameters=2)
+        >>> networks = kerasae.networks.dense((28, 28, 1), code=40, widths=(400,), posterior="gaussian")
         >>> model = VariationalAutoencoder(*networks, "bernoulli")
     """
 
     terms = ("reconstruction", "kl")
-    code_parameters = 2
+    posterior_name = "gaussian"
     generative = True
+    beta = Knob(minimum=0.0)
 
-    def __init__(self, encoder, decoder, likelihood="bernoulli", pixel_max=255.0, beta=1.0, free_bits=0.0, **kwargs):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        likelihood="bernoulli",
+        pixel_max=255.0,
+        beta=1.0,
+        free_bits=0.0,
+        posterior="gaussian",
+        prior=None,
+        **kwargs,
+    ):
+        self.posterior = get_posterior(posterior)
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        for name, value in (("beta", beta), ("free_bits", free_bits)):
-            if not value >= 0:
-                raise InputError(f"VariationalAutoencoder: {name} must be ≥ 0. Received: {name}={value}")
-        self.beta, self.free_bits = float(beta), float(free_bits)
-        self.draw = GaussianSample()
+        sphere = isinstance(self.posterior, VonMisesFisherPosterior)
+        self.prior = get_prior(prior or ("sphere" if sphere else "standard"))
+        if not free_bits >= 0:
+            raise InputError(f"{type(self).__name__}: free_bits must be ≥ 0. Received: free_bits={free_bits}")
+        self.beta, self.free_bits = beta, float(free_bits)
+        self.statistics = ("kl",) if self.free_bits else ()
+        self._check_prior()
 
-    def posterior(self, x, training=False):
-        """Mean and log-variance of q(z | x): two [B, *code_shape] tensors."""
-        return ops.split(self.encoder(self.prepare(x), training=training), 2, axis=-1)
-
-    def objective(self, x, y=None, training=False):
-        mean, log_var = self.posterior(x, training)
-        kl = free_bits(gaussian_kl(mean, log_var), self.free_bits)
-        z = self.draw((mean, log_var))
-        return {"reconstruction": self.reconstruction_term(z, x, training), "kl": sum_per_example(kl)}
+    def objective(self, batch, training=False):
+        encoded = self.encoded(batch, training)
+        z = self.posterior.draw(encoded, self.random(training))
+        return {"reconstruction": self.reconstruction_term(z, batch, training), "kl": self.divergence(encoded, z)}
 
     @property
     def term_weights(self):
         return {"kl": self.beta}
 
-    def score(self, x):
-        """Negative evidence lower bound with z at the posterior mean: [B], nats, higher = less like the data."""
-        mean, log_var = self.posterior(x)
-        rate = sum_per_example(gaussian_kl(mean, log_var))
-        return self.reconstruction_term(mean, self.prepare(x), training=False) + rate
+    def divergence(self, encoded, z):
+        """Give KL(q(z | x) || p(z)), [B] nats: in closed form, or else estimated at the draw z."""
+        prior = self.bound_prior()
+        kl = self.posterior.kl(encoded, prior)
+        if kl is None:
+            return self.posterior.log_prob(encoded, z, self._axes) - prior.log_prob(z, self._axes)
+        total = sum_per_example(kl)
+        return Term(total, floor(batch_mean(kl), self.free_bits)) if self.free_bits else total
 
-    def sample(self, n, seed=None):
-        """Means of p(x | z) for `n` draws z ~ N(0, 1): [n, *shape]; the same for the same integer seed."""
-        return self.decode(keras.random.normal((n, *self.code_shape), seed=seed))
+    def bound_prior(self):
+        """Give the prior, with what it has from the encoder."""
+        return self.prior.bind(lambda x: self.encoder(x, training=False))
 
-    def log_weight(self, x, samples, seed=None):
-        """log p(x | z) + log p(z) − log q(z | x) for draws z ~ q(z | x): [samples, B], nats.
+    def code_outputs(self):
+        return (*self.code_shape[:-1], self.posterior.outputs(self.code_shape[-1]))
+
+    def code_of(self, encoded):
+        return self.posterior.mean(encoded)
+
+    def score_batch(self, batch):
+        """Give −log p(x | μ) + KL(q(z | x) || p(z)), μ the mean of q: [B], nats.
+
+        It is quick and the same at every call, but no bound: the mean is a better code than a draw. See `bound`.
+        """
+        encoded = self.encoded(batch)
+        mean = self.code_of(encoded)
+        kl = self.divergence(encoded, mean)
+        return self.reconstruction_term(mean, batch) + (kl.logged if isinstance(kl, Term) else kl)
+
+    def sample(self, n, y=None, seed=None, batch_size=256):
+        """Decode `n` draws z ~ p(z) to means of p(x | z): [n, *shape]; the same for the same integer seed.
+
+        Args:
+            n: number of examples.
+            y: the condition, where the model is conditional: one class for all, classes [n] or numbers [n, K].
+            seed: integer, or None for another draw each time.
+            batch_size: examples decoded at a time.
+        """
+        z = self.bound_prior().draw((n, *self.code_shape), Draws(seed))
+        y = np.full(n, y) if y is not None and np.ndim(y) == 0 else y
+        return self.decode(z, y, batch_size)
+
+    def log_weight(self, x, samples, seed=None, y=None):
+        """Give log p(x | z) + log p(z) − log q(z | x) for draws z ~ q(z | x): [samples, B], nats.
 
         The mean over the draws estimates the bound; log-mean-exp over them estimates log p(x) (Burda et al., arXiv
         1509.00519, eq. 8).
         """
-        x = self.prepare(x)
-        mean, log_var = (ops.cast(p, "float32") for p in self.posterior(x))
-        noise = keras.random.normal((samples, *ops.shape(mean)), seed=seed)
-        z = mean + ops.exp(0.5 * log_var) * noise
+        batch = self.prepare(x, y)
+        encoded = self.encoded(batch)
+        z = self.posterior.draw(encoded, Draws(seed), samples)
         flat = ops.reshape(z, (-1, *self.code_shape))
-        copies = ops.tile(x, (samples, *[1] * len(self.example_shape)))
-        log_p = -self.reconstruction_term(flat, copies, training=False)
-        log_p = ops.reshape(log_p, (samples, -1))
-        log_ratio = gaussian_log_density(z) - gaussian_log_density(z, mean, log_var)
-        # A code may have axes besides its last one, over which the density is a product too.
-        return log_p + ops.sum(log_ratio, axis=tuple(range(2, len(log_ratio.shape))))
+        copies = keras.tree.map_structure(lambda v: v if v is None else repeated(v, samples), batch)
+        log_p = ops.reshape(-self.reconstruction_term(flat, copies), (samples, -1))
+        return log_p + self.bound_prior().log_prob(z, self._axes) - self.posterior.log_prob(encoded, z, self._axes)
 
-    def _code(self, encoded):
-        return encoded[..., : encoded.shape[-1] // 2]
+    def bound(self, x, samples=1, seed=0, y=None, batch_size=100):
+        """Estimate a lower bound on log p(x), log (1/S) Σ_s p(x, z_s) / q(z_s | x): [B], nats.
+
+        It is the evidence lower bound for one sample, and grows towards log p(x) with their number: Burda, Grosse and
+        Salakhutdinov, arXiv 1509.00519, eq. 8. `kerasae.evaluate.importance_nll` does it for many samples in chunks.
+        """
+
+        def of(batch):
+            weights = self.log_weight(batch.x, samples, seed, batch.y)
+            return ops.logsumexp(weights, axis=0) - float(np.log(samples))
+
+        return self.by_batches(of, x, y, batch_size)
+
+    @property
+    def _axes(self):
+        return len(self.code_shape)
+
+    def _check_prior(self):
+        name = type(self).__name__
+        prior = self.bound_prior()
+        example = ops.zeros((1, *self.code_outputs()))
+        if self.free_bits and self.posterior.kl(example, prior) is None:
+            raise InputError(
+                f"{name}: free_bits needs a divergence in closed form, which {type(self.posterior).__name__} and "
+                f"{type(prior).__name__} do not have"
+            )
+        if isinstance(self.posterior, VonMisesFisherPosterior) and type(prior).__name__ == "StandardNormal":
+            raise InputError(f'{name}: codes of a von Mises-Fisher posterior lie on the sphere; give prior="sphere"')
+
+
+def repeated(values, times):
+    """Repeat a tensor [B, …] as a whole: [times · B, …]."""
+    return ops.tile(values, (times, *[1] * (len(values.shape) - 1)))

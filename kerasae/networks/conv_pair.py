@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from kerasae.errors import InputError
+from kerasae.networks.inputs import encoder_outputs, network, with_condition
 from kerasae.networks.shapes import check_positive, check_shape, size
 
 
@@ -16,8 +17,9 @@ def conv(
     widths=(),
     activation="relu",
     code_activation=None,
-    code_parameters=1,
+    posterior=None,
     pixel_parameters=1,
+    condition=None,
     name="conv",
 ):
     """Build an encoder of stride-2 convolutions and the mirrored decoder of stride-2 transposed convolutions.
@@ -33,12 +35,14 @@ def conv(
         widths: widths of dense layers between the last stage and the code; may be empty.
         activation: of every hidden layer.
         code_activation: of the code.
-        code_parameters: numbers per code dimension, 2 for a Gaussian posterior.
+        posterior: None for a code without noise, or the posterior whose parameters the encoder gives: "gaussian",
+            "von_mises_fisher" or a `kerasae.distributions.Posterior`.
         pixel_parameters: numbers per input value that the likelihood needs.
+        condition: width K of a second input "condition" of both networks, [B, K], of a conditional model; or None.
         name: prefix of the layers' names.
 
     Returns:
-        (encoder, decoder): functional models, [B, H, W, C] → [B, Z·code_parameters] and
+        (encoder, decoder): functional models, [B, H, W, C] → [B, Z], or what the posterior takes, and
         [B, Z] → [B, H, W, C·pixel_parameters].
 
     Raises:
@@ -49,7 +53,7 @@ def conv(
     """
     shape = check_shape("conv", shape, (3,))
     check_positive("conv", code=code, filters=tuple(filters), kernel=kernel, widths=tuple(widths))
-    check_positive("conv", code_parameters=code_parameters, pixel_parameters=pixel_parameters)
+    check_positive("conv", pixel_parameters=pixel_parameters, **({} if condition is None else {"condition": condition}))
     if not filters:
         raise InputError("conv: filters must name at least one stage; for none, use dense. Received: filters=()")
     grids = _grids(shape, len(filters))
@@ -57,12 +61,12 @@ def conv(
     x = inputs
     for i, channels in enumerate(filters, 1):
         x = layers.Conv2D(channels, kernel, 2, "same", activation=activation, name=f"{name}_encode_{i}")(x)
-    x = layers.Flatten(name=f"{name}_flatten")(x)
+    x, others = with_condition(layers.Flatten(name=f"{name}_flatten")(x), condition, f"{name}_encode_condition")
     for i, units in enumerate(widths, 1):
         x = layers.Dense(units, activation, name=f"{name}_encode_dense_{i}")(x)
-    x = layers.Dense(code * code_parameters, code_activation, name=f"{name}_code")(x)
-    encoder = keras.Model(inputs, x, name=f"{name}_encoder")
-    decoder = _decoder(grids, shape[-1] * pixel_parameters, code, filters, kernel, widths, activation, name)
+    x = layers.Dense(encoder_outputs(code, posterior), code_activation, name=f"{name}_code")(x)
+    encoder = network(inputs, others, x, f"{name}_encoder")
+    decoder = _decoder(grids, shape[-1] * pixel_parameters, code, filters, kernel, widths, condition, activation, name)
     return encoder, decoder
 
 
@@ -80,8 +84,9 @@ def _grids(shape, stages):
     return grids
 
 
-def _decoder(grids, channels, code, filters, kernel, widths, activation, name):
-    x = inputs = keras.Input((code,))
+def _decoder(grids, channels, code, filters, kernel, widths, condition, activation, name):
+    inputs = keras.Input((code,))
+    x, others = with_condition(inputs, condition, f"{name}_decode_condition")
     for i, units in enumerate(reversed(widths), 1):
         x = layers.Dense(units, activation, name=f"{name}_decode_dense_{i}")(x)
     start = (*grids[-1], filters[-1])
@@ -93,4 +98,4 @@ def _decoder(grids, channels, code, filters, kernel, widths, activation, name):
         (h, w), (below_h, below_w) = grids[i - 1], grids[i]
         if (2 * below_h, 2 * below_w) != (h, w):
             x = layers.Cropping2D(((2 * below_h - h, 0), (2 * below_w - w, 0)), name=f"{name}_crop_{i}")(x)
-    return keras.Model(inputs, x, name=f"{name}_decoder")
+    return network(inputs, others, x, f"{name}_decoder")

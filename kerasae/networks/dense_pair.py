@@ -5,6 +5,7 @@ from keras import layers
 
 from kerasae.errors import InputError
 from kerasae.layers import TiedDense
+from kerasae.networks.inputs import encoder_outputs, network, with_condition
 from kerasae.networks.shapes import check_positive, check_shape, size
 
 
@@ -15,8 +16,9 @@ def dense(
     *,
     activation="relu",
     code_activation=None,
-    code_parameters=1,
+    posterior=None,
     pixel_parameters=1,
+    condition=None,
     tied=False,
     kernel_initializer="glorot_uniform",
     name="dense",
@@ -32,14 +34,16 @@ def dense(
         widths: hidden widths from input to code; any number, may be empty.
         activation: of the hidden layers.
         code_activation: of the code.
-        code_parameters: numbers per code dimension, 2 for a Gaussian posterior (mean and log-variance).
+        posterior: None for a code without noise, or the posterior whose parameters the encoder gives: "gaussian",
+            "von_mises_fisher" or a `kerasae.distributions.Posterior`.
         pixel_parameters: numbers per input value that the likelihood needs (`Likelihood.parameters`).
+        condition: width K of a second input "condition" of both networks, [B, K], of a conditional model; or None.
         tied: the decoder uses the encoder's kernels transposed and owns biases only (Vincent et al. 2010).
         kernel_initializer: of every dense layer.
         name: prefix of the layers' names.
 
     Returns:
-        (encoder, decoder): functional models, [B, *shape] → [B, Z·code_parameters] and
+        (encoder, decoder): functional models, [B, *shape] → [B, Z], or what the posterior takes, and
         [B, Z] → [B, *shape[:-1], shape[-1]·pixel_parameters].
 
     Raises:
@@ -50,28 +54,32 @@ def dense(
     """
     shape = check_shape("dense", shape, (1, 2, 3))
     check_positive("dense", code=code, widths=tuple(widths))
-    check_positive("dense", code_parameters=code_parameters, pixel_parameters=pixel_parameters)
-    if tied and (code_parameters != 1 or pixel_parameters != 1):
-        raise InputError("dense: tied=True needs one number per code dimension and per input value")
+    check_positive(
+        "dense", pixel_parameters=pixel_parameters, **({} if condition is None else {"condition": condition})
+    )
+    if tied and (posterior is not None or pixel_parameters != 1 or condition is not None):
+        raise InputError("dense: tied=True needs one number per code dimension and per input value, and no condition")
     sizes = [size(shape), *widths, code]
     activations = [None, *[activation] * len(widths), code_activation]
-    encoder = _encoder(shape, sizes, activations, code_parameters, kernel_initializer, name)
-    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, kernel_initializer, name)
+    outputs = encoder_outputs(code, posterior)
+    encoder = _encoder(shape, [*sizes[:-1], outputs], activations, condition, kernel_initializer, name)
+    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernel_initializer, name)
     return encoder, decoder
 
 
-def _encoder(shape, sizes, activations, code_parameters, initializer, name):
+def _encoder(shape, sizes, activations, condition, initializer, name):
     x = inputs = keras.Input(shape)
     if len(shape) > 1:
         x = layers.Flatten(name=f"{name}_flatten")(x)
+    x, others = with_condition(x, condition, f"{name}_encode_condition")
     for i in range(1, len(sizes)):
-        units = sizes[i] * (code_parameters if i == len(sizes) - 1 else 1)
-        x = layers.Dense(units, activations[i], kernel_initializer=initializer, name=f"{name}_encode_{i}")(x)
-    return keras.Model(inputs, x, name=f"{name}_encoder")
+        x = layers.Dense(sizes[i], activations[i], kernel_initializer=initializer, name=f"{name}_encode_{i}")(x)
+    return network(inputs, others, x, f"{name}_encoder")
 
 
-def _decoder(shape, sizes, activations, pixel_parameters, tied, initializer, name):
-    x = inputs = keras.Input((sizes[-1],))
+def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, initializer, name):
+    inputs = keras.Input((sizes[-1],))
+    x, others = with_condition(inputs, condition, f"{name}_decode_condition")
     for i in range(len(sizes) - 1, 0, -1):
         units = sizes[i - 1] * (pixel_parameters if i == 1 else 1)
         options = {"activation": activations[i - 1], "name": f"{name}_decode_{i}"}
@@ -81,4 +89,4 @@ def _decoder(shape, sizes, activations, pixel_parameters, tied, initializer, nam
             x = layers.Dense(units, kernel_initializer=initializer, **options)(x)
     if len(shape) > 1:
         x = layers.Reshape((*shape[:-1], shape[-1] * pixel_parameters), name=f"{name}_reshape")(x)
-    return keras.Model(inputs, x, name=f"{name}_decoder")
+    return network(inputs, others, x, f"{name}_decoder")

@@ -185,7 +185,7 @@ def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
 
 def reconstructions(model, examples: Examples) -> Picture:
     """Inputs, corrupted or masked inputs where the model has such, reconstructions."""
-    x, corrupt = model.prepare(examples.images), corruption(model)
+    x, corrupt = model.prepare(examples.images).x, corruption(model)
     seen = x if corrupt is None else corrupt(x)
     what = "Test examples, which the training did not use" if examples.unseen else "Training examples"
     if hasattr(model, "hide"):
@@ -206,7 +206,7 @@ def masked_figure(model, images):
     """Images, the patches of them that a masked autoencoder is shown, and what it makes of those."""
     noise = np.random.default_rng(0).random((len(images), model.patches_shape[0]))
     made, seen = model.reconstruct(images, noise), model.hide(images, noise)
-    return plots.reconstructions(array(model.prepare(images)), array(made), array(seen), what="visible")
+    return plots.reconstructions(array(model.prepare(images).x), array(made), array(seen), what="visible")
 
 
 def corruption(model):

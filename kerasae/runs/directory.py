@@ -106,7 +106,8 @@ class Run:
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         check_replicas(images)
-        options = {"seed": seed, "augment": augment, "mix": mix, "passes": getattr(model, "micro_batches", 1)}
+        options = {"seed": seed, "augment": augment, "mix": mix, "passes": model.micro_batches}
+        options["labels"] = model.takes_labels
         workers = getattr(self.recipe, "data_workers", ())
         with ProgressBar(stage, plan, images) as bar, self._events(stage) as events:
             return train(
@@ -116,7 +117,7 @@ class Run:
                 ),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),
-                validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch)),
+                validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch, model.takes_labels)),
                 on_epoch=lambda row: self._log(stage, images, row, events),
                 on_chunk=bar.show,
                 callbacks=callbacks,

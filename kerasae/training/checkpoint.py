@@ -18,15 +18,14 @@ KEEP = 2
 
 
 def optimizers(model):
-    """Every optimiser of the model: the compiled one and, for the adversarial family, the discriminator's."""
-    found = [v for v in vars(model).values() if isinstance(v, keras.optimizers.Optimizer)]
-    return list({id(optimizer): optimizer for optimizer in found}.values())
+    """Every optimiser of a compiled model, by the name of the player whose weights it moves."""
+    return {name: optimizer for name, (optimizer, _) in model.trained().items()}
 
 
 def state_variables(model):
     """All that a step reads and changes: weights, seed generators, metrics, optimisers."""
     variables = [*model.variables, *model.metrics_variables]
-    for optimizer in optimizers(model):
+    for optimizer in optimizers(model).values():
         variables += optimizer.variables
     return list({id(variable): variable for variable in variables}.values())
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasae.errors import InputError
-from kerasae.models.contract.step import ProposedStep
+from kerasae.models.contract.step import Proposal, ProposedStep
 
 
 def guarded(model):
@@ -35,7 +35,7 @@ def guarded(model):
     Example:
         >>> found = tf.function(guarded(model))(batch)
     """
-    if getattr(type(model).train_step, "__module__", "") not in OWN_STEPS or not isinstance(model, ProposedStep):
+    if not isinstance(model, ProposedStep) or getattr(type(model).train_step, "__module__", "") not in OWN_STEPS:
         raise InputError(f"{type(model).__name__}: a model with a training step of its own must write it as `propose`")
 
     model.build_training()  # in a step that is traced on several replicas it could not
@@ -43,20 +43,21 @@ def guarded(model):
     def step(batch):
         kept = bystanders(model)
         before = [tf.convert_to_tensor(variable) for variable in kept]
-        logs, moves = model.propose(batch)
-        moves = [move._replace(gradients=summed(move.gradients)) for move in moves]
-        norms = [tf.linalg.global_norm(unscaled(move)) for move in moves]
-        sound = [applies(move, norm) for move, norm in zip(moves, norms, strict=True)]
-        forgiven = [is_scaled(move.optimizer) | fine for move, fine in zip(moves, sound, strict=True)]
-        finite = everywhere(all_finite(logs)) & tf.reduce_all(forgiven)
+        proposal = model.propose(batch)
+        updates = [update._replace(gradients=summed(update.gradients)) for update in proposal.updates]
+        norms = [tf.linalg.global_norm(unscaled(update)) for update in updates]
+        sound = [applies(update, norm) for update, norm in zip(updates, norms, strict=True)]
+        forgiven = [is_scaled(update.optimizer) | fine for update, fine in zip(updates, sound, strict=True)]
+        state = [value for _, value in proposal.state]
+        finite = everywhere(all_finite([proposal.logs, state])) & tf.reduce_all(forgiven)
         updated = finite & tf.reduce_all(sound)
-        settle(finite, moves, kept, before)
+        apply_if(finite, proposal._replace(updates=updates), kept, before)
         return {"finite": finite, "updated": updated, "norm": tf.norm(tf.stack(norms))}
 
     return step
 
 
-OWN_STEPS = ("kerasae.models.contract.step", "kerasae.models.contract.base")
+OWN_STEPS = ("kerasae.models.contract.step", "kerasae.models.contract.trainable")
 
 
 def bystanders(model):
@@ -70,10 +71,10 @@ def unique(variables):
     return list({id(v): v for v in variables}.values())
 
 
-def all_finite(logs):
-    """Whether every figure of the logs is finite: a bool."""
-    figures = [tf.cast(value, tf.float32) for value in tf.nest.flatten(logs)]
-    return tf.reduce_all(tf.math.is_finite(tf.stack(figures)))
+def all_finite(values):
+    """Whether every number of some tensors is finite: a bool."""
+    sound = [tf.reduce_all(tf.math.is_finite(tf.cast(value, tf.float32))) for value in tf.nest.flatten(values)]
+    return tf.reduce_all(tf.stack(sound))
 
 
 def is_scaled(optimizer):
@@ -81,16 +82,16 @@ def is_scaled(optimizer):
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def unscaled(move):
-    """The gradients of a move, without the factor by which its optimiser had the loss multiplied."""
-    scale = move.optimizer.dynamic_scale if is_scaled(move.optimizer) else move.optimizer.loss_scale_factor
-    return move.gradients if scale is None else [None if g is None else g / scale for g in move.gradients]
+def unscaled(update):
+    """The gradients of an `Update`, without the factor by which its optimiser had the loss multiplied."""
+    scale = update.optimizer.dynamic_scale if is_scaled(update.optimizer) else update.optimizer.loss_scale_factor
+    return update.gradients if scale is None else [None if g is None else g / scale for g in update.gradients]
 
 
-def applies(move, norm):
-    """Whether an optimiser would apply the gradients of a move, whose unscaled norm is given: a bool."""
-    if is_scaled(move.optimizer):
-        return move.optimizer.check_finite(move.gradients)  # it decides by itself, by the scaled ones
+def applies(update, norm):
+    """Whether an optimiser would apply the gradients of an `Update`, whose unscaled norm is given: a bool."""
+    if is_scaled(update.optimizer):
+        return update.optimizer.check_finite(update.gradients)  # it decides by itself, by the scaled ones
     return tf.math.is_finite(norm)
 
 
@@ -125,29 +126,31 @@ def everywhere(condition):
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(condition, tf.int32)) == replicas()
 
 
-def settle(finite, moves, others, before):
-    """Take the moves where the step is finite, and put the other variables back where not.
+def apply_if(finite, proposal, others, before):
+    """Apply a proposal where the step is finite, and put the other variables back where not.
 
     Both may update variables of several replicas, which TensorFlow allows only in branches that are opened across
     replicas: as Keras's LossScaleOptimizer does it. `finite` must be the same on all replicas.
     """
-    targets = [(move.optimizer, move.weights) for move in moves]
+    optimizers = [update.optimizer for update in proposal.updates]
 
-    def take(gradients):
-        for (optimizer, weights), given in zip(targets, gradients, strict=True):
-            optimizer.apply_gradients(zip(given, weights, strict=True))
+    def take(gradients, state):
+        updates = [u._replace(gradients=g) for u, g in zip(proposal.updates, gradients, strict=True)]
+        pairs = [(variable, value) for (variable, _), value in zip(proposal.state, state, strict=True)]
+        Proposal({}, updates, pairs).apply()
 
-    def across(strategy, finite, gradients, values):
+    def across(strategy, finite, gradients, state, values):
         def branch(function, *args):
             strategy.extended.call_for_each_replica(function, args=args)
             return tf.constant(0)
 
         first = strategy.experimental_local_results(finite)[0]
-        with already_summed([optimizer for optimizer, _ in targets]):
-            return tf.cond(first, lambda: branch(take, gradients), lambda: branch(put_back, others, values))
+        with already_summed(optimizers):
+            return tf.cond(first, lambda: branch(take, gradients, state), lambda: branch(put_back, others, values))
 
-    gradients = [move.gradients for move in moves]
-    tf.distribute.get_replica_context().merge_call(across, args=(finite, gradients, before))
+    gradients = [update.gradients for update in proposal.updates]
+    state = [value for _, value in proposal.state]
+    tf.distribute.get_replica_context().merge_call(across, args=(finite, gradients, state, before))
 
 
 @contextmanager

@@ -85,9 +85,9 @@ def examine(model, batch):
     model.reset_metrics()
 
     def look(batch):
-        logs, moves = model.propose(batch)
-        weights[:] = [weight for move in moves for weight in move.weights]
-        return logs, [gradient for move in moves for gradient in unscaled(move)]
+        proposal = model.propose(batch)
+        weights[:] = [weight for update in proposal.updates for weight in update.weights]
+        return proposal.logs, [gradient for update in proposal.updates for gradient in unscaled(update)]
 
     try:
         strategy = tf.distribute.get_strategy()

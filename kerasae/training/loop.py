@@ -18,7 +18,7 @@ from tensorflow.python.framework import config  # the public name can only turn 
 
 from kerasae.errors import InputError
 from kerasae.training import processes
-from kerasae.training.checkpoint import KEEP, Checkpoints
+from kerasae.training.checkpoint import KEEP, Checkpoints, optimizers
 from kerasae.training.guard import guarded
 from kerasae.training.incidents import LIMIT, Incidents, hopeless
 from kerasae.training.step_counts import Tally
@@ -152,6 +152,8 @@ class _Loop:
     def _start(self):
         """Open the data at the step where the newest checkpoint ends."""
         first = self._first()
+        if first == 0:
+            self.model.check(next(iter(self.batches(0))))
         self.iterator = iter(self._data(first))
         # Tracing makes the variables of the metrics, which the checkpoint fills.
         self.steps.get_concrete_function(self.iterator, tf.constant(1), Tally().tensors())
@@ -252,7 +254,7 @@ class _Loop:
         row = {"epoch": progress.epoch + 1, "step": progress.step, "seconds": round(seconds, 3)}
         row["steps_per_second"] = round(steps / seconds, 3)
         row["data_wait"] = round(waited / seconds, 4)
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row |= rates(self.model)
         return row | progress.tally.figures() | self._results()
 
     def _results(self):
@@ -352,7 +354,7 @@ def _compiled(model):
         )
         return done, waited, tally
 
-    return steps, tf.function(processes.shared(model.test_step), reduce_retracing=True, autograph=False)
+    return steps, processes.shared(model.test_step)
 
 
 def clock():
@@ -360,6 +362,14 @@ def clock():
     if config.is_op_determinism_enabled():  # refuses TensorFlow's own clock, as its results are never the same
         return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
     return tf.timestamp()
+
+
+def rates(model):
+    """Learning rate of every optimiser and value of every knob, by the names under which they are logged."""
+    first, *others = optimizers(model).items()
+    named = {"learning_rate": first[1], **{f"learning_rate_{name}": optimizer for name, optimizer in others}}
+    knobs = model.knobs() if hasattr(model, "knobs") else {}
+    return {name: float(o.learning_rate) for name, o in named.items()} | {n: float(v) for n, v in knobs.items()}
 
 
 class _Stop:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasae.errors import InputError
+from kerasae.layers import draws
 
 ERRORS = tf.errors
 GONE = (
@@ -96,26 +97,31 @@ def data(batches):
 
 
 def shared(step):
-    """A function of a whole batch that runs `step` on the devices, each with its part, all of one size.
+    """Compile a function of a whole batch that runs `step` on the devices, each with its part, all of one size.
 
     A batch that cannot be cut evenly goes to the first device as a whole.
     """
 
     def part(batch):
         context = tf.distribute.get_replica_context()
-        length = tf.shape(tf.nest.flatten(batch)[0])[0]
-        size = length // replicas()
+        size = tf.shape(tf.nest.flatten(batch)[0])[0] // replicas()
         start = size * context.replica_id_in_sync_group
+        step(tf.nest.map_structure(lambda x: x[start : start + size], batch))
 
-        def cut():
-            step(tf.nest.map_structure(lambda x: x[start : start + size], batch))
+    def whole(batch):
+        def alone():
+            with draws.undivided():
+                step(batch)
             return 0
 
-        def whole():
-            step(batch)
-            return 0
+        context = tf.distribute.get_replica_context()
+        tf.cond(tf.equal(context.replica_id_in_sync_group, 0), alone, lambda: 0)
 
-        first = tf.equal(context.replica_id_in_sync_group, 0)
-        return tf.cond(length % replicas() == 0, cut, lambda: tf.cond(first, whole, lambda: 0))
+    def compiled(function):
+        return tf.function(function, reduce_retracing=True, autograph=False)
 
-    return step if replicas() == 1 else lambda batch: strategy().run(part, args=(batch,))
+    if replicas() == 1:
+        return compiled(step)
+    evenly = compiled(lambda batch: strategy().run(part, args=(batch,)))
+    at_one = compiled(lambda batch: strategy().run(whole, args=(batch,)))
+    return lambda batch: (at_one if len(tf.nest.flatten(batch)[0]) % replicas() else evenly)(batch)

@@ -82,7 +82,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
 
     Args:
         name: as in `kerasae train NAME`.
-        networks: function (code_parameters, pixel_parameters) → (encoder, decoder).
+        networks: function (posterior, pixel_parameters) → (encoder, decoder).
         likelihood: name or `kerasae.distributions.Likelihood`.
         pixel_max: stored integer that means 1.0.
         options: further constructor arguments of the variant.
@@ -96,7 +96,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
             raise InputError(f"variant {name!r} has no option {option!r}; it has: {known}")
     if "corruption" in own:
         options["corruption"] = corruption
-    pair = networks(cls.code_parameters, likelihood.parameters)
+    pair = networks(cls.posterior_name, likelihood.parameters)
     return cls(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
 
 

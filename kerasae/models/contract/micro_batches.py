@@ -1,42 +1,105 @@
 """The gradients of a batch from parts of it: one after the other to save memory, or some at once on a CPU's cores."""
 
+import functools
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from kerasae.errors import InputError
+from kerasae.models.contract.terms import Found
 
 
-def accumulate(gradients_of, x, y, parts, at_once, weights, terms):
-    """What `gradients_of` gives for a batch, with the activations of few parts of it in memory at a time.
+class Computed(NamedTuple):
+    """What a batch, or a part of it, gives.
 
-    The mean of equal parts' gradients is the batch's gradient where the loss is a mean over examples. Their shares are
-    added in the order of the parts, which also draw their random numbers in that order, however many are computed at
-    once: the result is the same to the bit.
+    Attributes:
+        gradients: a tensor or None per weight, scaled as the optimisers take them.
+        loss: float32 scalar, of the first player.
+        found: `Found`, whose terms are the values to be logged.
+    """
+
+    gradients: list
+    loss: tf.Tensor
+    found: Found
+
+
+def accumulate(compute, batch, parts, at_once=1, static=False):
+    """Compute a batch in parts, with the activations of few of them in memory at a time.
+
+    The gradients of the parts are added in their order, which is also the order of the random numbers, however many
+    are computed at once: the result is the same to the bit. Where the parts do not divide the batch, the last is
+    smaller.
 
     Args:
-        gradients_of: function (x, y, parts) → (gradients, loss, terms): a tensor or None per weight, of the loss
-            divided by `parts`; a float32 scalar; and a dict with a float32 [b, ...] for each of `terms`.
-        x, y: the batch [B, ...] and its labels [B, ...], or None.
-        parts: number of parts; must divide B.
+        compute: function (batch, share) → `Computed`, of the loss times `share`, the part's share of the examples;
+            the terms are [b], no `Statistic`.
+        batch: `Batch` or another nested structure of tensors [B, ...].
+        parts: number of parts, at most.
         at_once: number of parts whose activations may be in memory together.
-        weights: the variables that the gradients belong to.
-        terms: dict of their names and shapes, without the batch.
+        static: whether all parts must have one size, as XLA needs it.
 
     Returns:
-        (gradients, loss, terms): the sum over the parts of the first, the mean of the second, and each term [B, ...].
+        `Computed`: gradients and sums added up, the mean loss, terms and rows [B, ...].
 
     Raises:
-        InputError: if B is known, and parts do not divide it.
+        InputError: if `static`, and parts do not divide a known B.
     """
-    if x.shape[0] is not None and x.shape[0] % parts:
-        raise InputError(f"micro_batches must divide the batch. Received: {parts} for a batch of {x.shape[0]}")
-    cut = [None if v is None else tf.reshape(v, [parts, -1, *v.shape[1:]]) for v in (x, y)]
+    structure, leaves = batch, [v for v in tf.nest.flatten(batch) if v is not None]
+    known, count = leaves[0].shape[0], tf.shape(leaves[0])[0]
+    if static and known and known % parts:
+        raise InputError(f"micro_batches must divide the batch under XLA. Received: {parts} for a batch of {known}")
+    size = -(-count // parts)
+    whole = static or (known is not None and known % parts == 0)
+    part_of = _equal_parts(leaves, parts) if whole else lambda i: [v[i * size : (i + 1) * size] for v in leaves]
 
-    def add(i, sums, loss, found):
-        gradients, part, values = gradients_of(*(None if v is None else v[i] for v in cut), parts)
-        sums = [s if g is None else s + tf.convert_to_tensor(g) for s, g in zip(sums, gradients, strict=True)]
-        return i + 1, sums, loss + part, {name: found[name].write(i, values[name]) for name in terms}
+    @functools.partial(tf.function, autograph=False)  # traced once, for the loop and for the shapes of what it gives
+    def traced(leaves, share):
+        rest = iter(leaves)
+        flat = [v if v is None else next(rest) for v in tf.nest.flatten(structure)]
+        return compute(tf.nest.pack_sequence_as(structure, flat), share)
 
-    empty = {name: tf.TensorArray(tf.float32, parts, element_shape=[None, *shape]) for name, shape in terms.items()}
-    start = (tf.constant(0), [tf.zeros_like(w) for w in weights], tf.constant(0.0), empty)
-    _, sums, loss, found = tf.while_loop(lambda i, *_: i < parts, add, start, parallel_iterations=at_once)
-    return sums, loss / parts, {name: tf.reshape(found[name].stack(), [-1, *shape]) for name, shape in terms.items()}
+    example = tf.nest.map_structure(_spec, part_of(tf.constant(0)))
+    shapes = traced.get_concrete_function(example, tf.TensorSpec((), tf.float32)).structured_outputs
+
+    def add(i, gradients, loss, sums, rows):
+        part = part_of(i)
+        share = tf.shape(part[0])[0] / count
+        one = traced(part, tf.cast(share, tf.float32))
+        gradients = [s if g is None else s + g for s, g in zip(gradients, one.gradients, strict=True)]
+        sums = {name: total + one.found.sums[name] for name, total in sums.items()}
+        found = {**one.found.terms, **one.found.rows}
+        rows = {name: array.write(i, found[name]) for name, array in rows.items()}
+        return i + 1, gradients, loss + one.loss * tf.cast(share, tf.float32), sums, rows
+
+    turns = tf.constant(parts) if whole else -(-count // size)
+    joined = {**shapes.found.terms, **shapes.found.rows}
+    start = (
+        tf.constant(0),
+        [tf.constant(0.0) if g is None else tf.zeros(g.shape, g.dtype) for g in shapes.gradients],
+        tf.constant(0.0),
+        {name: tf.zeros(s.shape, s.dtype) for name, s in shapes.found.sums.items()},
+        {name: _array(s, turns) for name, s in joined.items()},
+    )
+    _, gradients, loss, sums, rows = tf.while_loop(lambda i, *_: i < turns, add, start, parallel_iterations=at_once)
+    gradients = [None if s is None else g for s, g in zip(shapes.gradients, gradients, strict=True)]
+    rows = {name: _join(array, joined[name], whole) for name, array in rows.items()}
+    terms = {name: rows.pop(name) for name in shapes.found.terms}
+    return Computed(gradients, loss, Found(terms, sums, rows))
+
+
+def _equal_parts(leaves, parts):
+    """Function of i → part i of so many of one size."""
+    cut = [tf.reshape(v, [parts, -1, *v.shape[1:]]) for v in leaves]
+    return lambda i: [v[i] for v in cut]
+
+
+def _spec(tensor):
+    return tf.TensorSpec(tensor.shape, tensor.dtype)
+
+
+def _array(spec, turns):
+    return tf.TensorArray(spec.dtype, turns, element_shape=[None, *spec.shape[1:]], infer_shape=False)
+
+
+def _join(array, spec, whole):
+    return tf.reshape(array.stack(), [-1, *spec.shape[1:]]) if whole else array.concat()

@@ -1,58 +1,75 @@
 """A training step in two halves: propose what to change, then change it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 
 from kerasae.errors import InputError
+from kerasae.models.contract import layer_state
 
 
-class Move(NamedTuple):
-    """What a step proposes to one optimiser: gradients, scaled as it takes them, and the weights they belong to."""
+class Proposal(NamedTuple):
+    """What a step wants to change, and has not changed yet.
 
-    optimizer: Any
-    gradients: list
-    weights: list
+    Attributes:
+        logs: the metrics' results by name, as `train_step` returns them.
+        updates: an `Update` of each player's weights.
+        state: pairs (variable, value) of the model's own state: codebooks, chains, annealed knobs; equal on all
+            replicas.
+    """
 
-    def take(self):
-        """Let the optimiser change the weights."""
-        self.optimizer.apply_gradients(zip(self.gradients, self.weights, strict=True))
+    logs: dict
+    updates: list
+    state: list = []
+
+    def apply(self):
+        """Change the weights and the state."""
+        for update in self.updates:
+            update.apply()
+        for variable, value in self.state:
+            variable.assign(value)
 
 
 class ProposedStep:
-    """Mix-in of the models: `train_step` is `propose`, then every move is taken.
+    """Mix-in of every model that is trained: `train_step` is `propose`, then the proposal is applied.
 
-    A model writes `propose`, and `players` if it has more than one optimiser or trains a part of its weights. Whoever
-    wants to look at the gradients before they count, such as `guarded`, calls `propose` in place of `train_step` and
-    takes the moves itself: there is one step, however a model is trained.
+    A model writes `propose` and `optimizers`. Whoever wants to look at the gradients before they count, such as
+    `kerasae.training.guard`, calls `propose` in place of `train_step` and applies the proposal itself: there is one
+    step, however a model is trained.
     """
 
     micro_batches = at_once = 1
-
-    def players(self):
-        """The optimisers and what each trains: a list of (optimizer, weights), in the order of the moves."""
-        return [(self.optimizer, self.trainable_weights)]
+    takes_labels = True
+    """Whether batches are (x, y), or x alone."""
 
     def propose(self, data):
-        """Everything of a step but its moves: the forward pass, the gradients and the metrics.
+        """Compute a step but for its changes: the forward pass, the gradients and the metrics.
 
         Args:
             data: the batch, as Keras hands it to `train_step`.
 
         Returns:
-            (logs, moves): the metrics' results by name, as `train_step` returns them, and a list of `Move`s.
+            A `Proposal`.
         """
-        raise NotImplementedError(f"{type(self).__name__} must write propose")
+        raise NotImplementedError
+
+    def trained(self):
+        """Name of a player → (optimiser, weights that it moves), in the order of the updates."""
+        raise NotImplementedError
+
+    def check(self, data):
+        """Raise InputError for a batch whose values cannot mean what the model takes them for."""
+
+    def forward_once(self):
+        """Compute a forward pass of training on one blank example: what `layer_state` watches."""
+        raise NotImplementedError
 
     def build_training(self):
-        """Make the variables of optimisers and metrics.
-
-        Several devices must have them before the first step. One would make them while it traces the step, and trace
-        the step again without: twice the time and the memory.
-        """
-        for optimizer, weights in self.players():
+        """Make the variables of the optimisers now, so that a step is traced once, and agree on layers' state."""
+        for optimizer, weights in self.trained().values():
             if not optimizer.built:
                 optimizer.build(weights)
+        layer_state.settle(self)
 
     def cut(self, micro_batches, at_once):
         """Set in how many parts a batch is computed, and how many of them at once: what `compile` is asked for.
@@ -68,20 +85,6 @@ class ProposedStep:
             raise InputError(f"{type(self).__name__}: micro_batches is written for TensorFlow only")
         self.micro_batches, self.at_once = int(micro_batches), int(at_once)
 
-    def in_parts(self, gradients_of, x, y, weights, terms):
-        """What `gradients_of` gives for a batch, computed in the parts that `cut` has set.
-
-        Args:
-            gradients_of, x, y, weights, terms: as for `micro_batches.accumulate`, which says what is returned.
-        """
-        if self.micro_batches == 1:
-            return gradients_of(x, y, 1)
-        from kerasae.models.contract.micro_batches import (
-            accumulate,  # here, so that machines with JAX alone need no TensorFlow
-        )
-
-        return accumulate(gradients_of, x, y, self.micro_batches, self.at_once, weights, terms)
-
     def get_compile_config(self):
         config = super().get_compile_config()
         return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
@@ -89,7 +92,7 @@ class ProposedStep:
     def compile_from_config(self, config):
         # Keras does this by itself only for models whose `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
-        ProposedStep.build_training(self)
+        self.build_training()
 
     def make_train_function(self, *args, **kwargs):
         """As in Keras, which calls it before the first step."""
@@ -99,10 +102,16 @@ class ProposedStep:
         return super().make_train_function(*args, **kwargs)
 
     def train_step(self, *given):
-        """One step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
+        """Take one step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
         if keras.backend.backend() == "jax":
             return super().train_step(*given)
-        logs, moves = self.propose(*given)
-        for move in moves:
-            move.take()
-        return logs
+        proposal = self.propose(*given)
+        proposal.apply()
+        return proposal.logs
+
+
+def build_metrics(model, y, y_pred):
+    """Make the variables of compiled metrics, which Keras makes in the step, on one replica before the other."""
+    metrics = model._compile_metrics
+    if metrics is not None and not metrics.built:
+        metrics.build(y, y_pred)

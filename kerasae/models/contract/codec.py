@@ -1,0 +1,125 @@
+"""What every model can do with an input and a code, trained or not: the half of the contract that users call."""
+
+import keras
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.models.contract import input_checks
+
+CONDITION, MASK = "condition", "mask"
+"""Names of the inputs by which a network takes y and the mask of a `Batch` beside its first input."""
+
+
+class Codec:
+    """The using half of the contract: encode, decode, reconstruct, score and sample.
+
+    A variant writes the methods of a `Batch` (`encode_batch`, `decode_code`, `score_batch`); the methods that users
+    call prepare the input once and go through many examples `batch_size` at a time.
+
+    Attributes:
+        code_shape: shape of one code, without the batch.
+        generative: whether `sample` works.
+        has_likelihood: whether the model has a `likelihood` p(x | z).
+        has_tokens: whether the model has `tokens`, one vector per patch.
+    """
+
+    generative = has_likelihood = has_tokens = False
+
+    # What users call.
+
+    def encode(self, x, y=None, batch_size=256):
+        """Encode x without noise: [B, *shape] → [B, *code_shape]. Never corrupted, never masked.
+
+        Args:
+            x: stored values; integers are divided by `pixel_max`.
+            y: the condition, where the model is conditional: classes [B] or numbers [B, K].
+            batch_size: examples in memory at a time.
+        """
+        return self.by_batches(self.encode_batch, x, y, batch_size)
+
+    def decode(self, z, y=None, batch_size=256):
+        """Decode codes to the mean of p(x | z): [B, *code_shape] → float32 [B, *shape], where `pixel_max` is 1."""
+        if self.conditional and y is None:
+            raise InputError(f"{type(self).__name__}: decode takes (z, y), as the decoder takes a condition")
+        given = (z,) if y is None else (z, self.condition(y))
+        return in_chunks(self.decode_code, given, batch_size)
+
+    def reconstruct(self, x, y=None, batch_size=256):
+        """Reconstruct x, decode(encode(x)): [B, *shape] → float32 [B, *shape]."""
+        return self.by_batches(self.reconstruct_batch, x, y, batch_size)
+
+    def score(self, x, y=None, batch_size=256):
+        """Score how unlike the training data each example is: [B], in `units`, higher = less like it."""
+        return self.by_batches(self.score_batch, x, y, batch_size)
+
+    def sample(self, n, y=None, seed=None, batch_size=256):
+        """Draw `n` new inputs: [n, *shape]; generative models only."""
+        raise InputError(f"{type(self).__name__} has no distribution of codes to sample from; use a generative variant")
+
+    def feature_encoder(self):
+        """Give a Keras model floats → codes that shares this model's weights: what a classifier sits on."""
+        raise NotImplementedError(f"{type(self).__name__} must write feature_encoder")
+
+    def feature_decoder(self):
+        """Give a Keras model codes → parameters of the likelihood that shares this model's weights."""
+        raise NotImplementedError(f"{type(self).__name__} must write feature_decoder")
+
+    # What a variant writes.
+
+    def encode_batch(self, batch, training=False):
+        """Encode a `Batch` without noise: [B, *code_shape]."""
+        raise NotImplementedError(f"{type(self).__name__} must write encode_batch")
+
+    def decode_code(self, z, y=None, training=False):
+        """Decode codes: float32 [B, *shape]; y as `condition` gives it."""
+        raise NotImplementedError(f"{type(self).__name__} must write decode_code")
+
+    def reconstruct_batch(self, batch, training=False):
+        """Reconstruct a `Batch`: float32 [B, *shape]."""
+        return self.decode_code(self.encode_batch(batch, training), batch.y, training)
+
+    def score_batch(self, batch):
+        """Score a `Batch`: [B]."""
+        raise NotImplementedError(f"{type(self).__name__} must write score_batch")
+
+    # Inside.
+
+    def by_batches(self, function, x, y=None, batch_size=256):
+        """Apply a function of a `Batch` to stored values, `batch_size` examples at a time."""
+        input_checks.check_values(self, (x, y))
+        given = (x,) if y is None else (x, y)
+        return in_chunks(lambda *part: function(self.prepare(*part)), given, batch_size)
+
+
+def in_chunks(function, arrays, size):
+    """Apply a function to some examples at a time, and join what it gives.
+
+    Args:
+        function: of as many arrays [b, …] as there are `arrays` → [b, …] or [S, b, …].
+        arrays: tuple of arrays or dicts of arrays [B, …]; tensors whose B is not known yet go through as a whole.
+        size: examples at a time.
+    """
+    if not size >= 1:
+        raise InputError(f"batch_size must be a whole number from 1 up. Received: {size}")
+    count = keras.tree.flatten(arrays)[0].shape[0] if hasattr(keras.tree.flatten(arrays)[0], "shape") else None
+    if count is None or count <= size:
+        return function(*arrays)
+    parts = [
+        function(*keras.tree.map_structure(lambda v: v[i : i + size], arrays))  # noqa: B023 (called at once)
+        for i in range(0, count, size)
+    ]
+    return ops.concatenate(parts, axis=0)
+
+
+def through(network, x, y=None, mask=None, training=False):
+    """Call a network with its first input and those that it asks for by name: "condition", "mask"."""
+    first, *others = network.inputs
+    if not others:
+        return network(x, training=training)
+    known = {CONDITION: y, MASK: mask}
+    return network([x, *(known[tensor.name] for tensor in others)], training=training)
+
+
+def takes(network, name):
+    """Whether a network has an input of this name beside its first."""
+    return any(tensor.name == name for tensor in network.inputs[1:])

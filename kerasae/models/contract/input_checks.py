@@ -1,0 +1,85 @@
+"""Checks of what a model is given: shapes while a step is traced, values on the first batch and in public methods."""
+
+import itertools
+
+import keras
+import numpy as np
+
+from kerasae.errors import InputError
+
+SLACK = 1e-3
+"""How far outside [0, 1] a value may lie: rounding of resized or half-precision images."""
+
+
+def check_shape(model, x):
+    """Raise InputError unless x is [B, *example_shape]; sizes that are not known yet pass."""
+    given, wanted = tuple(x.shape[1:]), tuple(model.example_shape)
+    if len(given) == len(wanted) and all(None in (n, m) or n == m for n, m in zip(given, wanted, strict=True)):
+        return
+    hint = (
+        "add the channel axis, x[..., None]"
+        if given == wanted[:-1] and wanted[-1] == 1
+        else ("build the networks for this shape, or give x in theirs")
+    )
+    raise InputError(f"{type(model).__name__}: expected examples of shape {wanted}. Received: {given}; {hint}")
+
+
+def check_values(model, data, strict=False):
+    """Raise InputError if values cannot mean what the model takes them for; arrays that are not there yet pass.
+
+    Integers must lie in 0…`pixel_max`, floats in [0, 1] where the likelihood is of such values only. NaN passes: it
+    is missing data to some models, and the guard of the training step finds it in the others.
+    """
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+    x = x["x"] if isinstance(x, dict) else x
+    if is_concrete(x) and np.size(x):
+        _check_range(model, np.asarray(x), strict)
+    if model.conditional and is_concrete(y):
+        _check_classes(model, np.asarray(y))
+
+
+def first_batch(x, y=None, batch_size=32):
+    """(the first examples of what `fit` takes, x itself or what gives the same): a generator is chained anew."""
+    if hasattr(x, "element_spec"):  # tf.data
+        return next(iter(x.take(1)), None) if hasattr(x, "take") else None, x
+    if isinstance(x, keras.utils.PyDataset):
+        return (x[0] if x.num_batches else None), x
+    if hasattr(x, "__next__"):
+        first = next(x, None)
+        return first, (x if first is None else itertools.chain([first], x))
+    size = batch_size or 32
+    return keras.tree.map_structure(lambda v: v[:size], (x,) if y is None else (x, y)), x
+
+
+def is_concrete(x):
+    """Whether x is an array whose values are known, not None or a tensor of a graph."""
+    return isinstance(x, np.ndarray | list) or hasattr(x, "numpy") or hasattr(x, "addressable_shards")
+
+
+def _check_range(model, x, strict):
+    low, high = np.nanmin(x), np.nanmax(x)
+    name, most = type(model).__name__, model.pixel_max
+    if x.dtype.kind in "iub":
+        if low < 0 or high > most:
+            raise InputError(
+                f"{name}: expected integers in 0…{most:g}, as pixel_max={most:g}. Received: {low} to {high}; give the "
+                "pixel_max of these data, or floats"
+            )
+        if strict and most == 255 and high == 1 and low == 0:
+            raise InputError(
+                f"{name}: all integers are 0 or 1, which pixel_max=255 makes 0 to 1/255; give pixel_max=1 for binary "
+                "data, or floats in [0, 1]"
+            )
+    elif model.unit_range and (low < -SLACK or high > 1 + SLACK):
+        raise InputError(
+            f"{name}: expected floats in [0, 1] under {type(model.likelihood).__name__}. Received: {low:g} to "
+            f"{high:g}; give stored integers, divide by the greatest value, or choose the Gaussian likelihood"
+        )
+
+
+def _check_classes(model, y):
+    if y.dtype.kind in "iu" and y.size and not 0 <= y.min() <= y.max() < model.condition_width:
+        raise InputError(
+            f"{type(model).__name__}: expected classes 0 to {model.condition_width - 1}. Received: {y.min()} to "
+            f"{y.max()}"
+        )

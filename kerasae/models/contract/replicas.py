@@ -1,0 +1,42 @@
+"""Reductions over the whole batch, of which every replica holds a part.
+
+Each is differentiable: the sum over replicas of the gradients of `loss / replicas` is the gradient of the loss of the
+whole batch on one device.
+"""
+
+import keras
+from keras import ops
+
+from kerasae.layers import draws
+
+
+def whole_batch(x):
+    """Join the examples of all replicas, in order: [B / replicas, …] → [B, …]."""
+    return x if draws.place()[1] == 1 else _context().all_gather(x, axis=0)
+
+
+def batch_sum(x):
+    """Sum a tensor over all replicas, element by element."""
+    import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
+
+    return x if draws.place()[1] == 1 else _context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def batch_mean(x):
+    """Mean over the examples of all replicas: [B / replicas, …] → [...]."""
+    return batch_sum(ops.sum(x, axis=0)) / batch_sum(ops.cast(ops.shape(x)[0], x.dtype))
+
+
+def share_of_replica(loss):
+    """Divide a loss by the number of replicas, whose gradients are summed: as Keras's own trainer does."""
+    if keras.backend.backend() != "tensorflow":
+        return loss
+    import tensorflow as tf
+
+    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def _context():
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context()

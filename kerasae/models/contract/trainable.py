@@ -1,0 +1,381 @@
+"""What every model does that is trained without labels: named terms, players, state, metrics, one training step."""
+
+import keras
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.layers.draws import Draws
+from kerasae.models.contract import input_checks, jax_training
+from kerasae.models.contract.arguments import RecordedArguments
+from kerasae.models.contract.batch import Batch
+from kerasae.models.contract.players import Player, Update, optimizers_of
+from kerasae.models.contract.replicas import batch_sum, share_of_replica, whole_batch
+from kerasae.models.contract.step import Proposal, ProposedStep, build_metrics
+from kerasae.models.contract.terms import Found, logged
+from kerasae.ops.pixels import to_unit
+
+
+class Trainable(RecordedArguments, ProposedStep, keras.Model):
+    """The training half of the contract: a model that minimises named terms.
+
+    A variant writes `objective` and lists its terms in `terms`; the base class prepares the batch, weighs the terms,
+    averages them over the examples, adds regularisation losses, scales for mixed precision and for replicas, gives
+    every player its gradients and tracks each term under its name. All training goes through `propose`: by `fit`, and
+    by `kerasae.training.train`, which resumes exactly.
+
+    A forward pass assigns nothing. What a step changes besides weights (codebooks, chains, counters) it returns in
+    `Found`, and `next_state` says what becomes of it, once for the whole batch.
+
+    Attributes:
+        terms: names of the terms, in order.
+        units: unit of the terms.
+        statistics: names of the terms that are numbers of the whole batch; micro-batches are refused then.
+        conditional: whether x comes with a condition y: classes [B] or numbers [B, K].
+        takes_mask: False, "values" or "steps": whether x may be incomplete, NaN or `{"x": x, "mask": mask}` with 1 =
+            counts, 0 = missing, by values [B, *shape] or by the steps [B, T] of a sequence.
+        takes_target: whether `fit(x, y)` with y in the shape of x means "reconstruct y from x".
+        unit_range: whether floats must lie in [0, 1].
+        example_shape: shape of one example without the batch; None where any will do.
+        pixel_max: the integer that means 1.0.
+
+    Example:
+        >>> class Mean(Trainable):
+        ...     terms = ("distance",)
+        ...     def __init__(self, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.center = self.add_weight((3,), name="center")
+        ...     def objective(self, batch, training=False):
+        ...         return {"distance": ops.sum(ops.square(batch.x - self.center), axis=-1)}
+    """
+
+    terms = ()
+    units = "nats"
+    statistics = ()
+    conditional = takes_mask = takes_target = unit_range = False
+    example_shape = None
+    pixel_max = 255.0
+    micro_batches = at_once = 1
+
+    def __init__(self, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # the objective's inputs stay float32 in every precision
+        self.seed_generator = keras.random.SeedGenerator()
+        self.loss_mean = keras.metrics.Mean(name="loss")
+        self.term_means = {name: keras.metrics.Mean(name=name) for name in self.terms}
+        self.built = True
+
+    # What a variant writes.
+
+    def objective(self, batch, training=False):
+        """Compute the terms to minimise, each [B] in `units`, not averaged.
+
+        Args:
+            batch: `Batch`.
+            training: whether dropout and the like are active. Outside training nothing random may be drawn but from
+                fixed seeds: two evaluations agree to the bit.
+
+        Returns:
+            A dict with every name in `terms`, of [B] tensors, `Term`s or `Statistic`s; or a `Found`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must write objective")
+
+    @property
+    def term_weights(self):
+        """Weight of each term in the loss, a number or a `Knob`; a name that is missing weighs 1."""
+        return {}
+
+    @property
+    def adversaries(self):
+        """Name of a term → the layers that minimise this term alone, with an optimiser of their own."""
+        return {}
+
+    def players(self):
+        """Name → `Player`, the first of whom has the compiled optimiser: "model", then the adversaries."""
+        rivals = self.adversaries
+        others = {id(layer) for layers in rivals.values() for layer in layers}
+        own = [layer for layer in self.layers if id(layer) not in others] if rivals else [self]
+        weights = {name: self.term_weights.get(name, 1.0) for name in self.terms if name not in rivals}
+        return {"model": Player(own, weights), **{name: Player(parts, {name: 1.0}) for name, parts in rivals.items()}}
+
+    def next_state(self, sums, rows):
+        """Pairs (variable, value) of what a step changes besides weights.
+
+        Args:
+            sums, rows: those of `Found`, of the whole batch; rows of fewer examples in a last, smaller batch.
+        """
+        return []
+
+    def adapt(self, split):
+        """Look at data before the first step, such as for a target or a first codebook; does nothing by default.
+
+        Args:
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`.
+        """
+
+    # What goes in.
+
+    def prepare(self, x, y=None, weight=None):
+        """Make a `Batch` of stored values: integers are divided by `pixel_max`, classes become one-hot rows.
+
+        Args:
+            x: [B, *shape], integers or floats, or {"x": x, "mask": mask} where the model takes masks.
+            y: None, the condition, or the target.
+            weight: None or [B].
+
+        Raises:
+            InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
+        """
+        x, mask = (x["x"], x.get("mask")) if isinstance(x, dict) else (x, None)
+        x = to_unit(x, self.pixel_max)
+        if self.example_shape is not None:
+            input_checks.check_shape(self, x)
+        x, mask = self._masked(x, mask)
+        target, y = self._target_or_condition(x, y)
+        return Batch(x, target, y, mask, None if weight is None else ops.cast(weight, "float32"))
+
+    def knobs(self):
+        """Name → variable of every `Knob`."""
+        return vars(self).setdefault("_knobs", {})
+
+    def knob_schedules(self):
+        """Name of a `Knob` → the schedule that gives its values, where there is one."""
+        return vars(self).setdefault("_knob_schedules", {})
+
+    # The one training step.
+
+    def compile(self, optimizer="rmsprop", loss=None, *, players=None, micro_batches=1, at_once=1, **options):
+        """As in Keras, but without a loss: the variant's objective is the loss, and its terms are metrics.
+
+        Args:
+            optimizer: of the first player.
+            players: name of a further player → its optimiser, or the number by which a copy of `optimizer` multiplies
+                the learning rate; a copy with the same rate when not given.
+            micro_batches: parts that a batch is cut into, one after the other, so that the activations of one part
+                only are in memory; the gradients are summed, and the weights updated once.
+            at_once: micro-batches that are computed at the same time, at most all of them; the update is the same to
+                the bit. As many as a CPU has cores, each operation on one core
+                (`tf.config.threading.set_intra_op_parallelism_threads(1)`, before TensorFlow computes anything), take
+                less time than one whose every operation is shared out to all cores.
+            metrics, weighted_metrics: of (target, reconstruction), such as PSNR; they cost a forward pass a step.
+
+        Raises:
+            InputError: for a loss, a number out of range, an unknown player, micro-batches where a term is a statistic
+                of the whole batch or a layer keeps statistics of its batch, and what only TensorFlow can do on another
+                backend.
+        """
+        if loss is not None or options.get("loss_weights") is not None:
+            raise InputError(
+                f"{type(self).__name__}: compile without a loss; the variant's objective is the loss "
+                f"and its terms {', '.join(self.terms)} are metrics"
+            )
+        self.cut(micro_batches, at_once)
+        self.measured = bool(options.get("metrics") or options.get("weighted_metrics"))
+        super().compile(optimizer, **options)
+        self.given_players = dict(players or {})
+        self.optimizers = optimizers_of(self, self.optimizer, self.given_players)
+        self._check_backend()
+
+    def cut(self, micro_batches, at_once):
+        """Set in how many parts a batch is computed; raise InputError where the model cannot be."""
+        super().cut(micro_batches, at_once)
+        if micro_batches > 1 and self.statistics:
+            raise InputError(
+                f"{type(self).__name__}: {', '.join(self.statistics)} is a statistic of the whole batch, of which "
+                "micro-batches see a part; use smaller batches"
+            )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        own = {"players": keras.saving.serialize_keras_object(self.given_players)} if config else {}
+        return config and {**config, **own}
+
+    @property
+    def metrics(self):
+        # Of Keras's own list only what `compile` was given: layers of a stack have metrics that nobody updates.
+        given = [metric for metric in super().metrics if metric.name == "compile_metrics"]
+        return [self.loss_mean, *self.term_means.values(), *given]
+
+    def trained(self):
+        """Name of a player → (optimiser, weights that it moves)."""
+        return {name: (self.optimizers[name], player.trainable_weights) for name, player in self.players().items()}
+
+    def build_training(self):
+        super().build_training()
+        if self.measured:
+            blank = ops.zeros((1, *(n or 1 for n in self.example_shape)))
+            build_metrics(self, blank, blank)
+
+    def fit(self, x=None, y=None, batch_size=None, *arguments, **options):
+        """As in Keras; the values of the first batch are checked."""
+        return super().fit(self._checked(x, y, batch_size), y, batch_size, *arguments, **options)
+
+    def evaluate(self, x=None, y=None, batch_size=None, *arguments, **options):
+        """As in Keras; the values of the first batch are checked."""
+        return super().evaluate(self._checked(x, y, batch_size), y, batch_size, *arguments, **options)
+
+    def train_on_batch(self, x, y=None, *arguments, **options):
+        """As in Keras; the values are checked."""
+        self.check((x, y))
+        return super().train_on_batch(x, y, *arguments, **options)
+
+    def propose(self, data):
+        """Compute a step on a batch but for its changes; returns a `Proposal`."""
+        batch = self._batch(data)
+        computed = self._compute(batch, 1.0) if self.micro_batches == 1 else self._accumulate(batch)
+        gradients, updates = iter(computed.gradients), []
+        for optimizer, weights in self.trained().values():
+            updates.append(Update(optimizer, [next(gradients) for _ in weights], weights))
+        return Proposal(self._track(computed.loss, computed.found.terms, batch), updates, self._state(computed.found))
+
+    def train_step(self, *given):
+        """Take one step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
+        if keras.backend.backend() == "jax":
+            return jax_training.train(self, *given)
+        return super().train_step(*given)
+
+    def test_step(self, *given):
+        """Compute loss, terms and metrics of a batch, and change nothing but the metrics."""
+        if keras.backend.backend() == "jax":
+            return jax_training.test(self, *given)
+        batch = self._batch(*given)
+        return self._track(*self.losses_of(batch, training=False), batch)
+
+    def call(self, inputs, training=False):
+        """Compute the objective of a `Batch`, in one call so that penalties of all layers count; or reconstruct x."""
+        if isinstance(inputs, Batch):
+            return Found.of(self.objective(inputs, training))
+        return self.reconstruct_batch(self.prepare(inputs), training)
+
+    def reconstruct_batch(self, batch, training=False):
+        """Reconstruct a `Batch`: what `model(x)` and compiled metrics ask for."""
+        raise InputError(f"{type(self).__name__} does not reconstruct; leave out metrics, and call its own methods")
+
+    def losses_of(self, batch, training):
+        """(loss of the first player, logged terms) of a batch."""
+        found = self(batch, training=training)
+        first = next(iter(self.players().values()))
+        return first.loss(found.terms, batch.weight, training), self._logged(found)
+
+    @property
+    def takes_labels(self):
+        return self.conditional
+
+    @property
+    def mask_shape(self):
+        """Shape of one example's mask, without the batch."""
+        return self.example_shape if self.takes_mask == "values" else self.example_shape[:1]
+
+    def condition(self, y):
+        """Turn classes [B] or numbers [B, K] into the condition that the networks take: float32 [B, K]."""
+        return as_condition(y, self.condition_width)
+
+    def random(self, training):
+        """Give the source of random numbers: a new draw at each step of training, the same one in evaluation."""
+        return Draws(self.seed_generator if training else 0)
+
+    def blank_batch(self):
+        """Give a `Batch` of one example of zeros, to find out what a forward pass writes."""
+        x = ops.zeros((1, *(n or 1 for n in self.example_shape)))
+        return self.prepare(x, ops.zeros((1, self.condition_width)) if self.conditional else None)
+
+    def forward_once(self):
+        """Compute the objective of a blank batch as in training."""
+        self(self.blank_batch(), training=True)
+
+    def check(self, data):
+        """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
+        input_checks.check_values(self, data, strict=True)
+
+    # Inside.
+
+    def _batch(self, data):
+        return self.prepare(*keras.utils.unpack_x_y_sample_weight(data))
+
+    def _compute(self, batch, share):
+        """`Computed` of a batch that is such a share of the whole one."""
+        import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
+
+        from kerasae.models.contract.micro_batches import Computed
+
+        players, optimizers = self.players(), self.optimizers
+        with tf.GradientTape(persistent=len(players) > 1) as tape:
+            found = self(batch, training=True)
+            losses = {name: player.loss(found.terms, batch.weight, True) for name, player in players.items()}
+            scaled = {
+                name: optimizers[name].scale_loss(share_of_replica(loss * share)) for name, loss in losses.items()
+            }
+        gradients = [g for name, one in players.items() for g in tape.gradient(scaled[name], one.trainable_weights)]
+        return Computed(gradients, next(iter(losses.values())), found._replace(terms=self._logged(found)))
+
+    def _accumulate(self, batch):
+        from kerasae.models.contract.micro_batches import accumulate
+
+        return accumulate(self._compute, batch, self.micro_batches, self.at_once, static=self.jit_compile is True)
+
+    def _state(self, found):
+        sums = {name: batch_sum(value) for name, value in found.sums.items()}
+        rows = {name: whole_batch(value) for name, value in found.rows.items()}
+        count = next(iter(self.optimizers.values())).iterations + 1
+        annealed = [(self.knobs()[name], schedule(count)) for name, schedule in self.knob_schedules().items()]
+        return [*self.next_state(sums, rows), *annealed]
+
+    def _logged(self, found):
+        return {name: logged(found.terms[name]) for name in self.terms}
+
+    def _track(self, loss, terms, batch):
+        count = ops.shape(batch.x)[0]
+        self.loss_mean.update_state(loss, sample_weight=count)
+        for name, mean in self.term_means.items():
+            mean.update_state(terms[name], sample_weight=batch.weight if len(terms[name].shape) else count)
+        if self.measured:
+            return self.compute_metrics(batch.x, batch.target, self.reconstruct_batch(batch), batch.weight)
+        return self.get_metrics_result()
+
+    def _checked(self, x, y, batch_size):
+        first, same = input_checks.first_batch(x, y, batch_size)
+        if first is not None:
+            self.check(first)
+        return same
+
+    def _masked(self, x, mask):
+        if not self.takes_mask:
+            if mask is not None:
+                raise InputError(f"{type(self).__name__}: takes no mask; give x alone")
+            return x, None
+        seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
+        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=-1)
+        mask = seen if mask is None else ops.cast(mask, "float32") * seen
+        counts = mask if self.takes_mask == "values" else ops.expand_dims(mask, -1)
+        return ops.where(counts > 0, x, 0.0), mask
+
+    def _target_or_condition(self, x, y):
+        name = type(self).__name__
+        if self.conditional:
+            if y is None:
+                raise InputError(f"{name}: the networks take a condition; give (x, y), y classes [B] or numbers [B, K]")
+            return x, self.condition(y)
+        if y is None:
+            return x, None
+        if self.takes_target and tuple(y.shape[1:]) == tuple(x.shape[1:]):
+            return to_unit(y, self.pixel_max), None
+        use = "y must have the shape of x, as what is to be reconstructed" if self.takes_target else "give x alone"
+        raise InputError(f"{name}: has no use for y of shape {tuple(y.shape)}; {use}")
+
+    def _check_backend(self):
+        plural = len(self.optimizers) > 1 or self.knob_schedules() or self.micro_batches > 1
+        if plural and keras.backend.backend() != "tensorflow":
+            raise InputError(
+                f"{type(self).__name__}: several optimisers, annealed knobs and micro_batches are written for "
+                "TensorFlow only"
+            )
+
+
+def as_condition(y, width):
+    """A condition as float32 [B, width]: classes [B] or [B, 1] as one-hot rows, numbers as they are."""
+    y = ops.convert_to_tensor(y)
+    if len(y.shape) == 2 and y.shape[-1] == 1 and width > 1:
+        y = ops.squeeze(y, -1)
+    if len(y.shape) == 1:
+        return ops.one_hot(ops.cast(y, "int32"), width, dtype="float32")
+    if tuple(y.shape[1:]) != (width,):
+        raise InputError(f"the condition must be classes [B] or numbers [B, {width}]. Received: {tuple(y.shape)}")
+    return ops.cast(y, "float32")
