@@ -29,18 +29,14 @@ def test_no_command_trains_two_models():
 def test_a_row_agrees_with_its_class(row):
     cls = row.load()
     assert cls is getattr(models, row.name) and cls.__module__ == row.module
-    assert getattr(cls, "unit", row.unit) == row.unit
-    assert getattr(cls, "code_parameters", 1) == row.code_parameters
-    for name in ("generative", "has_likelihood", "has_tokens", "conditional"):
-        value = getattr(cls, name, None)
-        if isinstance(value, bool):
-            assert value == (name in row.capabilities), name
+    assert (getattr(cls, "units", row.units), getattr(cls, "posterior_name", None)) == (row.units, row.posterior)
+    assert [name for name in catalogue.CAPABILITIES if getattr(cls, name, False)] == list(row.capabilities)
 
 
 @pytest.mark.parametrize("row", catalogue.ROWS, ids=lambda row: row.name)
 def test_a_row_is_complete_and_its_class_cites_its_paper(row):
     authors = row.paper.split(",")[0]
-    assert all((row.family, row.equation, row.unit, row.example))
+    assert all((row.family, row.equation, row.units, row.example))
     source = Path(sys.modules[row.load().__module__].__file__).read_text(encoding="utf-8")
     assert authors.split()[0] in source, f"{row.name}: the docstring does not cite {row.paper}"
 

@@ -348,7 +348,7 @@ def test_a_class_of_a_users_own_is_trained_by_the_command(own_module, small_digi
     assert cli.main(f"train my_module:MyAutoencoder {flags.rpartition(' --')[0]}".split()) == 0
     model = keras.saving.load_model(tmp_path / "runs" / "MyAutoencoder" / "model.keras")
     assert type(model).__name__ == "MyAutoencoder" and model.beta == 0.25 and model.code_shape == (3,)
-    assert model.encoder.output_shape[-1] == 6, "code_parameters of the class"
+    assert model.encoder.output_shape[-1] == 6, "the mean and the log-variance of the class's posterior"
 
 
 @pytest.mark.parametrize(

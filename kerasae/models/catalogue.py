@@ -7,6 +7,9 @@ row here, its row in `tests/cases.py`.
 import importlib
 from dataclasses import dataclass
 
+CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "may_be_conditional")
+"""Attributes of a class that say what it can do."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -18,11 +21,11 @@ class Row:
         family: the idea that it shares with its neighbours in the table.
         paper: authors, where and when.
         equation: what a step minimises, in one line.
-        unit: of its terms.
+        units: of its terms.
         example: a command that trains it.
-        capabilities: which of the contract's it has: generative, has_likelihood, has_tokens, conditional.
+        capabilities: which of the contract's are true of the class, out of `CAPABILITIES`.
         networks: builders of `kerasae.networks` that make its encoder and decoder; none for one that takes models.
-        code_parameters: numbers that its encoder gives for each dimension of the code.
+        posterior: whose parameters its encoder gives, as the builders take it; None for the code itself.
     """
 
     command: str
@@ -30,11 +33,11 @@ class Row:
     family: str
     paper: str
     equation: str
-    unit: str
+    units: str
     example: str
     capabilities: tuple[str, ...] = ()
     networks: tuple[str, ...] = ("dense", "conv")
-    code_parameters: int = 1
+    posterior: str | None = None
 
     @property
     def module(self) -> str:
@@ -58,7 +61,8 @@ ROWS = (
         family="deterministic",
         paper="Hinton and Salakhutdinov, Science 313 (2006)",
         equation="−log p(x given z), z = encode(x)",
-        unit="nats",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
         example="kerasae train plain --code 32 --widths 512",
     ),
     Row(
@@ -67,7 +71,8 @@ ROWS = (
         family="deterministic",
         paper="Vincent et al., JMLR 11 (2010), eq. 8",
         equation="−log p(x given z), z = encode(corrupted x)",
-        unit="nats",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
         example="kerasae train denoising --corruption gaussian --corruption-level 0.5",
     ),
     Row(
@@ -75,10 +80,10 @@ ROWS = (
         target="kerasae.models.variational:VariationalAutoencoder",
         family="variational",
         paper="Kingma and Welling, arXiv 1312.6114, eq. 10",
-        equation="−E log p(x given z) + β KL(q(z given x), N(0, 1)), free bits",
-        unit="nats",
-        capabilities=("generative", "has_likelihood"),
-        code_parameters=2,
+        equation="−E log p(x given z) + β KL(q(z given x), p(z)), free bits",
+        units="nats",
+        capabilities=("generative", "has_likelihood", "may_be_conditional"),
+        posterior="gaussian",
         example="kerasae train variational --network conv --code 16 --options.beta 4",
     ),
     Row(
@@ -87,8 +92,8 @@ ROWS = (
         family="adversarial",
         paper="Makhzani et al., arXiv 1511.05644, section 2",
         equation="−log p(x given z) − w log D(z), against a discriminator D of codes",
-        unit="nats",
-        capabilities=("generative",),
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
         example="kerasae train adversarial --code 8 --options.adversarial-weight 0.5",
     ),
     Row(
@@ -97,7 +102,7 @@ ROWS = (
         family="masked",
         paper="He et al., arXiv 2111.06377, section 3",
         equation="mean squared error of hidden patches",
-        unit="squared error",
+        units="squared error",
         capabilities=("has_tokens",),
         networks=("vit",),
         example="kerasae mae --patch 2 --mask-ratio 0.75 --no-flip",
@@ -108,7 +113,7 @@ ROWS = (
         family="masked",
         paper="Fu et al., arXiv 2401.14391, section 3",
         equation="mean squared error of a part of the hidden patches, by cross-attention",
-        unit="squared error",
+        units="squared error",
         capabilities=("has_tokens",),
         networks=("vit",),
         example="kerasae mae --decoder cross --patch 2 --prediction-ratio 0.25",
@@ -119,7 +124,7 @@ ROWS = (
         family="masked",
         paper="Xie et al., arXiv 2111.09886, section 3",
         equation="mean absolute error of hidden patches, mask tokens in the encoder",
-        unit="absolute error",
+        units="absolute error",
         capabilities=("has_tokens",),
         networks=("vit",),
         example="kerasae mae --decoder linear --patch 2 --mask-ratio 0.6",
@@ -130,7 +135,8 @@ ROWS = (
         family="stacked",
         paper="Vincent et al., JMLR 11 (2010), section 4",
         equation="each layer's own on the codes of the layer below, then −log p(x given z)",
-        unit="nats",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
         networks=(),
         example="kerasae stacked --widths 512 256 --variant denoising",
     ),
@@ -140,7 +146,7 @@ ROWS = (
         family="supervised",
         paper="Szegedy et al., arXiv 1512.00567, section 7",
         equation="−Σ t log softmax(W encode(x) + b), smoothed labels t",
-        unit="nats",
+        units="nats",
         networks=(),
         example="kerasae finetune runs/plain --labels 100 --label-smoothing 0.1",
     ),
@@ -156,6 +162,6 @@ def trained() -> dict[str, Row]:
 def table() -> str:
     """Spell the catalogue as README's table, in Markdown."""
     rows = [("`kerasae …`", "class", "what it minimises", "unit", "paper")]
-    rows += [(f"`{row.command}`", f"`{row.name}`", row.equation, row.unit, row.paper) for row in ROWS]
+    rows += [(f"`{row.command}`", f"`{row.name}`", row.equation, row.units, row.paper) for row in ROWS]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
