@@ -26,10 +26,9 @@ def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
     from kerasae import runs
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
-        directory = entry.directory("evaluate", origin=model)
+        directory = begin("evaluate", origin=model)
         if isinstance(model, kerasae.models.Classifier):
             return finish(directory, accuracy(directory, model, source))
         figures = kerasae.evaluate.reconstruction_error(model, source.test)

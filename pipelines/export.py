@@ -33,8 +33,7 @@ def run(recipe: Recipe, checker=None):
     """
     from kerasae import runs
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
         dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
         options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
@@ -43,7 +42,7 @@ def run(recipe: Recipe, checker=None):
         except kerasae.export.ParityError as error:
             raise InputError(f"{error}; nothing was exported (see --tolerance)") from None
         content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
-        directory = entry.directory("export")
+        directory = begin("export")
         print(summary(dest, content))
         return finish(directory, {"export_max_abs_diff": content["parity"]["max_abs_diff"]})
 

@@ -78,14 +78,13 @@ def run(recipe: Recipe):
     """Load the encoder, train a classifier on the labels, compare it with the control, save it."""
     from kerasae import runs
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
         model = runs.load_model(recipe.run, source.info)
         if not hasattr(model, "feature_encoder"):
             raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
         transformers.check(recipe, source.info, model.feature_encoder())
-        directory = entry.directory("finetune", origin=model)
+        directory = begin("finetune", origin=model)
         return finish(directory, compare(directory, model, source, recipe))
 
 

@@ -97,14 +97,13 @@ def run(recipe: Recipe):
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
         place = statistics(recipe, source)
         model = trainable(lambda: build(recipe, source.info, place))
         if recipe.low_variance:
             model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
-        directory = entry.directory("mae")
+        directory = begin("mae")
         print(summary(recipe, model, source.train))
         progress = fit(directory, model, source, recipe)
         result = precision.exact(model, lambda: build(recipe, source.info, place))

@@ -50,11 +50,10 @@ def run(recipe: Recipe):
     """Encode the data once, then fit the probes; their table is printed and goes into `probes.csv`."""
     from kerasae import runs
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
         check_probes(recipe, model)
-        directory = entry.directory("probe", origin=model)
+        directory = begin("probe", origin=model)
         table, figures = measure(model, source, recipe)
         runs.write_rows(directory.path / "probes.csv", table)
         print(spell(table))

@@ -28,9 +28,9 @@ class Recipe(DataRecipe):
 
 def run(recipe: Recipe):
     """Stacked denoising, variational and masked autoencoder, from unlabelled images to SavedModels."""
-    with door.entered(recipe) as entry:
-        stacking, variational, masking = check(pretrainings(recipe), entry.source)
-        directory = entry.directory("quickstart")
+    with door.entered(recipe) as (recipe, source, begin):
+        stacking, variational, masking = check(pretrainings(recipe), source)
+        directory = begin("quickstart")
         step("1/5 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
         stack = stacked.run(stacking)
         figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}

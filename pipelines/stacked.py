@@ -1,6 +1,6 @@
 """Greedy layer-wise pretraining of a stack of autoencoders, then probing and fine-tuning."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Literal
 
@@ -45,13 +45,12 @@ def run(recipe: Recipe):
     from kerasae.training import precision
     from pipelines import finetune
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         supervised = recipe.supervised and source.train.labels is not None
         if supervised:
             finetune.check(recipe, source)
         later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
-        directory = entry.directory("stacked", later=later)
+        directory = begin("stacked", later=later)
         layers = pretrain(directory, source, recipe)
         deep = precision.in_float32(lambda: kerasae.models.StackedAutoencoder(layers))
         if recipe.joint_epochs:
@@ -113,6 +112,7 @@ def build_layer(i, width, shape, source, recipe):
 
 
 def train_layer(directory, stage, layer, split, recipe):
+    """Train one autoencoder of the stack, or the stack as one."""
     from kerasae import runs
     from kerasae.optimizers import schedules
 
@@ -129,13 +129,8 @@ def codes(layer, split):
 
 def train_jointly(directory, deep, layers, source, recipe):
     """The whole stack learns to reconstruct its input."""
-    from kerasae import runs
-    from kerasae.optimizers import schedules
-
-    settings = runs.Stage(epochs=recipe.joint_epochs, batch_size=recipe.pretrain_batch)
     trained = deep if recipe.precision == "float32" else copy(deep, layers, source, recipe)
-    trained.compile(schedules.build(settings.steps(source.train), recipe.pretrain_rate))
-    directory.fit("joint", trained, source.train, settings, seed=recipe.seed)
+    train_layer(directory, "joint", trained, source.train, replace(recipe, pretrain_epochs=recipe.joint_epochs))
     deep.set_weights(trained.get_weights())
 
 

@@ -57,10 +57,9 @@ def run(recipe: Recipe):
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
-    with door.entered(recipe) as entry:
-        recipe, source = entry.recipe, entry.source
+    with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
-        directory = entry.directory("train")
+        directory = begin("train")
         model = trainable(lambda: build(recipe, source.info))
         progress = fit(directory, model, source, recipe)
         result = precision.exact(model, lambda: build(recipe, source.info))

@@ -30,11 +30,11 @@ def test_a_recipe_leaves_with_nothing_to_choose_and_a_run_keeps_what_was_asked(s
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(devices, "multiply_bfloat16", lambda: True)
     asked = train.Recipe(variant="variational", precision="auto", seed=3)
-    with door.entered(asked) as entry:
-        assert entry.recipe == replace(asked, precision="bfloat16", out="runs/variational")
-        assert keras.config.dtype_policy().name == "mixed_bfloat16" and len(entry.source.train) == 1437
+    with door.entered(asked) as (resolved, source, begin):
+        assert resolved == replace(asked, precision="bfloat16", out="runs/variational")
+        assert keras.config.dtype_policy().name == "mixed_bfloat16" and len(source.train) == 1437
         first = keras.random.uniform((3,))
-        directory = entry.directory("train")
+        directory = begin("train")
     assert keras.config.dtype_policy().name == "float32"
     assert runs.read_recipe(directory.path)["recipe"]["precision"] == "auto"
     with door.entered(replace(asked, precision="float32")):

@@ -4,29 +4,13 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from kerasae.errors import InputError
 from pipelines.command_line.voice import complain
 
 INSIDE = ContextVar("inside", default=False)
 """Whether a pipeline is at work, on whose devices those stay that it calls."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A recipe in which nothing is left to choose, the data that it names, and the recipe as a run remembers it."""
-
-    recipe: Any
-    source: Any
-    asked: Any
-
-    def directory(self, command, **options):
-        """Open the run directory; it keeps `precision` as asked for, since a run may move to another machine."""
-        from kerasae import runs
-
-        return runs.Run(self.recipe.out, command, self.asked, **options)
 
 
 @contextmanager
@@ -37,31 +21,27 @@ def entered(recipe):
     anything is read or built.
 
     Yields:
-        An `Entry`.
+        The recipe, in which nothing is left to choose; its data; and a function `begin(command, **options)` that opens
+        the run directory. A run keeps `precision` as it was asked for, since it may move to another machine.
 
     Raises:
         InputError: data, devices or a run to start from that cannot be used.
     """
     with on_devices(recipe):
         import keras
+        import tensorflow as tf
 
+        from kerasae import runs
         from kerasae.training import precision
 
         if recipe.deterministic:
-            make_deterministic()
+            tf.config.experimental.enable_op_determinism()
         asked = recipe.resolved()
         settled = precision.settled(asked)
         with precision.computing_in(getattr(settled, "precision", "float32")):
             source = asked.source()
             keras.utils.set_random_seed(recipe.seed)
-            yield Entry(settled, source, asked)
-
-
-def make_deterministic():
-    """From now on this process has no operations whose results depend on the order in which threads finish."""
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
+            yield settled, source, partial(runs.Run, asked.out, recipe=asked)
 
 
 @contextmanager
