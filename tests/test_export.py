@@ -2,7 +2,6 @@
 
 import json
 from contextlib import nullcontext
-from importlib import import_module
 
 import keras
 import numpy as np
@@ -12,9 +11,9 @@ import tensorflow as tf
 from kerasae import distributions, export, models, networks
 from kerasae.errors import InputError
 from kerasae.export import check
+from kerasae.export import saved_model as saving
 from pipelines import export as pipeline
 
-saving = import_module("kerasae.export.save")  # the attribute of that name is the function
 IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
 
 

@@ -110,9 +110,7 @@ def test_its_run_can_be_probed(trained):
 def test_sizes_and_given_statistics_reach_the_networks():
     info = kerasae.data.load("digits").info
     place = {"mean": (0.1,), "std": (0.5,)}
-    model = mae.build(
-        replace(RECIPE, width=None, heads=None, depth=1, pooling="class", patch=(4, 2)), info, place, "float32"
-    )
+    model = mae.build(replace(RECIPE, width=None, heads=None, depth=1, pooling="class", patch=(4, 2)), info, place)
     assert model.code_shape == (192,) and model.patches_shape == (8, 8)
     assert model.encoder.layers[1].mean == (0.1,) and model.encoder.layers[-1].kind == "class"
     assert keras.config.dtype_policy().name == "float32"

@@ -149,7 +149,10 @@ def test_mae_and_the_fine_tuning_of_its_encoder(data, seen, tmp_path):
 
 
 def test_the_optimiser_scales_the_loss_in_float16_only():
-    kinds = {kind: schedules.build(10, 1e-3, precision=kind) for kind in precision.POLICIES}
+    kinds = {}
+    for kind in precision.POLICIES:
+        with precision.computing_in(kind):
+            kinds[kind] = schedules.build(10, 1e-3)
     scaled = {kind for kind, built in kinds.items() if isinstance(built, keras.optimizers.LossScaleOptimizer)}
     assert scaled == {"float16"}
     assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)

@@ -62,7 +62,7 @@ def test_presets_have_the_published_sizes():
 )
 def test_presets_are_vit_with_these_sizes(build, sizes, monkeypatch):
     given = {}
-    monkeypatch.setattr(sys.modules["kerasae.networks.vit"], "vit", lambda *args, **sizes: given.update(sizes))
+    monkeypatch.setattr(sys.modules["kerasae.networks.vit_pair"], "vit", lambda *args, **sizes: given.update(sizes))
     build()
     defaults = {"decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16}
     names = ("width", "depth", "heads", *defaults)
