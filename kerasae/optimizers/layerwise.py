@@ -115,7 +115,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         if self.built:
             return
         self._check_paths(variables)
-        self._rates = [self.scales.get(v.path, 1.0) for v in variables]
+        self._rates = [self._scale(v.path) for v in variables]
         self._decays = [self.weight_decay * self._decayed(v) for v in variables]
         # Keras's own decay, which knows one learning rate only, is left nothing to do.
         super().exclude_from_weight_decay(var_list=variables)
@@ -131,12 +131,17 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     def get_config(self):
         return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
 
+    def _scale(self, path):
+        """Scale of a weight; a model that is read from a file may have lost the first name of its paths."""
+        alike = (known for known in self.scales if known.endswith(f"/{path}") or path.endswith(f"/{known}"))
+        return self.scales.get(path if path in self.scales else next(alike, None), 1.0)
+
     def _decayed(self, variable):
         named = bool(self._excluded_names) and re.search(self._excluded_names, variable.name)
         return decayed(variable, self.spare_tokens) and id(variable) not in self._excluded and not named
 
     def _check_paths(self, variables):
-        paths = [v.path for v in variables if self.scales.get(v.path, 1.0) != 1.0]
+        paths = [v.path for v in variables if self._scale(v.path) != 1.0]
         if twice := sorted({path for path in paths if paths.count(path) > 1}):
             raise InputError(
                 f"LayerwiseAdamW: scales must name each weight by a path of its own. Received: two weights {twice[0]!r}"

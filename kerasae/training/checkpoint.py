@@ -94,7 +94,7 @@ def keys(variables):
     return [f"{i} {NUMBERED.sub('', variable.path)}" for i, variable in enumerate(variables)]
 
 
-NUMBERED = re.compile(r"_\d+(?=/|$)")
+NUMBERED = re.compile(r"_\d+(?=[_/]|$)")
 
 
 def assign(variables, arrays):
