@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from keras import ops
+
 
 class Batch(NamedTuple):
     """A batch as `prepare` makes it, once: what the objective, the metrics and the networks read.
@@ -12,6 +14,7 @@ class Batch(NamedTuple):
             shape of x (denoising from real pairs).
         y: float32 [B, K], the condition as one-hot rows or numbers; None for a model that is not conditional.
         mask: float32, 1 = counts, 0 = is missing or padding; [B, *shape], or [B, T] for sequences; None if all counts.
+            Where single values may be missing and a target is given, it is the target's.
         weight: float32 [B], the weight of each example in the loss; None for 1.
     """
 
@@ -20,3 +23,10 @@ class Batch(NamedTuple):
     y: Any = None
     mask: Any = None
     weight: Any = None
+
+    @property
+    def counts(self):
+        """Weights of a mean over values that leaves missing ones out: `weight` times `mask`, or None for 1."""
+        if self.mask is None or self.weight is None:
+            return self.weight if self.mask is None else self.mask
+        return self.mask * ops.reshape(self.weight, (-1, *[1] * (len(self.mask.shape) - 1)))

@@ -41,6 +41,7 @@ class Codec:
         """Decode codes to the mean of p(x | z): [B, *code_shape] → float32 [B, *shape], where `pixel_max` is 1."""
         if self.conditional and y is None:
             raise InputError(f"{type(self).__name__}: decode takes (z, y), as the decoder takes a condition")
+        input_checks.check_condition(self, y, z)
         given = (z,) if y is None else (z, self.condition(y))
         return in_chunks(self.decode_code, given, batch_size)
 
@@ -87,6 +88,7 @@ class Codec:
     def by_batches(self, function, x, y=None, batch_size=256):
         """Apply a function of a `Batch` to stored values, `batch_size` examples at a time."""
         input_checks.check_values(self, (x, y))
+        input_checks.check_condition(self, y, keras.tree.flatten(x)[0])
         given = (x,) if y is None else (x, y)
         return in_chunks(lambda *part: function(self.prepare(*part)), given, batch_size)
 

@@ -11,6 +11,24 @@ SLACK = 1e-3
 """How far outside [0, 1] a value may lie: rounding of resized or half-precision images."""
 
 
+def x_and_mask(model, given):
+    """Split what a model is given into x and its mask, None without: an array, or {"x": x, "mask": mask}."""
+    if not isinstance(given, dict):
+        return given, None
+    name = type(model).__name__
+    if "x" not in given or set(given) - {"x", "mask"}:
+        raise InputError(f'{name}: expected x, or {{"x": x, "mask": mask}}. Received a dict of {sorted(given)}')
+    x, mask = given["x"], given.get("mask")
+    if mask is None:
+        return x, None
+    if not model.takes_mask:
+        raise InputError(f"{name}: takes no mask; give x alone")
+    wanted, shape = tuple(model.mask_shape), tuple(mask.shape[1:])
+    if len(shape) != len(wanted) or any(n not in (m, None) and m is not None for n, m in zip(shape, wanted)):  # noqa: B905
+        raise InputError(f"{name}: expected a mask of shape {('B', *wanted)}, 1 = counts. Received: {('B', *shape)}")
+    return x, mask
+
+
 def check_shape(model, x):
     """Raise InputError unless x is [B, *example_shape]; sizes that are not known yet pass."""
     given, wanted = tuple(x.shape[1:]), tuple(model.example_shape)
@@ -27,15 +45,32 @@ def check_shape(model, x):
 def check_values(model, data, strict=False):
     """Raise InputError if values cannot mean what the model takes them for; arrays that are not there yet pass.
 
-    Integers must lie in 0…`pixel_max`, floats in [0, 1] where the likelihood is of such values only. NaN passes: it
-    is missing data to some models, and the guard of the training step finds it in the others.
+    Integers must lie in 0…`pixel_max`, floats in [0, 1] where the likelihood is of such values only. What a
+    mask hides passes, and so does NaN: it is missing data to some models, and the guard finds it in the others.
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-    x = x["x"] if isinstance(x, dict) else x
-    if is_concrete(x) and np.size(x):
-        _check_range(model, np.asarray(x), strict)
+    x, mask = x_and_mask(model, {n: v for n, v in x.items() if n != "weight"} if isinstance(x, dict) else x)
+    if is_concrete(x) and (mask is None or is_concrete(mask)):
+        x = np.asarray(x) if mask is None else np.asarray(x)[np.asarray(mask, bool)]
+        x = x[~np.isnan(x)] if x.dtype.kind == "f" else x
+        if x.size:
+            _check_range(model, x, strict)
     if model.conditional and is_concrete(y):
         _check_classes(model, np.asarray(y))
+
+
+def check_condition(model, y, beside):
+    """Raise InputError for a y that an encoding or decoding model cannot use: it is the condition, or must be None."""
+    if y is None:
+        return
+    name = type(model).__name__
+    if not model.conditional:
+        raise InputError(f"{name}: has no use for y, as its networks take no condition; leave y out")
+    if is_concrete(y):
+        _check_classes(model, np.asarray(y))
+    given, wanted = (v.shape[0] if getattr(v, "shape", ()) else None for v in (y, beside))
+    if None not in (given, wanted) and given != wanted:
+        raise InputError(f"{name}: expected one condition per example, {wanted}. Received: {given}")
 
 
 def first_batch(x, y=None, batch_size=32):
@@ -57,7 +92,7 @@ def is_concrete(x):
 
 
 def _check_range(model, x, strict):
-    low, high = np.nanmin(x), np.nanmax(x)
+    low, high = x.min(), x.max()
     name, most = type(model).__name__, model.pixel_max
     if x.dtype.kind in "iub":
         if low < 0 or high > most:
@@ -78,8 +113,10 @@ def _check_range(model, x, strict):
 
 
 def _check_classes(model, y):
-    if y.dtype.kind in "iu" and y.size and not 0 <= y.min() <= y.max() < model.condition_width:
+    """Raise InputError for classes that do not exist, which a one-hot row would leave out without a word."""
+    classes = y.ndim == 1 or y.dtype.kind in "iu"
+    if classes and y.size and not (0 <= y.min() <= y.max() < model.condition_width and np.all(y == np.floor(y))):
         raise InputError(
-            f"{type(model).__name__}: expected classes 0 to {model.condition_width - 1}. Received: {y.min()} to "
-            f"{y.max()}"
+            f"{type(model).__name__}: expected classes 0 to {model.condition_width - 1}, or numbers "
+            f"[B, {model.condition_width}]. Received: {y.min()} to {y.max()} of shape {y.shape}"
         )

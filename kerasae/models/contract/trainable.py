@@ -125,13 +125,16 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         Raises:
             InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
         """
-        given = x if isinstance(x, dict) else {"x": x}
-        x, mask, weight = given["x"], given.get("mask"), given.get("weight", weight)
+        if isinstance(x, dict) and "weight" in x:
+            weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
+        x, mask = input_checks.x_and_mask(self, x)
         x = to_unit(x, self.pixel_max)
         if self.example_shape is not None:
             input_checks.check_shape(self, x)
         x, mask = self._masked(x, mask)
         target, y = self._target_or_condition(x, y)
+        if self.takes_mask and target is not x:
+            target, mask = self._masked(target, None if self.takes_mask == "values" else mask)
         return Batch(x, target, y, mask, None if weight is None else ops.cast(weight, "float32"))
 
     def knobs(self):
@@ -157,7 +160,8 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
                 the bit. As many as a CPU has cores, each operation on one core
                 (`tf.config.threading.set_intra_op_parallelism_threads(1)`, before TensorFlow computes anything), take
                 less time than one whose every operation is shared out to all cores.
-            metrics, weighted_metrics: of (target, reconstruction), such as PSNR; they cost a forward pass a step.
+            metrics, weighted_metrics: of (target, reconstruction), such as PSNR; they cost a forward pass a step. Where
+                values may be missing, weighted_metrics leave them out.
 
         Raises:
             InputError: for a loss, a number out of range, an unknown player, micro-batches where a term is a statistic
@@ -168,6 +172,10 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
             raise InputError(
                 f"{type(self).__name__}: compile without a loss; the variant's objective is the loss "
                 f"and its terms {', '.join(self.terms)} are metrics"
+            )
+        if options.get("metrics") and self.takes_mask:
+            raise InputError(
+                f"{type(self).__name__}: metrics would count missing values; give them as weighted_metrics"
             )
         self.cut(micro_batches, at_once)
         self.measured = bool(options.get("metrics") or options.get("weighted_metrics"))
@@ -342,7 +350,7 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         for name, mean in self.term_means.items():
             mean.update_state(terms[name], sample_weight=batch.weight if len(terms[name].shape) else count)
         if self.measured:
-            return self.compute_metrics(batch.x, batch.target, self.reconstruct_batch(batch), batch.weight)
+            return self.compute_metrics(batch.x, batch.target, self.reconstruct_batch(batch), batch.counts)
         return self.get_metrics_result()
 
     def _weighted(self, x, y, options):
@@ -359,14 +367,13 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         return same
 
     def _masked(self, x, mask):
+        """(x with 0 in place of what is missing, mask): NaN is missing, and so is what a given mask says."""
         if not self.takes_mask:
-            if mask is not None:
-                raise InputError(f"{type(self).__name__}: takes no mask; give x alone")
             return x, None
         seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
-        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=-1)
-        mask = seen if mask is None else ops.cast(mask, "float32") * seen
-        counts = mask if self.takes_mask == "values" else ops.expand_dims(mask, -1)
+        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=range(2, len(x.shape)))
+        mask = seen if mask is None else ops.cast(ops.cast(mask, "bool"), "float32") * seen
+        counts = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(x.shape) - len(mask.shape))))
         return ops.where(counts > 0, x, 0.0), mask
 
     def _target_or_condition(self, x, y):
