@@ -222,7 +222,8 @@ def test_keras_own_loader_finds_the_classes_and_a_fitted_model_is_exported(tmp_p
     np.save(tmp_path / "x.npy", FLOATS)
     code = (
         "import json, numpy as np, kerasae, keras, tensorflow as tf; x = np.load('x.npy'); "
-        "model = keras.saving.load_model('model.keras'); loaded = tf.saved_model.load('exported'); served = loaded.serve(x); "
+        "model = keras.saving.load_model('model.keras'); loaded = tf.saved_model.load('exported'); "
+        "served = loaded.serve(x); "
         "print(json.dumps([np.asarray(model(x)).ravel().tolist(), served.numpy().ravel().tolist()]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)

@@ -12,15 +12,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def printed(script):
+    """The JSON that a script of this folder prints in a process of its own."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
+    command = [sys.executable, str(ROOT / "tests" / script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
 def results():
     """What `two_replicas.py` printed, by row."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / "two_replicas.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed("two_replicas.py")
 
 
 @pytest.mark.parametrize("case", cases.MODELS, ids=lambda case: case.id)
@@ -31,3 +36,29 @@ def test_two_replicas_train_as_one_device_does(case, results):
     assert set(found["two"]) == set(found["one"]) >= {"loss"}
     for name, value in found["one"].items():
         assert found["two"][name] == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.fixture(scope="module")
+def shared_batches():
+    """What `shared_batches.py` printed: (figures of the epochs, weights) by kind of run."""
+    return printed("shared_batches.py")
+
+
+def test_an_odd_holdout_and_batch_norm_are_those_of_one_device(shared_batches):
+    """Losses of training and validation, metrics, weights and moving averages."""
+    (one, weights), (two, others) = shared_batches["one"], shared_batches["two"]
+    assert len(one) == 3 and "val_kl" in one[0]
+    for row, other in zip(one, two, strict=True):
+        assert other == pytest.approx(row, rel=1e-4)
+    for mine, theirs in zip(weights, others, strict=True):
+        assert theirs == pytest.approx(mine, rel=1e-3, abs=1e-5)
+
+
+def test_validation_changes_nothing_on_two_devices(shared_batches):
+    assert shared_batches["seldom"][1] == shared_batches["two"][1]
+
+
+def test_a_run_on_two_devices_resumes_to_the_bit(shared_batches):
+    rows, weights = shared_batches["two"]
+    assert shared_batches["resumed"][1] == weights
+    assert shared_batches["resumed"][0] == rows
