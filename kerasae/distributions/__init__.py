@@ -1,6 +1,6 @@
 """Level 1: what a distribution's density, mean or divergence is; plain values and pure functions."""
 
-from kerasae.distributions.divergences import free_bits, gaussian_kl, gaussian_log_density
+from kerasae.distributions.divergences import bernoulli_kl, free_bits, gaussian_kl, gaussian_log_density
 from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Categorical",
     "Gaussian",
     "Likelihood",
+    "bernoulli_kl",
     "free_bits",
     "gaussian_kl",
     "gaussian_log_density",

@@ -1,4 +1,4 @@
-"""Densities of, and divergences between, diagonal Gaussians."""
+"""Densities of, and divergences between, diagonal Gaussians; divergences of Bernoulli distributions."""
 
 import math
 
@@ -42,3 +42,20 @@ def free_bits(mean_kl, nats):
         nats: the floor λ ≥ 0 of each dimension; 0 changes nothing.
     """
     return ops.sum(ops.where(mean_kl > nats, mean_kl, ops.full_like(mean_kl, nats)))
+
+
+def bernoulli_kl(target, mean):
+    """KL( Bernoulli(target) || Bernoulli(mean) ), in nats.
+
+    ρ log(ρ / ρ̂) + (1 − ρ) log((1 − ρ) / (1 − ρ̂)): Ng, CS294A lecture notes "Sparse autoencoder", section 3.
+
+    Args:
+        target: ρ in (0, 1).
+        mean: ρ̂ in [0, 1], of any shape; it is kept 10⁻⁶ away from 0 and 1, where the divergence is infinite.
+
+    Returns:
+        float32, in the shape of `mean`.
+    """
+    mean = ops.clip(ops.cast(mean, "float32"), 1e-6, 1.0 - 1e-6)
+    target = ops.cast(target, "float32")
+    return target * (ops.log(target) - ops.log(mean)) + (1.0 - target) * (ops.log1p(-target) - ops.log1p(-mean))

@@ -20,11 +20,14 @@ __all__ = [
     "Classifier",
     "CrossMaskedAutoencoder",
     "DenoisingAutoencoder",
+    "FactorVariationalAutoencoder",
     "MaskedAutoencoder",
     "SimMIM",
     "SmoothedCrossentropy",
+    "SparseAutoencoder",
     "StackedAutoencoder",
     "VariationalAutoencoder",
+    "WassersteinAutoencoder",
 ]
 
 

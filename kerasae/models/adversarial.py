@@ -45,12 +45,12 @@ class AdversarialAutoencoder(Autoencoder):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
         self.adversarial_weight = adversarial_weight
         self.discriminator = build_discriminator(self.code_shape) if discriminator is None else discriminator
-        self._check_discriminator()
+        check_discriminator(self)
 
     def objective(self, batch, training=False):
         z = self.encode_batch(batch, training)
         prior = self.random(training).normal(ops.shape(z))
-        real, fake, held = (self._judge(code, training) for code in (prior, ops.stop_gradient(z), z))
+        real, fake, held = (judge(self.discriminator, code, training) for code in (prior, ops.stop_gradient(z), z))
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
             "adversarial": -ops.log_sigmoid(held),
@@ -69,18 +69,6 @@ class AdversarialAutoencoder(Autoencoder):
         """Decode `n` draws z ~ N(0, 1) to means of p(x | z): [n, *shape]; the same for the same integer seed."""
         return self.decode(Draws(seed).normal((n, *self.code_shape)), y, batch_size)
 
-    def _check_discriminator(self):
-        check_network(type(self).__name__, "discriminator", self.discriminator)
-        given = [tuple(shape[1:]) for shape in (self.discriminator.input_shape, self.discriminator.output_shape)]
-        if given != [self.code_shape, (1,)]:
-            raise InputError(
-                f"{type(self).__name__}: the discriminator takes {given[0]} and gives {given[1]}, "
-                f"but codes {self.code_shape} need one that takes them and gives one logit, (1,)"
-            )
-
-    def _judge(self, z, training):
-        return ops.squeeze(ops.cast(self.discriminator(z, training=training), "float32"), axis=-1)
-
 
 def build_discriminator(code_shape, widths=(256, 256)):
     """A dense network code → logit: [B, *code_shape] → [B, 1]."""
@@ -90,3 +78,20 @@ def build_discriminator(code_shape, widths=(256, 256)):
     for units in widths:
         x = layers.Dense(units, "relu")(x)
     return keras.Model(inputs, layers.Dense(1)(x), name="discriminator")
+
+
+def check_discriminator(model):
+    """Raise InputError unless a model's discriminator takes its codes and gives one logit."""
+    name, discriminator = type(model).__name__, model.discriminator
+    check_network(name, "discriminator", discriminator)
+    given = [tuple(shape[1:]) for shape in (discriminator.input_shape, discriminator.output_shape)]
+    if given != [model.code_shape, (1,)]:
+        raise InputError(
+            f"{name}: the discriminator takes {given[0]} and gives {given[1]}, but codes {model.code_shape} need one "
+            "that takes them and gives one logit, (1,)"
+        )
+
+
+def judge(discriminator, z, training):
+    """Give a discriminator's logits of codes: float32 [B]."""
+    return ops.squeeze(ops.cast(discriminator(z, training=training), "float32"), axis=-1)

@@ -65,7 +65,7 @@ class VariationalAutoencoder(Autoencoder):
         if not free_bits >= 0:
             raise InputError(f"{type(self).__name__}: free_bits must be ≥ 0. Received: free_bits={free_bits}")
         self.beta, self.free_bits = beta, float(free_bits)
-        self.statistics = ("kl",) if self.free_bits else ()
+        self.statistics = (*self.statistics, *(("kl",) if self.free_bits else ()))
         self._check_prior()
 
     def objective(self, batch, training=False):
@@ -115,9 +115,7 @@ class VariationalAutoencoder(Autoencoder):
             seed: integer, or None for another draw each time.
             batch_size: examples decoded at a time.
         """
-        z = self.bound_prior().draw((n, *self.code_shape), Draws(seed))
-        y = np.full(n, y) if y is not None and np.ndim(y) == 0 else y
-        return self.decode(z, y, batch_size)
+        return self.decode_draws(self.bound_prior(), n, y, seed, batch_size)
 
     def log_weight(self, x, samples, seed=None, y=None):
         """Give log p(x | z) + log p(z) − log q(z | x) for draws z ~ q(z | x): [samples, B], nats.

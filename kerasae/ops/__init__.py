@@ -1,8 +1,10 @@
 """Level 0: pure tensor functions, without weights, state or files."""
 
 from kerasae.ops.activations import exact_gelu, softmax
+from kerasae.ops.discrepancy import inverse_multiquadratic, mmd, rbf
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
+from kerasae.ops.permutations import permute_dimensions
 from kerasae.ops.pixels import sum_per_example, to_unit
 from kerasae.ops.positions import resize_positions, sincos_positions
 
@@ -10,10 +12,14 @@ __all__ = [
     "exact_gelu",
     "gather_tokens",
     "group_masking",
+    "inverse_multiquadratic",
     "layer_norm",
+    "mmd",
     "normalize_patches",
     "patchify",
+    "permute_dimensions",
     "random_masking",
+    "rbf",
     "resize_positions",
     "sincos_positions",
     "softmax",

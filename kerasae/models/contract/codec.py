@@ -1,9 +1,11 @@
 """What every model can do with an input and a code, trained or not: the half of the contract that users call."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
+from kerasae.layers.draws import Draws
 from kerasae.models.contract import input_checks
 
 CONDITION, MASK = "condition", "mask"
@@ -84,6 +86,12 @@ class Codec:
         raise NotImplementedError(f"{type(self).__name__} must write score_batch")
 
     # Inside.
+
+    def decode_draws(self, prior, n, y=None, seed=None, batch_size=256):
+        """Decode `n` draws of a `Prior`: [n, *shape]; what `sample` is where codes have one."""
+        z = prior.draw((n, *self.code_shape), Draws(seed))
+        y = np.full(n, y) if y is not None and np.ndim(y) == 0 else y
+        return self.decode(z, y, batch_size)
 
     def by_batches(self, function, x, y=None, batch_size=256):
         """Apply a function of a `Batch` to stored values, `batch_size` examples at a time."""
