@@ -51,7 +51,9 @@ def trained(folder, strategy, validate_every=1, stop_after=None):
             model = compiled()
             train(
                 model,
-                lambda step, **parts: kerasae.data.batches(split, BATCH, seed=1, start_step=step, labels=False, **parts),
+                lambda step, **parts: kerasae.data.batches(
+                    split, BATCH, seed=1, start_step=step, labels=False, **parts
+                ),
                 Plan(EPOCHS, STEPS, validate_every=validate_every),
                 Checkpoints(folder),
                 validation=lambda: kerasae.data.in_order(held, 16, labels=False),  # 16, then 5
