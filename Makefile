@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz parity lint format
+.PHONY: demo test test-slow fuzz parity lint format
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/installed
@@ -12,6 +12,11 @@ demo: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
+
+# The rows that `test` leaves out: more of the same, which takes minutes.
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto -m slow
+	KERASAE_FUZZ=1000 $(BIN)/python -m pytest tests/test_fuzz.py
 
 fuzz: $(VENV)/installed-test
 	KERASAE_FUZZ=10000 $(BIN)/python -m pytest tests/test_fuzz.py

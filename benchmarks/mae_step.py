@@ -194,15 +194,9 @@ def linear_layers(network):
             yield part.rows, part.inputs, part.outputs
         elif isinstance(part, cost.Block):
             width = part.width
-            yield from [(part.tokens, width, 3 * width)] if part.last is None else split_layers(part)
+            yield part.tokens, width, 3 * width
             for inputs, outputs in ((1, 1), (1, cost.MLP), (cost.MLP, 1)):
                 yield part.asking, inputs * width, outputs * width
-
-
-def split_layers(block):
-    """k and v of all tokens, q of the last ones."""
-    yield block.tokens, block.width, 2 * block.width
-    yield block.last, block.width, block.width
 
 
 def verdict(speeds):

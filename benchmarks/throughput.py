@@ -32,9 +32,9 @@ IMAGES, BATCH, WIDTH, CODE = 50_000, 100, 512, 16
 def main():
     arguments = parse()
     split = kerasae.data.load("tfds:mnist", data_dir=arguments.data_dir).train.subset(np.arange(IMAGES))
-    for name, code_parameters in (("autoencoder", 1), ("vae", 2)):
+    for name, outputs in (("autoencoder", 1), ("vae", 2)):
         before = matrix_rate(repeats=5)
-        times, work = epochs(build(name), split, arguments.epochs), flops(code_parameters)
+        times, work = epochs(build(name), split, arguments.epochs), flops(outputs)
         rate = (before + matrix_rate(repeats=5)) / 2
         middle = statistics.median(times)
         print(
@@ -76,9 +76,9 @@ def epochs(model, split, count):
     return [row["seconds"] for row in rows[1:]]
 
 
-def flops(code_parameters):
+def flops(outputs):
     """Matrix products of forward and backward over an epoch; the first layer needs no gradient of its input."""
-    encoder = 784 * WIDTH + WIDTH * CODE * code_parameters
+    encoder = 784 * WIDTH + WIDTH * CODE * outputs
     decoder = CODE * WIDTH + WIDTH * 784
     return IMAGES * (6 * (encoder + decoder) - 2 * 784 * WIDTH)
 

@@ -1,9 +1,12 @@
 """kerasae: autoencoders and masked autoencoders for TensorFlow and Keras.
 
-Submodules load on first use (PEP 562), so that `import kerasae` costs nothing until a model is needed.
+Submodules load on first use (PEP 562), so that `import kerasae` costs nothing until a model is needed. Keras learns
+the names of all classes at once, so that it can load a model of kerasae from a file.
 """
 
 import importlib
+
+from kerasae.registration import register_with_keras
 
 __version__ = "0.1.0"
 
@@ -25,6 +28,8 @@ __all__ = [
     "training",
     "weights",
 ]
+
+register_with_keras()
 
 
 def __getattr__(name):

@@ -14,7 +14,7 @@ import h5py
 import keras
 import numpy as np
 
-from kerasae import layers, models, networks, optimizers  # noqa: F401 - Keras learns of their classes
+from kerasae import models
 from kerasae.errors import InputError
 from kerasae.networks.sizes import checked
 
@@ -54,7 +54,7 @@ UNSAFE = {
 def load_model(file, compiled=False):
     """The model in a `.keras` file that `model.save` or a command of kerasae wrote.
 
-    Layers of your own, which this reader does not know, take `keras.saving.load_model` after `import kerasae.saving`.
+    Layers of your own, which this reader does not know, take `keras.saving.load_model` after `import kerasae`.
 
     Args:
         file: path.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
@@ -18,21 +19,22 @@ class Recipe(DerivedRecipe):
     examples: int | None = field(default=None, metadata=within("count"))
     """Test examples to use in the likelihood estimate; all of them when not given."""
 
+    folder = "evaluate"
+
 
 def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
     from kerasae import runs
 
-    recipe = recipe.inherit("evaluate")
-    source = recipe.source()
-    model = runs.load_model(recipe.run, source.info)
-    directory = runs.Run(recipe.out, "evaluate", recipe, origin=model)
-    if isinstance(model, kerasae.models.Classifier):
-        return finish(directory, accuracy(directory, model, source))
-    figures = kerasae.evaluate.reconstruction_error(model, source.test)
-    if hasattr(model, "log_weight"):
-        figures |= likelihood(model, source, recipe)
-    return finish(directory, figures)
+    with door.entered(recipe) as (recipe, source, begin):
+        model = runs.load_model(recipe.run, source.info)
+        directory = begin("evaluate", origin=model)
+        if isinstance(model, kerasae.models.Classifier):
+            return finish(directory, accuracy(directory, model, source))
+        figures = kerasae.evaluate.reconstruction_error(model, source.test)
+        if hasattr(model, "log_weight"):
+            figures |= likelihood(model, source, recipe)
+        return finish(directory, figures)
 
 
 def accuracy(directory, model, source):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.figures import finish
 
@@ -22,6 +23,8 @@ class Recipe(DerivedRecipe):
     tolerance: float = 1e-5
     """Largest difference to the model in memory that passes, relative for values beyond 1."""
 
+    folder = "export"
+
 
 def run(recipe: Recipe, checker=None):
     """Write the SavedModel and its card, reload it elsewhere, compare; what was at the destination stays until then.
@@ -30,24 +33,18 @@ def run(recipe: Recipe, checker=None):
     """
     from kerasae import runs
 
-    recipe = recipe.inherit("export")
-    source = recipe.source()
-    model = runs.load_model(recipe.run, source.info)
-    dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
-    options = {
-        "dtype": source.info.dtype,
-        "examples": examples(source),
-        "tolerance": recipe.tolerance,
-        "checker": checker,
-    }
-    try:
-        kerasae.export.save(model, dest, card=card(recipe, source.info), **options)
-    except kerasae.export.ParityError as error:
-        raise InputError(f"{error}; nothing was exported (see --tolerance)") from None
-    content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
-    directory = runs.Run(recipe.out, "export", recipe)
-    print(summary(dest, content))
-    return finish(directory, {"export_max_abs_diff": content["parity"]["max_abs_diff"]})
+    with door.entered(recipe) as (recipe, source, begin):
+        model = runs.load_model(recipe.run, source.info)
+        dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
+        options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
+        try:
+            kerasae.export.save(model, dest, card=card(recipe, source.info), checker=checker, **options)
+        except kerasae.export.ParityError as error:
+            raise InputError(f"{error}; nothing was exported (see --tolerance)") from None
+        content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
+        directory = begin("export")
+        print(summary(dest, content))
+        return finish(directory, {"export_max_abs_diff": content["parity"]["max_abs_diff"]})
 
 
 def name_of(run):

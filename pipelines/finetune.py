@@ -1,10 +1,12 @@
 """Fine-tune a pretrained encoder with few labels, beside the same network from scratch."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe, NumericsFields
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
@@ -55,6 +57,11 @@ class Recipe(FinetuneFields, transformers.VisionFields, NumericsFields, DerivedR
     """Fine-tune the encoder of a run."""
 
     @property
+    def folder(self):
+        """Folder of this run inside the run."""
+        return f"finetune-{self.labels or 'all'}"
+
+    @property
     def batch(self):
         """Examples of a step."""
         return self.finetune_batch
@@ -70,17 +77,15 @@ class Recipe(FinetuneFields, transformers.VisionFields, NumericsFields, DerivedR
 def run(recipe: Recipe):
     """Load the encoder, train a classifier on the labels, compare it with the control, save it."""
     from kerasae import runs
-    from kerasae.training import precision
 
-    recipe = recipe.inherit(f"finetune-{recipe.labels or 'all'}")
-    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
-    check(recipe, source)
-    model = runs.load_model(recipe.run, source.info)
-    if not hasattr(model, "feature_encoder"):
-        raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
-    transformers.check(recipe, source.info, model.feature_encoder())
-    directory = runs.Run(recipe.out, "finetune", asked, origin=model)
-    return finish(directory, compare(directory, model, source, recipe))
+    with door.entered(recipe) as (recipe, source, begin):
+        check(recipe, source)
+        model = runs.load_model(recipe.run, source.info)
+        if not hasattr(model, "feature_encoder"):
+            raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
+        transformers.check(recipe, source.info, model.feature_encoder())
+        directory = begin("finetune", origin=model)
+        return finish(directory, compare(directory, model, source, recipe))
 
 
 def check(recipe, source):
@@ -104,6 +109,7 @@ def compare(directory, model, source, recipe):
 
     The classifier of the first repeat is the run's model.
     """
+    from kerasae.training import precision
     from pipelines.labels.repeats import spread
 
     scores = {"finetune": [], "scratch": []}
@@ -113,7 +119,8 @@ def compare(directory, model, source, recipe):
             classifier = build(model, source, recipe, seed, fresh=kind == "scratch")
             decay = 1.0 if kind == "scratch" else recipe.layer_decay
             fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
-            classifier = in_float32(classifier, model, source, recipe, seed)
+            again = partial(build, model, source, recipe, seed, fresh=True)
+            classifier = precision.exact(classifier, again)
             report = kerasae.evaluate.classify(classifier, source.test)
             scores[kind].append(report.accuracy)
             if repeat == 0 and kind == "finetune":
@@ -122,33 +129,25 @@ def compare(directory, model, source, recipe):
 
 
 def build(model, source, recipe, seed, fresh):
-    """A compiled classifier on the model's encoder, or on a copy of it with new random weights."""
+    """A classifier on the model's encoder, or on a copy of it with new random weights; only the encoder is narrow."""
     import keras
+
+    from kerasae.training import precision
 
     keras.utils.set_random_seed(seed)
     # A copy, so that every repeat starts from the pretrained weights.
-    encoder = transformers.clone(model.feature_encoder(), recipe)
+    encoder = transformers.clone(model.feature_encoder(), recipe.drop_path)
     if not fresh:
         encoder.set_weights(model.feature_encoder().get_weights())
+    return precision.in_float32(lambda: on_top(encoder, source.info, recipe, freeze=recipe.freeze and not fresh))
+
+
+def on_top(encoder, info, recipe, freeze):
+    """A pooling of the tokens, if the recipe names one, and a head on an encoder."""
     if recipe.pooling:
         encoder = kerasae.networks.pool_vit(encoder, recipe.pooling)
-    classifier = kerasae.models.Classifier(
-        encoder,
-        source.info.classes,
-        dropout=recipe.dropout,
-        input_dropout=recipe.input_dropout,
-        freeze=recipe.freeze and not fresh,
-        pixel_max=source.info.max_value,
-    )
-    return classifier
-
-
-def in_float32(classifier, model, source, recipe, seed):
-    """The trained classifier as it is measured and kept, which computes in float32."""
-    from kerasae.training import precision
-
-    again = replace(recipe, precision="float32")
-    return precision.exact(classifier, recipe.precision, lambda: build(model, source, again, seed, fresh=True))
+    dropped = {"dropout": recipe.dropout, "input_dropout": recipe.input_dropout}
+    return kerasae.models.Classifier(encoder, info.classes, freeze=freeze, pixel_max=info.max_value, **dropped)
 
 
 def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
@@ -198,7 +197,6 @@ def compile_classifier(classifier, recipe, steps, layer_decay):
         scales=kerasae.optimizers.layer_scales(classifier.encoder, layer_decay) if layer_decay < 1 else None,
         spare_tokens=True,
         ema=recipe.ema,
-        precision=recipe.precision,
     )
     loss = kerasae.models.SmoothedCrossentropy(recipe.label_smoothing)
     classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=[kerasae.models.ClassAccuracy()])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from kerasae.errors import InputError
@@ -89,20 +90,18 @@ def wait(processes):
     return abs(failed[0]) if failed else 0
 
 
-class forwarded:  # noqa: N801 (used as a function is)
+@contextmanager
+def forwarded(processes):
     """Ctrl-C and SIGTERM go to every process, which save and end; a second Ctrl-C ends them at once."""
 
-    def __init__(self, processes):
-        self.processes = processes
-
-    def __enter__(self):
-        self.before = {n: signal.signal(n, self.forward) for n in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *error):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def forward(self, number, frame):
-        for process in self.processes:
+    def forward(number, frame):
+        for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
+
+    before = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,6 +5,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
@@ -78,6 +79,8 @@ class Recipe(NumericsFields, RunRecipe):
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
     """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
 
+    folder = "mae"
+
     @property
     def batch(self):
         """Images of an update."""
@@ -91,26 +94,21 @@ class Recipe(NumericsFields, RunRecipe):
 
 def run(recipe: Recipe):
     """Build the transformer, train it on masked images, save it."""
-    import keras
-
-    from kerasae import runs
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
-    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
-    check(recipe, source)
-    place = statistics(recipe, source)
-    keras.utils.set_random_seed(recipe.seed)
-    model = trainable(lambda: build(recipe, source.info, place, recipe.precision))
-    if recipe.low_variance:
-        model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
-    directory = runs.Run(recipe.out or "runs/mae", "mae", asked)
-    print(summary(recipe, model, source.train))
-    progress = fit(directory, model, source, recipe)
-    result = build(recipe, source.info, place, "float32")
-    result.set_weights(model.get_weights())
-    directory.save_model(result)
-    return finish(directory, figures(progress, result, source))
+    with door.entered(recipe) as (recipe, source, begin):
+        check(recipe, source)
+        place = statistics(recipe, source)
+        model = trainable(lambda: build(recipe, source.info, place))
+        if recipe.low_variance:
+            model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
+        directory = begin("mae")
+        print(summary(recipe, model, source.train))
+        progress = fit(directory, model, source, recipe)
+        result = precision.exact(model, lambda: build(recipe, source.info, place))
+        directory.save_model(result)
+        return finish(directory, figures(progress, result, source))
 
 
 def check(recipe, source):
@@ -149,23 +147,20 @@ def statistics(recipe, source):
     return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
 
 
-def build(recipe, info, place, precision):
-    """The model that the recipe describes, computing in `precision`."""
-    from kerasae.training.precision import computing_in
-
+def build(recipe, info, place):
+    """The model that the recipe describes, for data of this shape and these statistics."""
     names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
     chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
-    with computing_in(precision):
-        networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
-            info.shape,
-            side(recipe),
-            decoder=recipe.decoder,
-            pooling=recipe.pooling,
-            learned_positions=recipe.learned_positions,
-            **place,
-            **chosen,
-        )
-        return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
+    networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
+        info.shape,
+        side(recipe),
+        decoder=recipe.decoder,
+        pooling=recipe.pooling,
+        learned_positions=recipe.learned_positions,
+        **place,
+        **chosen,
+    )
+    return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
 
 
 def variant(recipe):
@@ -219,7 +214,6 @@ def fit(directory, model, source, recipe):
         warmup_steps=min(recipe.warmup_epochs, recipe.epochs) * per_epoch,
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.95),
-        precision=recipe.precision,
     )
     parts, at_once = devices.parts(recipe, settings.batch_size)
     model.compile(optimizer, micro_batches=parts, at_once=at_once, jit_compile=recipe.jit or "auto")

@@ -5,6 +5,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
@@ -38,26 +39,25 @@ class Recipe(DerivedRecipe):
     attentive_epochs: int = field(default=10, metadata=within("count"))
     """Epochs of the attentive probe; more where these are fewer than 500 steps."""
 
+    @property
+    def folder(self):
+        """Folder of this run inside the run: what is probed with how many labels."""
+        names = [] if self.probes == USUAL else dict.fromkeys(self.probes)
+        return "-".join(["probe", str(self.labels or "all"), *names])
+
 
 def run(recipe: Recipe):
     """Encode the data once, then fit the probes; their table is printed and goes into `probes.csv`."""
     from kerasae import runs
 
-    recipe = recipe.inherit(folder(recipe))
-    source = recipe.source()
-    model = runs.load_model(recipe.run, source.info)
-    check_probes(recipe, model)
-    directory = runs.Run(recipe.out, "probe", recipe, origin=model)
-    table, figures = measure(model, source, recipe)
-    runs.write_rows(directory.path / "probes.csv", table)
-    print(spell(table))
-    return finish(directory, figures)
-
-
-def folder(recipe):
-    """Name of the run directory inside the run: what is probed with how many labels."""
-    names = [] if recipe.probes == USUAL else dict.fromkeys(recipe.probes)
-    return "-".join(["probe", str(recipe.labels or "all"), *names])
+    with door.entered(recipe) as (recipe, source, begin):
+        model = runs.load_model(recipe.run, source.info)
+        check_probes(recipe, model)
+        directory = begin("probe", origin=model)
+        table, figures = measure(model, source, recipe)
+        runs.write_rows(directory.path / "probes.csv", table)
+        print(spell(table))
+        return finish(directory, figures)
 
 
 def check_probes(recipe, model):

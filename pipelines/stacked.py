@@ -1,15 +1,15 @@
 """Greedy layer-wise pretraining of a stack of autoencoders, then probing and fine-tuning."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Literal
 
 import kerasae
 from pipelines.building import variants
 from pipelines.building.variants import CorruptionFields
+from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
-from pipelines.command_line.listing import command_names
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
 
@@ -20,8 +20,8 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
 
     widths: tuple[int, ...] = field(default=(256, 128), metadata=within("count"))
     """Width of the code of each layer, bottom first."""
-    variant: str = field(default="denoising", metadata={"choices": command_names})
-    """Variant of every layer; see `kerasae list`."""
+    variant: str = field(default="denoising", metadata=variants.FIELD)
+    """Variant of every layer, see `kerasae list`, or MODULE:CLASS of your own."""
     activation: Literal["sigmoid", "relu"] = "sigmoid"
     """Activation of the codes. Sigmoid codes are reconstructed by cross-entropy, others by squared error."""
     tied: bool = True
@@ -37,30 +37,28 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     supervised: bool = True
     """Fine-tune a classifier at the end, where the data have labels."""
 
+    folder = "stacked"
+
 
 def run(recipe: Recipe):
     """Layer 1 … layer n, joint training, probe, fine-tuning beside the control from scratch."""
-    import keras
-
-    from kerasae import runs
     from kerasae.training import precision
     from pipelines import finetune
 
-    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
-    supervised = recipe.supervised and source.train.labels is not None
-    if supervised:
-        finetune.check(recipe, source)
-    later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
-    directory = runs.Run(recipe.out or "runs/stacked", "stacked", asked, later=later)
-    keras.utils.set_random_seed(recipe.seed)
-    layers = pretrain(directory, source, recipe)
-    deep = kerasae.models.StackedAutoencoder(layers)
-    if recipe.joint_epochs:
-        train_jointly(directory, deep, layers, source, recipe)
-    directory.save_model(deep)
-    split = source.test if source.has_test else source.train
-    figures = {f"stack_{name}": value for name, value in kerasae.evaluate.reconstruction_error(deep, split).items()}
-    return finish(directory, figures | (use_labels(directory, recipe) if supervised else {}))
+    with door.entered(recipe) as (recipe, source, begin):
+        supervised = recipe.supervised and source.train.labels is not None
+        if supervised:
+            finetune.check(recipe, source)
+        later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
+        directory = begin("stacked", later=later)
+        layers = pretrain(directory, source, recipe)
+        deep = precision.in_float32(lambda: kerasae.models.StackedAutoencoder(layers))
+        if recipe.joint_epochs:
+            train_jointly(directory, deep, layers, source, recipe)
+        directory.save_model(deep)
+        split = source.test if source.has_test else source.train
+        figures = {f"stack_{name}": value for name, value in kerasae.evaluate.reconstruction_error(deep, split).items()}
+        return finish(directory, figures | (use_labels(directory, recipe) if supervised else {}))
 
 
 def use_labels(directory, recipe):
@@ -80,10 +78,9 @@ def pretrain(directory, source, recipe):
     layers, split = [], source.train
     for i, width in enumerate(recipe.widths, 1):
         build = partial(build_layer, i, width, split.shape, source, recipe)
-        with precision.computing_in(recipe.precision):
-            layer = build()
+        layer = build()
         train_layer(directory, f"layer-{i}", layer, split, recipe)
-        layers.append(precision.exact(layer, recipe.precision, build))
+        layers.append(precision.exact(layer, build))
         split = codes(layers[-1], split)
     return layers
 
@@ -115,11 +112,12 @@ def build_layer(i, width, shape, source, recipe):
 
 
 def train_layer(directory, stage, layer, split, recipe):
+    """Train one autoencoder of the stack, or the stack as one."""
     from kerasae import runs
     from kerasae.optimizers import schedules
 
     settings = runs.Stage(epochs=recipe.pretrain_epochs, batch_size=recipe.pretrain_batch)
-    layer.compile(schedules.build(settings.steps(split), recipe.pretrain_rate, precision=recipe.precision))
+    layer.compile(schedules.build(settings.steps(split), recipe.pretrain_rate))
     directory.fit(stage, layer, split, settings, seed=recipe.seed)
 
 
@@ -131,29 +129,15 @@ def codes(layer, split):
 
 def train_jointly(directory, deep, layers, source, recipe):
     """The whole stack learns to reconstruct its input."""
-    from kerasae import runs
-    from kerasae.optimizers import schedules
-
-    settings = runs.Stage(epochs=recipe.joint_epochs, batch_size=recipe.pretrain_batch)
-    trained = in_precision(deep, layers, source, recipe)
-    steps = settings.steps(source.train)
-    trained.compile(schedules.build(steps, recipe.pretrain_rate, precision=recipe.precision))
-    directory.fit("joint", trained, source.train, settings, seed=recipe.seed)
+    trained = deep if recipe.precision == "float32" else copy(deep, layers, source, recipe)
+    train_layer(directory, "joint", trained, source.train, replace(recipe, pretrain_epochs=recipe.joint_epochs))
     deep.set_weights(trained.get_weights())
 
 
-def in_precision(deep, layers, source, recipe):
-    """The stack, or in another precision than float32 a copy of it that computes in it."""
-    from kerasae.training import precision
-
-    if recipe.precision == "float32":
-        return deep
-    shapes = [layer.example_shape for layer in layers]
-    with precision.computing_in(recipe.precision):
-        copies = [
-            build_layer(i, width, shape, source, recipe)
-            for i, (width, shape) in enumerate(zip(recipe.widths, shapes, strict=True), 1)
-        ]
-        twin = kerasae.models.StackedAutoencoder(copies)
+def copy(deep, layers, source, recipe):
+    """A copy of the stack that computes in the precision of the recipe."""
+    sizes = zip(recipe.widths, (layer.example_shape for layer in layers), strict=True)
+    copies = [build_layer(i, width, shape, source, recipe) for i, (width, shape) in enumerate(sizes, 1)]
+    twin = kerasae.models.StackedAutoencoder(copies)
     twin.set_weights(deep.get_weights())
     return twin

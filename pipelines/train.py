@@ -7,9 +7,9 @@ import kerasae
 from kerasae.errors import InputError
 from pipelines.building import variants
 from pipelines.building.variants import CorruptionFields
+from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
-from pipelines.command_line.listing import command_names
 from pipelines.command_line.ranges import within
 
 
@@ -17,8 +17,8 @@ from pipelines.command_line.ranges import within
 class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """One autoencoder."""
 
-    variant: str = field(default="plain", metadata={"positional": True, "choices": command_names})
-    """Variant of the autoencoder; `kerasae list` shows them."""
+    variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
+    """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
     options: dict[str, float] = field(default_factory=dict)
     """Further arguments of the variant, such as --options.beta 4."""
     network: Literal["dense", "conv"] = "dense"
@@ -46,32 +46,33 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     keep_best: bool = False
     """Keep the weights of the epoch with the lowest validation loss instead of the last."""
 
+    @property
+    def folder(self):
+        """Folder of the run under runs/."""
+        return self.variant.rpartition(":")[2]
+
 
 def run(recipe: Recipe):
     """Build the variant, train it on the unlabelled examples, save it."""
-    import keras
-
-    from kerasae import runs
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
-    source, asked, recipe = recipe.source(), recipe, precision.settled(recipe)
-    check(recipe, source)
-    directory = runs.Run(recipe.out or f"runs/{recipe.variant}", "train", asked)
-    keras.utils.set_random_seed(recipe.seed)
-    with precision.computing_in(recipe.precision):
+    with door.entered(recipe) as (recipe, source, begin):
+        check(recipe, source)
+        directory = begin("train")
         model = trainable(lambda: build(recipe, source.info))
-    progress = fit(directory, model, source, recipe)
-    result = precision.exact(model, recipe.precision, lambda: build(recipe, source.info))
-    figures = measure(progress, result, source)
-    directory.save_model(result)
-    return finish(directory, figures)
+        progress = fit(directory, model, source, recipe)
+        result = precision.exact(model, lambda: build(recipe, source.info))
+        figures = measure(progress, result, source)
+        directory.save_model(result)
+        return finish(directory, figures)
 
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
     unused = {"widths": recipe.network == "conv", "filters": recipe.network == "dense"}
-    unused |= dict.fromkeys(("corruption", "corruption_level"), recipe.variant != "denoising")
+    corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
+    unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
@@ -109,9 +110,7 @@ def fit(directory, model, source, recipe):
         monitor="val_loss" if recipe.keep_best else None,
         mode="min",
     )
-    optimizer = schedules.build(
-        settings.steps(training), recipe.learning_rate, schedule=recipe.schedule, precision=recipe.precision
-    )
+    optimizer = schedules.build(settings.steps(training), recipe.learning_rate, schedule=recipe.schedule)
     model.compile(optimizer, jit_compile=recipe.network == "dense")
     return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
 

@@ -11,7 +11,7 @@ CACHE = tempfile.TemporaryDirectory(prefix="kerasae-cache-")
 os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's own
 
 
-LONGEST = "distributed contract mae_pipeline kills fuzz replicas guard training masked determinism".split()
+LONGEST = "contract distributed guard replicas fuzz mae_pipeline kills masked precision determinism training".split()
 """Modules that begin first, so that no worker is left alone with one of them at the end."""
 
 
@@ -28,6 +28,15 @@ def clean_keras():
     yield
     if keras := sys.modules.get("keras"):
         keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """Small trained runs, the same ones for all workers (see `shelf.py`)."""
+    from shelf import Shelf
+
+    folder = tmp_path_factory.getbasetemp()
+    return Shelf((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "shelf")
 
 
 @pytest.fixture

@@ -57,11 +57,15 @@ def steps(build, strategy):
     def one(batch):
         return {k: strategy.experimental_local_results(v) for k, v in strategy.run(step, args=(batch,)).items()}
 
-    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8)
+    def given(x):
+        return (x, Y) if model.takes_labels else (x,)
+
+    data = tf.data.Dataset.from_tensor_slices(given(X)).batch(8)
     share = strategy.experimental_distribute_dataset
     good = [one(batch) for _ in range(2) for batch in share(data)]
     weights, before = values(model.trainable_variables), values(state_variables(model))
-    poisoned = tf.data.Dataset.from_tensor_slices((np.where(np.arange(8)[:, None, None, None] < 7, X, np.nan), Y))
+    half = np.where(np.arange(8)[:, None, None, None] < 7, X, np.nan)
+    poisoned = tf.data.Dataset.from_tensor_slices(given(half))
     (bad,) = [one(batch) for batch in share(poisoned.batch(8))]
     return {
         "norms": [float(n) for found in good for n in found["norm"]],

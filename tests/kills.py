@@ -11,7 +11,6 @@ import contextlib
 import csv
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -21,6 +20,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+import processes
 
 TIMES = {"seconds", "data_wait", "steps_per_second", "examples_per_second", "memory_mib"}
 """Columns of metrics.csv that no two runs have alike."""
@@ -102,15 +103,6 @@ def die_at(owner, name, count, counted=lambda *arguments: True):
 # ---- around it
 
 
-def context():
-    """Processes that are forked from one that has loaded everything but started nothing."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(
-        ["tensorflow", "keras", "kerasae.models", "pipelines.command_line.main", "kerasae.training.loop"]
-    )
-    return found
-
-
 def run(tokens, *death, after=None):
     """Run a command, killed by itself (`death`, see `attempt`) or after some seconds.
 
@@ -119,7 +111,7 @@ def run(tokens, *death, after=None):
     with tempfile.TemporaryDirectory() as folder:
         begun = Path(folder) / "begun"
         begun.touch()
-        process = context().Process(target=attempt, args=(tokens, begun, *death))
+        process = processes.context().Process(target=attempt, args=(tokens, begun, *death))
         process.start()
         process.join(after)
         if process.is_alive():

@@ -114,8 +114,8 @@ def test_a_full_disk_stops_with_one_line_and_keeps_the_run(mistake, tmp_path, mo
     assert cli.main(command) == 0
 
 
-def test_a_run_cut_short_and_a_run_of_another_recipe(mistake, tmp_path):
-    assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0
+def test_a_run_cut_short_and_a_run_of_another_recipe(mistake, tmp_path, shelf):
+    shelf.copy("plain", "run")
     assert "code 2 there, 3 here" in mistake("train", "plain", "--out", "run", *QUICK[:4], "--code", "3", *QUICK[6:])
     model = tmp_path / "run" / "model.keras"
     model.write_bytes(model.read_bytes()[:1000])
@@ -168,26 +168,21 @@ def test_a_mistake_about_labels_is_corrected_without_pretraining_again(mistake, 
     assert (tmp_path / "run" / "finetune-30" / "summary.json").exists()
 
 
-def test_results_of_one_run_are_not_taken_for_those_of_another(mistake, capfd):
-    for name, seed in (("a", "0"), ("b", "1")):
-        assert cli.main(["train", "plain", "--out", name, "--seed", seed, *QUICK]) == 0
-    assert cli.main(["probe", "a", "--labels", "20", "--out", "x"]) == 0
+def test_results_of_one_run_are_not_taken_for_those_of_another(mistake, capfd, shelf):
+    assert cli.main(["train", "plain", "--out", "b", "--seed", "1", *QUICK]) == 0
+    shelf.copy("probed", "x")  # of the run "plain", of seed 0
     capfd.readouterr()
     assert "another model" in mistake("probe", "b", "--labels", "20", "--out", "x")
 
 
-def test_a_classifier_is_not_fine_tuned_and_a_run_without_a_model_is_explained(mistake, capfd):
-    assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0
-    assert cli.main(["finetune", "run", "--labels", "20", "--finetune-epochs", "1"]) == 0
-    assert cli.main(["probe", "run", "--labels", "20"]) == 0
-    capfd.readouterr()
-    assert "classifier" in mistake("finetune", "run/finetune-20", "--labels", "20")
-    assert "one of the runs inside it" in mistake("evaluate", "run/probe-20")
+def test_a_classifier_is_not_fine_tuned_and_a_run_without_a_model_is_explained(mistake, shelf):
+    classifier, probed = shelf.copy("classifier", "classifier"), shelf.copy("probed", "probed")
+    assert "classifier" in mistake("finetune", classifier, "--labels", "20")
+    assert "one of the runs inside it" in mistake("evaluate", probed)
 
 
-def test_a_flipped_byte_in_the_model(mistake, tmp_path, capfd):
-    assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0
-    capfd.readouterr()
+def test_a_flipped_byte_in_the_model(mistake, tmp_path, shelf):
+    shelf.copy("plain", "run")
     file = tmp_path / "run" / "model.keras"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 0xFF

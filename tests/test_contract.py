@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from kerasae import distributions, layers, models, networks, ops
 from kerasae.errors import InputError
+from kerasae.models.contract.terms import logged
 
 # ---- the table is complete
 
@@ -63,17 +64,46 @@ def values(tensors):
     return [keras.ops.convert_to_numpy(tensor).copy() for tensor in tensors]
 
 
-def outputs(model, x):
-    """What users get from a model, by name."""
-    if isinstance(model, models.Autoencoder):
-        return {name: np.asarray(getattr(model, name)(x)) for name in ("encode", "reconstruct", "score")}
-    return {name: np.asarray(getattr(model, name)(x)) for name in ("encode", "probabilities", "call")}
+def given(case, rows=slice(None), x=None):
+    """Some examples of a row, as a model's own methods take them: (x,), or (x, y) where it is conditional."""
+    x = case.x if x is None else x
+    condition = case.y is not None and case.target is not models.Classifier
+    return (x[rows], case.y[rows]) if condition else (x[rows],)
+
+
+def outputs(model, examples):
+    """What users get from a model for (x,) or (x, y), by name."""
+    classifier = isinstance(model, models.Classifier)
+    names = ("encode", "probabilities", "call") if classifier else ("encode", "reconstruct", "score")
+    return {name: np.asarray(getattr(model, name)(*examples)) for name in names}
+
+
+def found_terms(model, case, training=False, rows=slice(None)):
+    """Name → logged value of the terms of some examples of a row."""
+    found = model(model.prepare(*given(case, rows)), training=training)
+    return {name: np.asarray(logged(found.terms[name])) for name in model.terms}
+
+
+def minimised(model):
+    """Weight in the loss of every term that the first player minimises."""
+    return {name: float(weight) for name, weight in next(iter(model.players().values())).weights.items()}
 
 
 def eager(model):
     """Let the model step without a graph: tracing costs more than a small model's step."""
-    model.run_eagerly, model.train_function = True, None
+    model.run_eagerly, model.train_function, model.test_function = True, None, None
     return model
+
+
+def first_of_its_family(rows):
+    """Rows as parameters, of which all but the first of every family are for `make test-slow`."""
+    seen, found = set(), []
+    for case in rows:
+        parents = [c for c in case.target.__mro__ if c.__module__.startswith("kerasae.models")]
+        family = next((c for c in reversed(parents) if ".contract." not in c.__module__), models.Autoencoder)
+        found.append(pytest.param(case, id=case.id, marks=[pytest.mark.slow] if family in seen else []))
+        seen.add(family)
+    return found
 
 
 def alter_seeds():
@@ -133,25 +163,27 @@ def test_logs_are_the_loss_and_its_terms(trained):
     if isinstance(model, models.Classifier):
         pytest.skip("Keras's own loss")
     assert set(logs) == {"loss", *model.terms} and len(set(model.terms)) == len(model.terms)
-    assert set(model.term_weights) <= set(model.terms)
-    total = sum(model.term_weights.get(name, 1.0) * logs[name] for name in model.terms)
-    assert logs["loss"] == pytest.approx(total, rel=1e-6)
+    total = sum(weight * logs[name] for name, weight in minimised(model).items())
+    assert logs["loss"] == pytest.approx(total, rel=1e-5)
 
 
-def test_same_seed_gives_the_same_bits(trained):
-    model = trained.case.compile()
-    assert trained.fit(model) == trained.logs
-    for again, first in zip(values(model.trainable_weights), trained.after, strict=True):
-        np.testing.assert_array_equal(again, first)
-
-
-def test_tf_data_with_labels_gives_the_same_weights(trained):
+@pytest.fixture(scope="module")
+def stepped(trained):
+    """An eager model of the row after the same step, from tf.data: (logs, weights before, weights after, model)."""
     case = trained.case
-    labels = np.arange(len(case.x)) if case.y is None else case.y  # a model without labels ignores them
-    dataset = tf.data.Dataset.from_tensor_slices((case.x, labels)).batch(len(case.x))
+    data = case.x if case.y is None else (case.x, case.y)
     model = case.compile(run_eagerly=True)
-    model.fit(dataset, shuffle=False, verbose=0)
-    for again, first in zip(values(model.trainable_weights), trained.after, strict=True):
+    before = values(model.trainable_weights)
+    history = model.fit(tf.data.Dataset.from_tensor_slices(data).batch(len(case.x)), shuffle=False, verbose=0).history
+    return {name: value for name, (value,) in history.items()}, before, values(model.trainable_weights), model
+
+
+def test_the_same_seed_gives_the_same_step_from_arrays_or_tf_data_in_a_graph_or_not(trained, stepped):
+    logs, before, after, _ = stepped
+    assert logs == pytest.approx(trained.logs, rel=1e-5)
+    for again, first in zip(before, trained.before, strict=True):
+        np.testing.assert_array_equal(again, first)
+    for again, first in zip(after, trained.after, strict=True):
         np.testing.assert_allclose(again, first, rtol=1e-5, atol=1e-5)
 
 
@@ -164,30 +196,25 @@ def test_another_seed_gives_other_weights(trained):
     assert all(np.any(a != b) for a, b in zip(values(kernels), firsts, strict=True))
 
 
-def test_jit_compile_trains_the_same(trained):
-    case = trained.case
-    model = case.compile(jit_compile=True)
-    logs = model.train_on_batch(case.x, case.y, return_dict=True)
+@pytest.mark.parametrize("case", first_of_its_family(cases.MODELS))
+def test_jit_compile_trains_the_same(case):
+    plain, jitted = case.compile(run_eagerly=True), case.compile(jit_compile=True)
+    before = values(plain.trainable_weights)
+    expected, found = (model.train_on_batch(case.x, case.y, return_dict=True) for model in (plain, jitted))
     # XLA draws other random numbers from the same seed, so that only deterministic objectives agree exactly.
     tolerance = 1e-4 if case.deterministic else 0.5
-    for name, value in trained.logs.items():
-        assert float(logs[name]) == pytest.approx(value, rel=tolerance), name
-    for jitted, plain, start in zip(model.trainable_weights, trained.after, trained.before, strict=True):
-        assert np.isfinite(jitted).all() and np.any(np.asarray(jitted) != start)
+    for name, value in expected.items():
+        assert float(found[name]) == pytest.approx(float(value), rel=tolerance), name
+    for one, other, start in zip(jitted.trainable_weights, plain.trainable_weights, before, strict=True):
+        assert np.isfinite(one).all() and np.any(np.asarray(one) != start)
         if case.deterministic:
-            np.testing.assert_allclose(jitted, plain, atol=1e-3)
-
-
-@pytest.fixture(scope="module", params=cases.MODELS, ids=lambda case: case.id)
-def exact(request):
-    """(row, its losses in float32)."""
-    case = request.param
-    return case, case.compile(run_eagerly=True).train_on_batch(case.x, case.y, return_dict=True)
+            np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_trains_in_float32_losses(exact, policy):
-    case, losses = exact
+@pytest.mark.parametrize("case", first_of_its_family(cases.MODELS))
+def test_mixed_precision_trains_in_float32_losses(case, policy):
+    losses = case.compile(run_eagerly=True).train_on_batch(case.x, case.y, return_dict=True)
     keras.config.set_dtype_policy(policy)
     model = case.compile(run_eagerly=True)
     before = values(model.trainable_weights)
@@ -204,11 +231,11 @@ def test_mixed_precision_trains_in_float32_losses(exact, policy):
             model.train_on_batch(case.x, case.y)
     assert moved()
     assert all(weight.dtype == "float32" for weight in model.trainable_weights)
-    assert model.encoder.layers[-1].compute_dtype == policy.removeprefix("mixed_")
+    assert model.compute_dtype == policy.removeprefix("mixed_")
     assert type(model).from_config(model.get_config()).dtype_policy.name == policy
-    assert all(value.dtype == np.float32 for name, value in outputs(model, case.x).items() if name != "encode")
-    if isinstance(model, models.Autoencoder):
-        terms = model.objective(model.prepare(case.x), case.y, training=True)
+    assert all(value.dtype == np.float32 for name, value in outputs(model, given(case)).items() if name != "encode")
+    if not isinstance(model, models.Classifier):
+        terms = found_terms(model, case, training=True)
         assert all(term.dtype == "float32" and np.isfinite(term).all() for term in terms.values())
 
 
@@ -216,17 +243,26 @@ def test_evaluate_averages_over_examples_not_over_batches(trained):
     case, model = trained.case, trained.model
     logs = model.evaluate(case.x, case.y, batch_size=3, verbose=0, return_dict=True)  # 3 + 3 + 2
     assert set(logs) == set(trained.logs) and all(np.isfinite(value) for value in logs.values())
-    if isinstance(model, models.Autoencoder):
-        total = sum(model.term_weights.get(name, 1.0) * logs[name] for name in model.terms)
-        assert logs["loss"] == pytest.approx(total, rel=1e-6)
-        if case.deterministic and case.per_example:
-            terms = model.objective(model.prepare(case.x), case.y)
-            assert {name: logs[name] for name in terms} == pytest.approx(
-                {name: np.mean(term) for name, term in terms.items()}, rel=1e-5
-            )
+    if not isinstance(model, models.Classifier):
+        total = sum(weight * logs[name] for name, weight in minimised(model).items())
+        assert logs["loss"] == pytest.approx(total, rel=1e-5)
+        if (case.deterministic or case.evaluates_alike) and case.per_example:
+            terms = {name: np.mean(term) for name, term in found_terms(model, case).items()}
+            assert {name: logs[name] for name in terms} == pytest.approx(terms, rel=1e-5)
+
+
+def test_evaluation_changes_nothing(stepped, trained):
+    *_, model = stepped
+    before = values(model.variables)
+    first, again = (eager(model).evaluate(trained.case.x, trained.case.y, verbose=0) for _ in range(2))
+    assert first == again
+    for old, new in zip(before, values(model.variables), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_predict_is_call(trained):
+    if len(given(trained.case)) > 1:
+        pytest.skip("predict of Keras takes no condition; reconstruct does")
     predicted = trained.model.predict(trained.case.x, batch_size=3, verbose=0)
     np.testing.assert_allclose(predicted, trained.model(trained.case.x), rtol=1e-5, atol=1e-6)
 
@@ -244,11 +280,11 @@ def loaded(trained, tmp_path_factory):
 
 
 def test_loading_brings_every_argument_back(trained, loaded):
-    given, (model, again) = trained.case.arguments(), loaded
-    assert type(again) is type(model) and again.name == given["name"]
+    arguments, (model, again) = trained.case.arguments(), loaded
+    assert type(again) is type(model) and again.name == arguments["name"]
     assert json.dumps(again.get_config()) == json.dumps(model.get_config())  # JSON has lists, no tuples
-    assert set(again.get_config()) >= set(given)
-    for name, value in given.items():
+    assert set(again.get_config()) >= set(arguments)
+    for name, value in arguments.items():
         if isinstance(value, bool | int | float) and hasattr(model, name):
             assert getattr(again, name) == value, name
     assert insides(again) == insides(model)
@@ -258,7 +294,7 @@ def test_loading_brings_every_weight_and_every_output_back(trained, loaded):
     model, again = loaded
     for old, new in zip(model.weights, again.weights, strict=True):
         np.testing.assert_array_equal(np.asarray(old), np.asarray(new), err_msg=old.path)
-    expected, found = (outputs(one, trained.case.x) for one in (model, again))
+    expected, found = (outputs(one, given(trained.case)) for one in (model, again))
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
@@ -280,50 +316,59 @@ def test_a_loaded_model_goes_on_training_exactly(trained, loaded):
 
 
 def test_public_outputs_are_deterministic(trained):
-    x = trained.case.x
-    first = outputs(trained.model, x)
+    examples = given(trained.case)
+    first = outputs(trained.model, examples)
     alter_seeds()
-    for name, value in outputs(trained.model, x).items():
+    for name, value in outputs(trained.model, examples).items():
         np.testing.assert_array_equal(value, first[name], err_msg=name)
         assert np.ptp(value) > 0 and np.isfinite(value).all()
 
 
 def test_stored_integers_are_divided_and_floats_are_not(trained):
-    model, x = trained.model, trained.case.x
-    expected = outputs(model, x)
+    model, (x, *y) = trained.model, given(trained.case)
+    expected = outputs(model, (x, *y))
     for kind in ("float32", "float64", "int32", "int64"):
-        given = (x / trained.case.arguments().get("pixel_max", 15.0) if "float" in kind else x).astype(kind)
-        for name, value in outputs(model, given).items():
+        stored = (x / trained.case.arguments().get("pixel_max", 15.0) if "float" in kind else x).astype(kind)
+        for name, value in outputs(model, (stored, *y)).items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5, err_msg=f"{kind} {name}")
 
 
 def test_outputs_do_not_depend_on_the_batch(trained):
-    x = trained.case.x
-    whole = outputs(trained.model, x)
-    for name, value in outputs(trained.model, x[2:3]).items():
+    whole = outputs(trained.model, given(trained.case))
+    for name, value in outputs(trained.model, given(trained.case, slice(2, 3))).items():
         np.testing.assert_allclose(value, whole[name][2:3], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_batches_of_a_method_are_joined(autoencoder):
+    case, model = autoencoder
+    for name, value in outputs(model, given(case)).items():
+        parts = getattr(model, name)(*given(case), batch_size=3)
+        np.testing.assert_allclose(parts, value, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_shapes(autoencoder):
     case, model = autoencoder
     size, shape = len(case.x), case.x.shape[1:]
     assert model.example_shape == shape
-    found = {name: value.shape for name, value in outputs(model, case.x).items()}
+    found = {name: value.shape for name, value in outputs(model, given(case)).items()}
     assert found == {
         "encode": (size, *model.code_shape),
         "reconstruct": (size, *shape),
         "score": (size,),
     }
-    np.testing.assert_array_equal(model(case.x), model.reconstruct(case.x))
-    decoded = model.decode(model.encode(case.x))
+    _, *y = given(case)
+    decoded = model.decode(model.encode(*given(case)), *y)
     assert decoded.shape == case.x.shape
-    assert np.array_equal(decoded, model(case.x)) == case.decodes_its_code
+    assert np.array_equal(decoded, model.reconstruct(*given(case))) == case.decodes_its_code
+    if not y:
+        np.testing.assert_array_equal(model(case.x), model.reconstruct(case.x))
 
 
 def test_decoded_values_lie_in_the_range_of_the_input(autoencoder):
     case, model = autoencoder
     z = np.random.default_rng(0).normal(scale=50, size=(30, *model.code_shape)).astype("float32")
-    x = np.asarray(model.decode(z))
+    condition = [np.resize(y, 30) for y in given(case)[1:]]
+    x = np.asarray(model.decode(z, *condition))
     assert x.dtype == np.float32 and x.shape == (30, *case.x.shape[1:])
     assert 0 <= x.min() < x.max() <= 1 + 1e-6
 
@@ -334,40 +379,44 @@ def test_sampling(autoencoder):
         with pytest.raises(InputError, match=type(model).__name__):
             model.sample(3)
         return
-    first, other, free = (np.asarray(model.sample(5, seed)) for seed in (1, 2, None))
+    y = case.y[0] if len(given(case)) > 1 else None
+    first, other, free = (np.asarray(model.sample(5, y, seed=seed)) for seed in (1, 2, None))
     alter_seeds()
-    np.testing.assert_array_equal(first, np.asarray(model.sample(5, 1)))
+    np.testing.assert_array_equal(first, np.asarray(model.sample(5, y, seed=1)))
     assert first.shape == other.shape == free.shape == (5, *case.x.shape[1:])
-    assert np.any(first != other) and np.any(free != np.asarray(model.sample(5)))
+    assert np.any(first != other) and np.any(free != np.asarray(model.sample(5, y)))
     assert 0 <= first.min() and first.max() <= 1 + 1e-6
 
 
-def test_terms_are_one_finite_number_per_example(autoencoder):
+def test_terms_are_one_finite_number_per_example_or_of_the_batch(autoencoder):
     case, model = autoencoder
-    x = model.prepare(case.x)
     for training in (True, False):
-        terms = model.objective(x, case.y, training=training)
+        terms = found_terms(model, case, training)
         assert tuple(terms) == model.terms
-        for term in map(np.array, terms.values()):
-            assert term.shape == (len(x),) and term.dtype == np.float32 and np.isfinite(term).all()
+        for name, term in terms.items():
+            assert term.shape in ((len(case.x),), ()) and term.dtype == np.float32 and np.isfinite(term).all()
+            assert term.shape or name in model.statistics
     if (case.deterministic or case.evaluates_alike) and case.per_example:
-        for name, term in model.objective(x[3:4], case.y).items():
+        for name, term in found_terms(model, case, rows=slice(3, 4)).items():
             np.testing.assert_allclose(term, terms[name][3:4], rtol=1e-4, atol=1e-5)
 
 
-def test_objective_is_deterministic_where_the_row_says_so(autoencoder):
+def test_training_draws_anew_where_the_row_says_so_and_evaluation_never_does(autoencoder):
     case, model = autoencoder
-    x = model.prepare(case.x)
-    first, again = (values(model.objective(x, case.y).values()) for _ in range(2))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True)) == (
-        case.deterministic or case.evaluates_alike
-    )
+    for training in (True, False):
+        first, again = (found_terms(model, case, training) for _ in range(2))
+        same = all(np.array_equal(first[name], again[name]) for name in first)
+        assert same == (case.deterministic or not training)
 
 
 def test_feature_encoder_is_encode_with_shared_weights(autoencoder):
     case, model = autoencoder
+    if len(given(case)) > 1:
+        with pytest.raises(InputError, match="condition"):
+            model.feature_encoder()
+        return
     features = model.feature_encoder()
-    np.testing.assert_allclose(features(model.prepare(case.x)), model.encode(case.x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(features(model.prepare(case.x).x), model.encode(case.x), rtol=1e-6, atol=1e-6)
     assert {id(w) for w in features.weights} <= {id(w) for w in model.weights}
 
 
@@ -380,7 +429,15 @@ def test_a_loss_of_ones_own_is_refused(autoencoder):
         model.compile("adam", "mse")
 
 
-def test_sample_weights_are_refused(autoencoder):
+def test_sample_weights_weigh_the_examples(autoencoder):
     case, model = autoencoder
-    with pytest.raises(InputError, match="sample weights"):
-        model.train_on_batch(case.x, case.y, sample_weight=np.ones(len(case.x)))
+    weight = np.linspace(0, 2, len(case.x)).astype("float32")
+    x, *y = given(case)
+    batch = model.prepare(x, *(y or [None]), weight)
+    loss, terms = model.losses_of(batch, training=False)
+    plain, _ = model.losses_of(batch._replace(weight=None), training=False)
+    if model.statistics:
+        pytest.skip("a number of the whole batch has no weights")
+    expected = sum(w * np.mean(terms[name] * weight) for name, w in minimised(model).items())
+    penalties = float(plain) - sum(w * np.mean(terms[name]) for name, w in minimised(model).items())
+    assert float(loss) == pytest.approx(expected + penalties, rel=1e-4, abs=1e-4)

@@ -92,7 +92,7 @@ def test_what_a_step_predicts_is_a_random_part_of_the_hidden():
     model._error = lambda out: found.append((np.asarray(out["ids"]), np.asarray(out["mask"]))) or plain(out)
     x, _ = inputs_of(model, 40)
     for _ in range(10):
-        model.objective(x, training=True)
+        model.objective(model.prepare(x), training=True)
     ids, masks = (np.concatenate(part) for part in zip(*found, strict=True))
     assert ids.shape == (400, 4) and np.all(np.take_along_axis(masks, ids, axis=1) == 1)
     assert all(len(set(row)) == 4 for row in ids)
@@ -104,7 +104,7 @@ def test_the_gradient_reaches_every_trainable_weight():
     model = build()
     x, _ = inputs_of(model)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model.objective(x, training=True)["reconstruction"])
+        loss = tf.reduce_mean(model.objective(model.prepare(x), training=True)["reconstruction"])
     gradients = tape.gradient(loss, model.trainable_weights)
     assert [w.path for w, g in zip(model.trainable_weights, gradients, strict=True) if g is None or not np.any(g)] == []
 

@@ -1,6 +1,7 @@
 """One device, two of one process, two processes: the same losses and files, and one mind about when to stop."""
 
 import csv
+import functools
 import itertools
 import json
 import os
@@ -14,7 +15,9 @@ from pathlib import Path
 import kills
 import numpy as np
 import pytest
+import small_runs
 from PIL import Image
+from processes import Started, command
 
 import kerasae
 from kerasae.errors import InputError
@@ -22,7 +25,6 @@ from kerasae.training import devices
 from pipelines import data_worker, launch
 
 ROOT = Path(__file__).parents[1]
-RUNS = ("denoising", "variational", "adversarial", "mae", "finetune")
 KERASAE = [sys.executable, "-m", "pipelines.command_line.main"]
 
 
@@ -31,23 +33,39 @@ def environment(**extra):
     return {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3", **extra}
 
 
-def run(words, env, **options):
-    return subprocess.Popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-
-
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Folders with the five runs: of one device, of two, and of two processes."""
-    found = {}
-    for name, words in {"one": "cpu", "two": "cpu:2", "workers": "cpu"}.items():
-        found[name] = tmp_path_factory.mktemp(name)
-        command = [sys.executable, str(ROOT / "tests" / "small_runs.py"), str(found[name]), words]
-        parts = [e["TF_CONFIG"] for e in launch.environments(2)] if name == "workers" else [None]
-        processes = [run(command, environment(**({"TF_CONFIG": part} if part else {}))) for part in parts]
-        for process in processes:
-            text, _ = process.communicate(timeout=400)
-            assert process.returncode == 0, text[-3000:]
-    return found
+def make(tmp_path_factory):
+    """A function that makes so many epochs of these runs once: folders of one device, two, and two processes."""
+
+    @functools.cache
+    def made(names, epochs):
+        found, started = {}, []
+        for way, words in {"one": "cpu", "two": "cpu:2", "workers": "cpu"}.items():
+            found[way] = tmp_path_factory.mktemp(way)
+            for variables in both() if way == "workers" else [{}]:
+                started.append(Started(small_runs.main, found[way], words, names, epochs, environment=variables))
+        for process in started:
+            status, text = process.wait(400)
+            assert status == 0, text[-3000:]
+        return found
+
+    return made
+
+
+QUICK, LONG = (small_runs.QUICK, 3), (small_runs.ALL, 10)
+
+
+def runs(*ways):
+    """Each way with each run of three epochs, and among the slow tests with all runs of ten."""
+    rows = [(name, what) for what in (QUICK, LONG) for name in what[0]]
+    marks = {QUICK: (), LONG: pytest.mark.slow}
+    made = [([*way, name], what) for way in ways for name, what in rows]
+    return [pytest.param(*row, what, marks=marks[what], id="-".join([*row, str(what[1])])) for row, what in made]
+
+
+def both():
+    """What tells each of two processes that it is one of two."""
+    return [{"TF_CONFIG": environment["TF_CONFIG"]} for environment in launch.environments(2)]
 
 
 def rows(folder):
@@ -55,12 +73,12 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", RUNS)
-@pytest.mark.parametrize("others", ["two", "workers"])
-def test_losses_are_those_of_one_device(folders, name, others):
-    """Over 50 steps, to 1e-5: with every kind of noise, and with the gradients of two players."""
+@pytest.mark.parametrize(("others", "name", "what"), runs(("two",), ("workers",)))
+def test_losses_are_those_of_one_device(others, name, what, make):
+    """Over five steps an epoch, to 1e-5: with every kind of noise, and with the gradients of two players."""
+    folders = make(*what)
     expected, found = (rows(folders[way] / name) for way in ("one", others))
-    assert len(expected) == len(found) == 10
+    assert len(expected) == len(found) == what[1]
     for a, b in zip(expected, found, strict=True):
         assert a["step"] == b["step"]
         names = [n for n in a if "loss" in n or n in ("reconstruction", "kl", "adversarial", "accuracy")]
@@ -69,8 +87,9 @@ def test_losses_are_those_of_one_device(folders, name, others):
             assert float(b[n]) == pytest.approx(float(a[n]), rel=1e-5), (n, a["epoch"])
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_one_process_writes_what_a_run_holds(folders, name):
+@pytest.mark.parametrize(("name", "what"), runs(()))
+def test_one_process_writes_what_a_run_holds(name, what, make):
+    folders = make(*what)
     expected, found = (sorted(f.name for f in (folders[way] / name).iterdir()) for way in ("one", "workers"))
     assert found == expected and "model.keras" in found
     (summary, other) = (json.loads((folders[way] / name / "summary.json").read_text()) for way in ("one", "workers"))
@@ -97,39 +116,38 @@ def test_a_mistake_ends_all_processes(tmp_path):
     assert done.returncode == 2 and "101 cannot be shared evenly by 2 devices; give a multiple of 2" in done.stderr
 
 
-@pytest.mark.skipif("KERASAE_SLOW" not in os.environ, reason="takes minutes; KERASAE_SLOW=1 runs it")
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["killed", "its disk fails"])
 def test_where_one_process_ends_the_other_stops_and_both_go_on_later(harm, tmp_path):
-    """Killed as a power cut would, or stopped by its disk: the other says so within a minute, and the repeated command
-    ends like no harm done."""
+    """Killed as a power cut would, or stopped by its disk: the other says so, and the repeated command ends like no
+    harm done."""
 
-    def both(name):
-        command = [*KERASAE, *TRAIN, "--epochs", "600", "--out", str(tmp_path / name)]
-        return [run(command, environment(TF_CONFIG=e["TF_CONFIG"])) for e in launch.environments(2)]
+    def pair(name):
+        words = [*TRAIN, "--epochs", "600", "--out", tmp_path / name]
+        return [Started(command, *words, environment=variables) for variables in both()]
 
-    writer, other = both("run")
+    writer, other = pair("run")
     checkpoints = tmp_path / "run" / "checkpoints" / "train"
     until(lambda: list(checkpoints.glob("step-*")), 120)
     if harm == "killed":
         other.kill()
+        other.wait(60)
         left = writer
     else:
         checkpoints.rename(tmp_path / "aside")
         checkpoints.write_bytes(b"")  # now no file can be made in it
-        text, _ = writer.communicate(timeout=60)
-        assert writer.returncode == 2 and "train" in text and "Traceback" not in text, text[-2000:]
+        status, text = writer.wait(120)
+        assert status == 2 and "train" in text and "Traceback" not in text, text[-2000:]
         left = other
-    harmed = time.monotonic()
-    text, _ = left.communicate(timeout=120)
-    assert time.monotonic() - harmed < 60
-    assert left.returncode == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
+    status, text = left.wait(240)
+    assert status == 2 and "stopped answering" in text and "Traceback" not in text, text[-2000:]
     if harm == "its disk fails":
         checkpoints.unlink()
         (tmp_path / "aside").rename(checkpoints)
     for name in ("run", "whole"):
-        for process in both(name):
-            text, _ = process.communicate(timeout=300)
-            assert process.returncode == 0, text[-2000:]
+        for process in pair(name):
+            status, text = process.wait(600)
+            assert status == 0, text[-2000:]
     assert kills.left(tmp_path / "run") == kills.left(tmp_path / "whole")
 
 
@@ -165,22 +183,23 @@ def test_a_wrong_tf_config_is_shown_a_right_one(text):
 
 # ---- workers that prepare the batches
 
-FEEDER = [*KERASAE, "data-worker", "--host", "127.0.0.1", "--port"]
-
 
 @pytest.fixture
 def feeders():
     """Address → process of two data workers."""
     ports = list(itertools.islice(filter(free_pair, range(21050, 22000, 2)), 2))
-    started = {f"127.0.0.1:{port}": run([*FEEDER, str(port)], environment()) for port in ports}
+    started = {f"127.0.0.1:{port}": Started(command, *FEEDER, port) for port in ports}
     try:
         for process in started.values():
-            assert any("preparing batches" in line for line in process.stdout)
+            until(lambda: "preparing batches" in process.text(), 120)  # noqa: B023
         yield started
     finally:
         for process in started.values():
             process.terminate()
-    assert all(process.wait(30) in (0, -signal.SIGKILL) for process in started.values())
+    assert all(process.wait(60)[0] in (0, -signal.SIGKILL) for process in started.values())
+
+
+FEEDER = ["data-worker", "--host", "127.0.0.1", "--port"]
 
 
 def free_pair(port):
@@ -207,18 +226,17 @@ def test_training_ends_where_a_data_worker_dies(feeders, tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (60, 4, 4), "uint8")
     np.savez(tmp_path / "data.npz", x_train=x, x_test=x[:12])
     words = ["--data", f"npz:{tmp_path / 'data.npz'}", "--out", str(tmp_path / "run"), "--epochs", "100000"]
-    training = run([*KERASAE, *TRAIN, *words, "--data-workers", *feeders], environment())
+    training = Started(command, *TRAIN, *words, "--data-workers", *feeders)
     until(lambda: (tmp_path / "run" / "metrics.csv").exists(), 120)
     feeders[list(feeders)[1]].kill()
-    text, _ = training.communicate(timeout=60)
-    assert training.returncode == 2 and "start it and this command again" in text, text[-2000:]
+    status, text = training.wait(240)
+    assert status == 2 and "start it and this command again" in text, text[-2000:]
 
 
 def test_a_port_that_is_taken_is_refused(feeders):
     port = list(feeders)[0].rpartition(":")[2]
-    second = run([*FEEDER, port], environment())
-    text, _ = second.communicate(timeout=60)
-    assert second.returncode == 2 and f"port: {port} is not free" in text
+    status, text = Started(command, *FEEDER, port).wait(120)
+    assert status == 2 and f"port: {port} is not free" in text
 
 
 @pytest.mark.parametrize("host", ["no-such-machine.invalid", "x" * 70 + ".invalid", "two words"])

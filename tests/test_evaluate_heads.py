@@ -12,10 +12,9 @@ from scipy.special import softmax
 import kerasae
 from kerasae.errors import InputError
 from kerasae.evaluate import Tokens, attentive_probe, features, linear_probe, sgd_probe, tokens_and_features
+from kerasae.evaluate import probe_by_attention as attentive
 from kerasae.evaluate.heads import Budget, check_data, orders, train
-from kerasae.evaluate.sgd_probe import build_linear
-
-attentive = importlib.import_module("kerasae.evaluate.attentive_probe")
+from kerasae.evaluate.probe_by_sgd import build_linear
 
 
 def blobs(count, seed, classes=4, width=6):
@@ -297,7 +296,7 @@ def test_check_data_keeps_tokens_as_they_are():
     assert train_x is tokens and train_y.dtype == np.int64
 
 
-@pytest.mark.parametrize("module", ["attentive_probe", "sgd_probe", "tokens", "heads"])
+@pytest.mark.parametrize("module", ["probe_by_attention", "probe_by_sgd", "tokens", "heads"])
 def test_examples_run(module):
     failed, tried = doctest.testmod(importlib.import_module(f"kerasae.evaluate.{module}"), extraglobs={"np": np})
     assert failed == 0 and (tried or module == "heads")

@@ -2,7 +2,6 @@
 
 import json
 from contextlib import nullcontext
-from importlib import import_module
 
 import keras
 import numpy as np
@@ -12,9 +11,9 @@ import tensorflow as tf
 from kerasae import distributions, export, models, networks
 from kerasae.errors import InputError
 from kerasae.export import check
+from kerasae.export import saved_model as saving
 from pipelines import export as pipeline
 
-saving = import_module("kerasae.export.save")  # the attribute of that name is the function
 IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
 
 
@@ -42,22 +41,29 @@ def plain(pixel_max=15.0):
     return models.Autoencoder(*networks.dense((6,), 2, (5,), activation="tanh"), "bernoulli", pixel_max=pixel_max)
 
 
-def build_and_save(build, folder):
+@pytest.fixture(scope="module")
+def checker():
+    """One fresh process for the exports of this module; the command starts one of its own."""
+    with export.Checker() as found:
+        yield found
+
+
+def build_and_save(build, folder, checker):
     """A model, its export, verified in a fresh process, and the export reloaded in this one."""
     keras.utils.set_random_seed(3)
     model, dest = build(), folder / "name"
-    assert export.save(model, dest, card={"metrics": {"é": 0.5}}, examples=IMAGES) == dest
+    assert export.save(model, dest, card={"metrics": {"é": 0.5}}, examples=IMAGES, checker=checker) == dest
     return model, dest, tf.saved_model.load(str(dest))
 
 
 @pytest.fixture(scope="module")
-def exported_variational(tmp_path_factory):
-    return build_and_save(variational, tmp_path_factory.mktemp("saved_models"))
+def exported_variational(tmp_path_factory, checker):
+    return build_and_save(variational, tmp_path_factory.mktemp("saved_models"), checker)
 
 
 @pytest.fixture(scope="module")
-def exported_classifier(tmp_path_factory):
-    return build_and_save(classifier, tmp_path_factory.mktemp("saved_models"))
+def exported_classifier(tmp_path_factory, checker):
+    return build_and_save(classifier, tmp_path_factory.mktemp("saved_models"), checker)
 
 
 @pytest.fixture(params=["variational", "classifier"])
@@ -133,7 +139,7 @@ def test_the_card_says_what_goes_in_and_out(exported):
         assert endpoint["outputs"] == {k: saving.spell(v) for k, v in signature.structured_outputs.items()}
 
 
-def test_another_model_does_not_pass(exported_variational):
+def test_another_model_does_not_pass(exported_variational, checker):
     """A bias that moved by 0.001 after the export is found by the fresh process, in the first endpoint it reaches."""
     model, dest, _ = exported_variational
     bias = model.decoder.trainable_weights[-1]
@@ -141,7 +147,7 @@ def test_another_model_does_not_pass(exported_variational):
     bias.assign(kept + 1e-3)
     try:
         with pytest.raises(export.ParityError, match="endpoint reconstruct/reconstructions/one: differs by 0.000"):
-            export.verify(model, dest, IMAGES)
+            export.verify(model, dest, IMAGES, checker=checker)
     finally:
         bias.assign(kept)
 

@@ -9,7 +9,7 @@ import pytest
 import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
-from kerasae.training import devices
+from kerasae.training import devices, precision
 from pipelines import finetune, train
 from pipelines.fine_tuning import transformers
 
@@ -71,7 +71,8 @@ def test_every_option_together_and_again_to_the_bit(mae_run, tmp_path):
 
 def built(mae_run, **options):
     source, asked = kerasae.data.load("digits"), recipe(mae_run, **options)
-    return finetune.build(runs.load_model(mae_run), source, asked, 0, fresh=False), asked
+    with precision.computing_in(asked.precision):
+        return finetune.build(runs.load_model(mae_run), source, asked, 0, fresh=False), asked
 
 
 def test_only_transformers_are_fine_tuned_in_parts(mae_run, tmp_path):

@@ -1,7 +1,8 @@
 """Hostile input of every class through the command line: one line and an exit status, and nothing else happens.
 
-`make fuzz` draws 10,000 inputs, other ones every time; the test suite draws a few hundred, always the same. Training
-and exporting are stopped at their first step (see `arena`): it is what comes before that input can steer.
+`make fuzz` draws 10,000 inputs, other ones every time, `make test-slow` 1,000; the test suite draws some two hundred,
+always the same. Training and exporting are stopped at their first step (see `arena`): it is what comes before that
+input can steer.
 """
 
 import os
@@ -113,14 +114,14 @@ def test_what_is_damaged_below_was_whole(place, fresh, diverged):
 # ---- what is typed
 
 
-@fuzzed(0.16, 40)
+@fuzzed(0.16, 20)
 @given(tokens=hostile.command_lines())
 def test_command_lines(tokens, place, fresh):
     fresh({})
     place.run("command lines", tokens, ["runs", "saved_models", "run", *tokens])
 
 
-@fuzzed(0.06, 20)
+@fuzzed(0.06, 10)
 @given(spec=hostile.specs(), size=st.lists(hostile.integers(), max_size=3))
 def test_names_of_data_sets(spec, size, place, fresh):
     fresh({})
@@ -132,7 +133,7 @@ def test_names_of_data_sets(spec, size, place, fresh):
 # ---- data
 
 
-@fuzzed(0.12, 40)
+@fuzzed(0.12, 20)
 @given(kind_and_bytes=hostile.pictures(), skip=st.booleans())
 def test_pictures(kind_and_bytes, skip, place):
     kind, content = kind_and_bytes
@@ -144,7 +145,7 @@ def test_pictures(kind_and_bytes, skip, place):
     place.run("pictures", ["train", "plain", "--data", "folder:pictures", *["--skip-broken"] * skip, "--epochs", "1"])
 
 
-@fuzzed(0.14, 50)
+@fuzzed(0.14, 25)
 @given(drawn=st.data())
 def test_arrays(drawn, place, data):
     made = st.one_of(
@@ -157,7 +158,7 @@ def test_arrays(drawn, place, data):
 # ---- models and weights
 
 
-@fuzzed(0.12, 40)
+@fuzzed(0.12, 20)
 @given(drawn=st.data())
 def test_models(drawn, place, run, fresh):
     good = run["model.keras"]
@@ -166,7 +167,7 @@ def test_models(drawn, place, run, fresh):
     place.run("model.keras", ["evaluate", "run"], ["run/evaluate"])
 
 
-@fuzzed(0.1, 30)
+@fuzzed(0.1, 15)
 @given(drawn=st.data())
 def test_weights(drawn, place):
     kind, content, beside = drawn.draw(hostile_files.weights(place))
@@ -180,7 +181,7 @@ def test_weights(drawn, place):
 # ---- runs
 
 
-@fuzzed(0.18, 50)
+@fuzzed(0.18, 25)
 @given(drawn=st.data())
 def test_files_of_a_run(drawn, place, run, fresh):
     confusion = b'{"classes": ["a", "b"], "matrix": [[1, 2], [3, 4]]}'
@@ -197,7 +198,7 @@ def test_files_of_a_run(drawn, place, run, fresh):
     place.run("files of a run", tokens, ["run", "saved_models"])
 
 
-@fuzzed(0.05, 20)
+@fuzzed(0.05, 10)
 @given(drawn=st.data())
 def test_steps_to_replay(drawn, place, diverged):
     place.clean()
@@ -218,7 +219,7 @@ def test_steps_to_replay(drawn, place, diverged):
     place.run("steps to replay", ["replay", "run"], ())
 
 
-@fuzzed(0.02, 10)
+@fuzzed(0.02, 5)
 @given(drawn=st.data())
 def test_links_and_pipes_in_a_run(drawn, place, run, fresh, diverged):
     fresh(diverged)
@@ -244,7 +245,7 @@ def test_links_and_pipes_in_a_run(drawn, place, run, fresh, diverged):
     place.run("links and pipes", tokens, ["run"])
 
 
-@fuzzed(0.1, 60)
+@fuzzed(0.1, 30)
 @given(drawn=st.data())
 def test_checkpoints(drawn, place):
     """Read as a resumed training reads them; with a checksum that agrees, so that more than damage is tried."""

@@ -12,7 +12,6 @@ from kerasae.layers import (
     Corruption,
     Dropout,
     GaussianCorruption,
-    GaussianSample,
     MaskingCorruption,
     SaltAndPepperCorruption,
     TiedDense,
@@ -97,35 +96,14 @@ def test_a_standard_deviation_that_is_not_positive_is_refused(stddev):
 
 def test_a_corruption_of_ones_own_is_a_subclass():
     class Halve(Corruption):
-        def call(self, x):
+        def corrupt(self, x, random):
             return 0.5 * x
 
     model = models.DenoisingAutoencoder(*dense((4,), 2, ()), corruption=Halve())
     x = X[:3, :4]
     z = model.encode(0.5 * x)
     expected = -np.asarray(model.likelihood.log_prob(model.decoder(z), x))
-    np.testing.assert_allclose(model.objective(x)["reconstruction"], expected, rtol=1e-6)
-
-
-# ---- stochastic codes
-
-
-def test_gaussian_sample_has_the_moments_of_its_posterior():
-    mean, log_var = np.float32([1.0, -3.0]), np.float32([-2.0, 1.0])
-    rows = np.ones((40_000, 1), "float32")
-    z = np.asarray(GaussianSample(seed=1)((mean * rows, log_var * rows)))
-    for j in range(2):
-        assert stats.kstest(z[:, j], "norm", (mean[j], np.exp(log_var[j] / 2))).pvalue > 1e-4
-    assert abs(np.corrcoef(z.T)[0, 1]) < 0.025
-
-
-def test_gaussian_sample_is_differentiable_in_mean_and_log_variance():
-    mean, log_var = tf.Variable([[0.5, -1.0]]), tf.Variable([[0.2, -0.4]])
-    with tf.GradientTape() as tape:
-        z = GaussianSample(seed=1)((mean, log_var))
-    to_mean, to_log_var = tape.gradient(z, [mean, log_var])
-    np.testing.assert_array_equal(to_mean, [[1, 1]])
-    np.testing.assert_allclose(to_log_var, 0.5 * (z - mean), rtol=1e-5)  # dz/d log σ² = ½ σ ε
+    np.testing.assert_allclose(model.objective(model.prepare(x))["reconstruction"], expected, rtol=1e-6)
 
 
 # ---- tied weights

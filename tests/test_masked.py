@@ -75,7 +75,17 @@ def gradients_of(model, x, noise, training):
     return tape.gradient(loss, model.trainable_weights)
 
 
-@pytest.mark.parametrize("options", [*CASES.values(), {"mask_group": 2}], ids=[*CASES.keys(), "groups"])
+MORE = {"raw targets", "no class token", "learned"}
+"""Cases that differ from the others in what both ways of predicting share."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(pytest.param(case, marks=[pytest.mark.slow] * (name in MORE), id=name) for name, case in CASES.items()),
+        pytest.param({"mask_group": 2}, id="groups"),
+    ],
+)
 def test_training_predicts_what_the_loss_looks_at_and_learns_as_if_all_were_predicted(options):
     options = dict(options)
     group = options.pop("mask_group", 1)
@@ -173,14 +183,14 @@ def test_score_hides_every_patch_at_least_once(ratio):
 def test_training_draws_new_masks_and_evaluation_none():
     model = build()
     x = images(*model.example_shape)
-    state = np.asarray(model.mask_seed.state).copy()
-    first, second = (np.asarray(model.objective(x)["reconstruction"]) for _ in range(2))
+    state = np.asarray(model.seed_generator.state).copy()
+    first, second = (np.asarray(model.objective(model.prepare(x))["reconstruction"]) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, model.score(x))
     model.encode(x), model.reconstruct(x)
-    np.testing.assert_array_equal(model.mask_seed.state, state)
-    first, second = (np.asarray(model.objective(x, training=True)["reconstruction"]) for _ in range(2))
-    assert np.all(first != second) and np.any(np.asarray(model.mask_seed.state) != state)
+    np.testing.assert_array_equal(model.seed_generator.state, state)
+    first, second = (np.asarray(model.objective(model.prepare(x), training=True)["reconstruction"]) for _ in range(2))
+    assert np.all(first != second) and np.any(np.asarray(model.seed_generator.state) != state)
 
 
 def test_masks_of_training_hide_every_patch_equally_often():
@@ -189,7 +199,7 @@ def test_masks_of_training_hide_every_patch_equally_often():
     plain = model._error
     model._error = lambda out: masks.append(np.asarray(out["mask"])) or plain(out)
     for _ in range(10):
-        model.objective(images(*model.example_shape, count=40), training=True)
+        model.objective(model.prepare(images(*model.example_shape, count=40)), training=True)
     share = np.concatenate(masks).mean(axis=0)  # 400 masks: standard deviation 0.025
     assert np.all(np.abs(share - 0.5) < 0.125)
     assert len({tuple(mask) for mask in np.concatenate(masks)}) > 360  # of 12,870: each example draws its own
@@ -200,7 +210,7 @@ def test_the_gradient_reaches_every_trainable_weight(options):
     model = build(**options)
     x = images(*model.example_shape)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model.objective(x, training=True)["reconstruction"])
+        loss = tf.reduce_mean(model.objective(model.prepare(x), training=True)["reconstruction"])
     gradients = tape.gradient(loss, model.trainable_weights)
     unreached = [w.path for w, g in zip(model.trainable_weights, gradients, strict=True) if g is None or not np.any(g)]
     assert unreached == []

@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 
 from kerasae import distributions, layers, models, networks
 from kerasae.errors import InputError
+from kerasae.models.contract.terms import logged, minimised
 
 RNG = np.random.default_rng(0)
 
@@ -85,7 +86,7 @@ def test_score_is_minus_the_log_likelihood_at_the_code():
     w, b, v, c = numbers(model.weights)
     expected = -stats.norm.logpdf(x, (x @ w + b) @ v + c, 0.5).sum(1)
     np.testing.assert_allclose(model.score(x), expected, rtol=1e-4)
-    np.testing.assert_allclose(model.objective(x)["reconstruction"], expected, rtol=1e-4)
+    np.testing.assert_allclose(model.objective(model.prepare(x))["reconstruction"], expected, rtol=1e-4)
 
 
 def test_weights_that_are_not_trainable_stay():
@@ -108,9 +109,9 @@ def test_dropout_and_batch_statistics_work_in_training_only():
     moving = numbers(model.encoder.non_trainable_weights)
     model.train_on_batch(data)
     assert np.any(numbers(model.encoder.non_trainable_weights)[0] != moving[0])
-    still = [np.asarray(model.objective(data, training=False)["reconstruction"]) for _ in range(2)]
+    still = [np.asarray(model.objective(model.prepare(data), training=False)["reconstruction"]) for _ in range(2)]
     np.testing.assert_array_equal(*still)
-    noisy = [np.asarray(model.objective(data, training=True)["reconstruction"]) for _ in range(2)]
+    noisy = [np.asarray(model.objective(model.prepare(data), training=True)["reconstruction"]) for _ in range(2)]
     assert np.any(noisy[0] != noisy[1])
 
 
@@ -119,10 +120,10 @@ def test_term_weights_scale_terms_in_the_loss_and_labels_reach_the_objective():
         terms = ("reconstruction", "label")
         term_weights = {"label": 3.0}
 
-        def objective(self, x, y=None, training=False):
-            return {**super().objective(x, y, training), "label": keras.ops.cast(y, "float32")}
+        def objective(self, batch, training=False):
+            return {**super().objective(batch, training), "label": keras.ops.argmax(batch.y, axis=-1) * 1.0}
 
-    model = Labelled(*networks.dense((4,), 2, ()))
+    model = Labelled(*networks.dense((4,), 2, (), condition=7))
     model.compile("sgd", run_eagerly=True)
     logs = model.evaluate(RNG.normal(size=(3, 4)), np.array([1, 2, 6]), verbose=0, return_dict=True)
     assert logs["label"] == pytest.approx(3) and logs["loss"] == pytest.approx(logs["reconstruction"] + 9)
@@ -154,8 +155,8 @@ def test_a_subclass_whose_arguments_cannot_be_recorded_is_refused_before_it_is_t
 
 @pytest.mark.parametrize("spread", [0.5, 2.0])
 def test_sampling_decodes_draws_of_the_standard_normal(spread):
-    for target, factor in ((models.VariationalAutoencoder, 2), (models.AdversarialAutoencoder, 1)):
-        encoder, decoder = networks.dense((2,), 2, (), code_parameters=factor)
+    for target in (models.VariationalAutoencoder, models.AdversarialAutoencoder):
+        encoder, decoder = networks.dense((2,), 2, (), posterior=target.posterior_name)
         model = target(encoder, decoder, "gaussian")
         decoder.set_weights([spread * np.eye(2), np.array([1.0, -1.0])])
         x = np.asarray(model.sample(4000, seed=3))
@@ -178,7 +179,7 @@ def refused():
             lambda: auto(pair[0], networks.dense((5,), 2, ())[1]),
         r"the decoder gives \(16,\).*Bernoulli.*\(4,\)": lambda: auto(*channels, "bernoulli"),
         r"the decoder gives \(4,\).*Categorical.*\(1024,\)": lambda: auto(*pair, "categorical"),
-        r"VariationalAutoencoder: the encoder gives \(2,\).*\(4,\).*code_parameters":
+        r"VariationalAutoencoder: the encoder gives \(2,\).*\(4,\).*posterior":
             lambda: models.VariationalAutoencoder(*pair),
         "Autoencoder: encoder": lambda: auto(unbuilt, pair[1]),
         "Autoencoder: decoder": lambda: auto(pair[0], unbuilt),
@@ -219,7 +220,8 @@ def test_denoising_encodes_the_corrupted_and_rebuilds_the_clean_input():
     p = expit(expit(corrupted @ w + b) @ v + c)
     expected = -stats.bernoulli.logpmf(x, p).sum(1)
     assert np.any(corrupted != x)
-    np.testing.assert_allclose(model.objective(x)["reconstruction"], expected, rtol=1e-4)
+    terms = model.objective(model.prepare(x), training=True)
+    np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-4)
     np.testing.assert_allclose(model.encode(x), expit(x @ w + b), rtol=1e-5)
 
 
@@ -233,10 +235,9 @@ def test_denoising_masks_a_quarter_unless_told_otherwise():
 
 def seeded_noise(model, shape):
     """The noise that the next draw of the model will use; the draw's state is put back."""
-    state = model.draw.seed_generator.state
+    state = model.seed_generator.state
     kept = keras.ops.convert_to_numpy(state).copy()
-    zeros = np.zeros(shape, "float32")
-    noise = np.asarray(model.draw((zeros, zeros)), dtype=float)
+    noise = np.asarray(keras.random.normal(shape, seed=model.seed_generator), dtype=float)
     state.assign(kept)
     return noise
 
@@ -253,12 +254,13 @@ def test_variational_objective_is_its_transcription(free_bits):
     z = mean + np.exp(log_var / 2) * e
     reconstruction = -stats.bernoulli.logpmf(x, expit(np.tanh(z @ v1 + c1) @ v2 + c2)).sum(1)
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var)
-    terms = model.objective(x)
+    terms = model.objective(model.prepare(x), training=True)
     np.testing.assert_allclose(terms["reconstruction"], reconstruction, rtol=1e-4)
-    np.testing.assert_allclose(np.mean(terms["kl"]), np.maximum(kl.mean(0), free_bits).sum(), rtol=1e-4)
-    if not free_bits:
-        np.testing.assert_allclose(terms["kl"], kl.sum(1), rtol=1e-4, atol=1e-6)
-    assert model.term_weights == {"kl": 0.4}
+    np.testing.assert_allclose(logged(terms["kl"]), kl.sum(1), rtol=1e-4, atol=1e-6)
+    held = np.maximum(kl.mean(0), free_bits).sum()
+    np.testing.assert_allclose(np.mean(minimised(terms["kl"], training=True)), held, rtol=1e-4)
+    np.testing.assert_allclose(np.mean(minimised(terms["kl"], training=False)), kl.sum(1).mean(), rtol=1e-4)
+    assert float(model.term_weights["kl"]) == pytest.approx(0.4)
     np.testing.assert_allclose(model.encode(x), mean, rtol=1e-4, atol=1e-6)
     at_mean = -stats.bernoulli.logpmf(x, expit(np.tanh(mean @ v1 + c1) @ v2 + c2)).sum(1)
     np.testing.assert_allclose(model.score(x), at_mean + kl.sum(1), rtol=1e-4)
@@ -297,7 +299,7 @@ def test_log_weights_of_another_posterior_estimate_the_likelihood_from_below():
     np.testing.assert_allclose(logsumexp(weights, axis=0) - np.log(4000), exact, atol=0.03)
     assert np.all(weights.mean(0) < exact - 0.05)
     # the mean log-weight is the bound of the objective, term by term in closed form
-    mean, log_var = (np.asarray(p, dtype=float) for p in model.posterior(x))
+    mean, log_var = np.split(np.asarray(model.encoder(x), dtype=float), 2, axis=-1)
     loadings, offset = (np.asarray(w, dtype=float) for w in model.decoder.get_weights())
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(1)
     spread = (np.exp(log_var) * (loadings**2).sum(1)).sum(1)
@@ -324,9 +326,9 @@ def spatial_variational():
 
 def test_variational_codes_may_have_several_axes():
     model, x = spatial_variational(), RNG.normal(size=(5, 3, 4)).astype("float32")
-    mean, log_var = (np.asarray(p, dtype=float) for p in model.posterior(x))
+    mean, log_var = np.split(np.asarray(model.encoder(x), dtype=float), 2, axis=-1)
     kl = 0.5 * (mean**2 + np.exp(log_var) - 1 - log_var).sum(axis=(1, 2))
-    np.testing.assert_allclose(model.objective(x)["kl"], kl, rtol=1e-4)
+    np.testing.assert_allclose(model.objective(model.prepare(x))["kl"], kl, rtol=1e-4)
     rebuilt = np.asarray(model.reconstruct(x), dtype=float)
     expected = -stats.norm.logpdf(x, rebuilt).sum(axis=(1, 2)) + kl
     np.testing.assert_allclose(model.score(x), expected, rtol=1e-4)
@@ -356,10 +358,10 @@ def test_adversarial_step_is_one_step_of_each_player_from_the_same_codes():
     regularizer = keras.regularizers.L2(0.1)
     pair = networks.dense((5,), 2, ())
     model = models.AdversarialAutoencoder(*pair, "gaussian", discriminator=critic(regularizer),
-                                          adversarial_weight=0.7, discriminator_learning_rate=0.2)  # fmt: skip
-    model.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
+                                          adversarial_weight=0.7)  # fmt: skip
+    model.compile(keras.optimizers.SGD(0.05), players={"discriminator": 4.0}, run_eagerly=True)
     x = RNG.normal(size=(6, 5)).astype("float32")
-    generator = model.prior_seed
+    generator = model.seed_generator
     kept = keras.ops.convert_to_numpy(generator.state).copy()
     prior = np.asarray(keras.random.normal((6, 2), seed=generator), dtype=float)
     generator.state.assign(kept)
@@ -388,17 +390,23 @@ def test_adversarial_step_is_one_step_of_each_player_from_the_same_codes():
 
 
 def test_adversarial_players_have_optimisers_of_their_own():
-    model = models.AdversarialAutoencoder(*networks.dense((5,), 2, ()), discriminator_learning_rate=0.02)
+    model = models.AdversarialAutoencoder(*networks.dense((5,), 2, ()))
     schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
     for rate, given in ((0.3, 0.3), (schedule, 0.1)):
-        model.compile(keras.optimizers.Adam(rate, beta_1=0.4))
+        model.compile(keras.optimizers.Adam(rate, beta_1=0.4), players={"discriminator": 0.2})
+        other = model.optimizers["discriminator"]
         assert float(model.optimizer.learning_rate) == pytest.approx(given)
-        assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.02)
-        assert model.discriminator_optimizer.beta_1 == 0.4
-    model.discriminator_learning_rate = None
+        assert float(other.learning_rate) == pytest.approx(0.2 * given)
+        assert other.beta_1 == 0.4 and other is not model.optimizer
     model.compile(keras.optimizers.Adam(0.3))
-    assert float(model.discriminator_optimizer.learning_rate) == pytest.approx(0.3)
-    assert model.discriminator_optimizer is not model.optimizer
+    other = model.optimizers["discriminator"]
+    assert float(other.learning_rate) == pytest.approx(0.3)
+    model.optimizer.learning_rate = 0.05  # as a callback does it
+    assert float(other.learning_rate) == pytest.approx(0.05)
+    model.compile("adam", players={"discriminator": keras.optimizers.SGD(0.4)})
+    assert isinstance(model.optimizers["discriminator"], keras.optimizers.SGD)
+    with pytest.raises(InputError, match="players must be among discriminator. Received: critic"):
+        model.compile("adam", players={"critic": 1.0})
 
 
 # ---- stacked
@@ -660,12 +668,20 @@ def test_parts_of_a_batch_give_a_classifiers_gradient_of_the_whole(soft):
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_a_classifier_in_parts_takes_no_sample_weights_and_is_saved_with_its_parts(tmp_path):
+def test_a_classifier_in_parts_weighs_examples_as_a_whole_and_is_saved_with_its_parts(tmp_path):
+    x, y = RNG.random((4, 6), "float32"), np.arange(4) % 3
+    weight, found = np.linspace(0, 2, 4).astype("float32"), []
+    for parts in (1, 2, 3):  # 2 + 1 + 1 are no equal parts of 4
+        keras.utils.set_random_seed(0)
+        model = models.Classifier(networks.dense((6,), 4)[0], 3)
+        model.compile(keras.optimizers.SGD(0.1), models.SmoothedCrossentropy(), micro_batches=parts)
+        model.train_on_batch(x, y, sample_weight=weight)
+        found.append(model.get_weights())
+    for whole, *cut in zip(*found, strict=True):
+        for one in cut:
+            np.testing.assert_allclose(one, whole, rtol=1e-5, atol=1e-6)
     model = models.Classifier(networks.dense((6,), 4)[0], 3)
     model.compile("sgd", models.SmoothedCrossentropy(), micro_batches=2, at_once=2)
-    x, y = np.zeros((4, 6), "float32"), np.zeros(4, "int32")
-    with pytest.raises(InputError, match="sample weights are not supported with micro_batches"):
-        model.train_on_batch(x, y, sample_weight=np.ones(4, "float32"))
     with pytest.raises(InputError, match="a mean over the examples"):
         summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
         models.Classifier(model.encoder, 3).compile("sgd", summed, micro_batches=2)
@@ -679,25 +695,37 @@ def test_every_part_of_a_batch_draws_its_own_numbers():
     seen = []
 
     class Listening(models.VariationalAutoencoder):
-        def objective(self, x, y=None, training=False):
-            seen.append(self.sample_noise(x))
-            return super().objective(x, y, training)
-
-        def sample_noise(self, x):
-            return keras.random.normal((2,), seed=self.listening_seed)
+        def objective(self, batch, training=False):
+            terms = super().objective(batch, training)
+            noise = self.random(training).normal((2,))
+            tf.py_function(lambda n: seen.append(tuple(n.numpy())), [noise], [])
+            return terms
 
     model = Listening(*networks.dense((6,), 3, (5,), posterior="gaussian"))
-    model.listening_seed = keras.random.SeedGenerator(1)
-    model.compile("sgd", micro_batches=3, run_eagerly=True)
+    model.compile("sgd", micro_batches=3)
     model.train_on_batch(np.zeros((6, 6), "float32"))
-    assert len({tuple(np.asarray(noise)) for noise in seen}) == 3
+    assert len(seen) == len(set(seen)) == 3
+
+
+def test_parts_of_several_sizes_give_the_gradient_of_the_whole():
+    """The last, smaller batch of an epoch: 8 + 5 examples in parts of 2, then of 2 + 2 + 1."""
+    x, finals = RNG.random((13, 6), "float32"), []
+    for parts in (1, 3):
+        keras.utils.set_random_seed(0)
+        model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
+        model.compile(keras.optimizers.SGD(0.1), micro_batches=parts)
+        history = model.fit(x, batch_size=8, shuffle=False, verbose=0).history
+        finals.append((history["loss"], model.get_weights()))
+    assert finals[0][0] == pytest.approx(finals[1][0], rel=1e-5)
+    for whole, cut in zip(finals[0][1], finals[1][1], strict=True):
+        np.testing.assert_allclose(cut, whole, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("parts, batch, words", [(0, 4, "micro_batches must be"), (3, 4, "must divide the batch")])
-def test_parts_that_do_not_divide_the_batch_are_refused(parts, batch, words):
+def test_parts_that_xla_cannot_compute_are_refused(parts, batch, words):
     model = models.Autoencoder(*networks.dense((6,), 3, (5,)))
     with pytest.raises(InputError, match=words):
-        model.compile("sgd", micro_batches=parts, run_eagerly=True)
+        model.compile("sgd", micro_batches=parts, jit_compile=True)
         model.train_on_batch(np.zeros((batch, 6), "float32"))
 
 

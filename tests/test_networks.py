@@ -112,7 +112,8 @@ MISTAKES = {
     "dense: code": lambda: dense((4,), 0),
     "dense: widths": lambda: dense((4,), 2, (3, -1)),
     r"dense: widths.*512": lambda: dense((4,), 2, (512.0,)),
-    "dense: code_parameters": lambda: dense((4,), 2, code_parameters=0),
+    "posterior.*cauchy": lambda: dense((4,), 2, posterior="cauchy"),
+    "dense: condition": lambda: dense((4,), 2, condition=0),
     "dense: pixel_parameters": lambda: dense((4,), 2, pixel_parameters=0),
     "dense: tied": lambda: dense((4,), 2, tied=True, posterior="gaussian"),
     "dense: tied=": lambda: dense((4,), 2, tied=True, pixel_parameters=2),
@@ -122,7 +123,7 @@ MISTAKES = {
     r"conv: filters.*0": lambda: conv((4, 4, 1), 2, (3, 0)),
     "conv: kernel": lambda: conv((4, 4, 1), 2, kernel=0),
     "conv: widths": lambda: conv((4, 4, 1), 2, widths=(0,)),
-    "conv: code_parameters": lambda: conv((4, 4, 1), 2, code_parameters=0),
+    "conv: condition": lambda: conv((4, 4, 1), 2, condition=0),
     "conv: pixel_parameters": lambda: conv((4, 4, 1), 2, pixel_parameters=0),
     "at most 2 filters": lambda: conv((4, 4, 1), 2, (3, 3, 3)),
 }

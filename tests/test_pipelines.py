@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from kerasae.errors import InputError
 from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training.loop import Interrupted
 from pipelines import evaluate, finetune, probe, stacked, train
+from pipelines.command_line import main as cli
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +307,59 @@ def test_a_damaged_best_epoch_stops_instead_of_passing_off_the_last(small_digits
 
 
 def test_data_of_their_own_do_not_inherit_how_the_run_read_its_data(vae_run, small_digits):
-    recipe = probe.Recipe(run=str(vae_run.path), data="digits", data_dir=None).inherit("probe")
+    recipe = probe.Recipe(run=str(vae_run.path), data="digits", data_dir=None).resolved()
     assert recipe.data == "digits" and recipe.image_size is None and not recipe.skip_broken
-    assert probe.Recipe(run=str(vae_run.path)).inherit("probe").data == small_digits
+    assert probe.Recipe(run=str(vae_run.path)).resolved().data == small_digits
+
+
+# ---- a class of a user's own
+
+OWN = """
+import keras
+from kerasae.models import VariationalAutoencoder
+
+
+@keras.saving.register_keras_serializable("mine")
+class MyAutoencoder(VariationalAutoencoder):
+    def __init__(self, encoder, decoder, beta=0.25, **kwargs):
+        super().__init__(encoder, decoder, beta=beta, **kwargs)
+
+
+class Unregistered(VariationalAutoencoder):
+    pass
+"""
+
+
+@pytest.fixture
+def own_module(tmp_path, monkeypatch):
+    """A module in the working directory, which the import path does not name."""
+    (tmp_path / "my_module.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield "my_module"
+    sys.modules.pop("my_module", None)
+
+
+def test_a_class_of_a_users_own_is_trained_by_the_command(own_module, small_digits, tmp_path):
+    import keras
+
+    flags = f"--data {small_digits} --code 3 --widths 8 --epochs 1 --options.free-bits 0.1"
+    assert cli.main(f"train my_module:MyAutoencoder {flags}".split()) == 2  # it has no such argument of its own
+    assert cli.main(f"train my_module:MyAutoencoder {flags.rpartition(' --')[0]}".split()) == 0
+    model = keras.saving.load_model(tmp_path / "runs" / "MyAutoencoder" / "model.keras")
+    assert type(model).__name__ == "MyAutoencoder" and model.beta == 0.25 and model.code_shape == (3,)
+    assert model.encoder.output_shape[-1] == 6, "the mean and the log-variance of the class's posterior"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_module:Absent", "MODULE:CLASS to import.*no attribute 'Absent'"),
+        ("absent:MyAutoencoder", "MODULE:CLASS to import.*No module named 'absent'"),
+        ("my_module:keras", "no subclass of kerasae.models.Autoencoder"),
+        ("my_module:Unregistered", "register_keras_serializable"),
+    ],
+)
+def test_what_is_no_class_to_train_says_why(name, message, own_module, small_digits):
+    with pytest.raises(InputError, match=message):
+        train.run(train.Recipe(variant=name, data=small_digits))

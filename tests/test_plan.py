@@ -13,7 +13,8 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.training import loop
+from kerasae.networks import vit_pair
+from kerasae.training import loop, precision
 from kerasae.training.checkpoint import pack, state_variables
 from pipelines import mae, recipes
 from pipelines.planner import cost, plan, wire
@@ -38,7 +39,8 @@ def recipe(**changes):
 
 def model_of(chosen, shape=SHAPE):
     info = type("Info", (), {"shape": shape, "max_value": 255.0})
-    return mae.build(chosen, info, {"mean": 0.5, "std": 0.25}, chosen.precision)
+    with precision.computing_in(chosen.precision):
+        return mae.build(chosen, info, {"mean": 0.5, "std": 0.25})
 
 
 def counted(chosen, shape=SHAPE):
@@ -83,8 +85,7 @@ def test_sizes_are_those_of_the_networks(size):
 @pytest.mark.parametrize("size", cost.SIZES)
 def test_depths_are_those_of_the_networks(size, monkeypatch):
     asked = {}
-    module = importlib.import_module("kerasae.networks.vit")  # the attribute of that name is the function
-    monkeypatch.setattr(module, "vit", lambda *args, **options: asked.update(options))
+    monkeypatch.setattr(vit_pair, "vit", lambda *args, **options: asked.update(options))
     getattr(kerasae.networks, f"vit_{size}")((28, 28, 3), 14)
     theirs = {"decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16, **asked}
     assert theirs == cost.SIZES[size]
@@ -110,7 +111,7 @@ class Traced:
         @tf.function
         def step(x):
             with tf.GradientTape() as tape:
-                loss, _ = model._loss(model.prepare(x), None, training=True)
+                loss, _ = model.losses_of(model.prepare(x), training=True)
             self.forward = {op.name for op in tf.compat.v1.get_default_graph().get_operations()}
             return tape.gradient(loss, model._trained())
 
@@ -118,8 +119,8 @@ class Traced:
         self.operations = graph.get_operations()
 
     def flops(self):
-        """2 m n k of every product of matrices, but those with a row of ones that add up biases in bfloat16."""
-        return sum(2 * math.prod(size) for size in map(product, self.operations) if size and size[-2] > 1)
+        """2 m n k of every product of matrices."""
+        return sum(2 * math.prod(size) for size in map(product, self.operations) if size)
 
     def kept(self):
         """Bytes per image of what forward makes and backward reads, each buffer once."""

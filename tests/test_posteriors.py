@@ -155,8 +155,16 @@ def test_narrow_outputs_of_the_encoder_are_widened(posterior):
     assert {value.dtype for value in values} == {tf.float32}
 
 
-@BOTH
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize(
+    ("posterior", "jit"),
+    [
+        pytest.param(GAUSSIAN, False, id="gaussian"),
+        pytest.param(GAUSSIAN, True, id="gaussian-xla"),
+        pytest.param(SPHERE, False, id="sphere"),
+        # Its draws and densities are compiled in test_von_mises_fisher, too.
+        pytest.param(SPHERE, True, id="sphere-xla", marks=pytest.mark.slow),
+    ],
+)
 def test_posteriors_run_compiled_with_a_batch_of_any_size(posterior, jit):
     class Seeded:
         """Draws inside the graph, of shapes that hold a tensor."""

@@ -17,6 +17,7 @@ LEVELS = {
     "networks": 2,
     "optimizers": 2,
     "models": 3,
+    "registration": 3.5,
     "training": 4,
     "evaluate": 4,
     "applications": 4,
@@ -40,10 +41,13 @@ CONTRACT_ONLY = {"evaluate", "applications", "plots", "export", "report"}
 HEAVY = {"tensorflow", "tensorflow_datasets", "keras", "numpy", "scipy", "sklearn", "matplotlib", "pandas"}
 """What the command line may not import before a command runs."""
 
+AT_THE_DOOR = {"computing_in", "settled", "resolved", "scope", "source", "enable_op_determinism"}
+"""What is called once around a pipeline, by `pipelines.command_line.door`."""
+
 HOMELESS = {"utils", "util", "helpers", "common", "misc"}
 """Names that mean that a room is missing."""
 
-STEPS = {"kerasae.models.contract.base", "kerasae.models.contract.step"}
+STEPS = {"kerasae.models.contract.trainable", "kerasae.models.contract.step"}
 """The only modules with a training step."""
 
 
@@ -153,8 +157,8 @@ def may_import(importer: str, target: str) -> bool:
     here, there = room(importer), room(target)
     if here == there or there not in LEVELS:  # there: the package itself or an attribute of it, like __version__
         return True
-    if here == "":  # kerasae/__init__.py is lazy: it imports no room
-        return False
+    if here == "":  # kerasae/__init__.py is lazy: it imports no room but the names that Keras must know
+        return there == "registration"
     return LEVELS[there] < LEVELS[here] and not (there == "data" and here in CLOSED_TO_DATA)
 
 
@@ -211,7 +215,8 @@ def rewritten(sources):
     """A `tf.function` whose Python AutoGraph rewrites, which takes seconds of every start."""
     for module in modules(sources):
         calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
-        plain = {id(call.func) for call in calls if any(k.arg == "autograph" for k in call.keywords)}
+        said = [call for call in calls if any(k.arg == "autograph" for k in call.keywords)]
+        plain = {id(part) for call in said for part in (call.func, *call.args)}  # `partial(tf.function, …)`, too
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "tf.function" and id(node) not in plain:
                 yield f"{module.name}:{node.lineno} leaves autograph on"
@@ -229,6 +234,28 @@ def private_access(sources):
                     yield f"{module.name}:{node.lineno} touches .{node.attr}"
 
 
+def second_doors(sources):
+    """A pipeline that resolves settings, opens data, or sets devices or precision by itself."""
+    for module in modules(sources):
+        if module.room != "pipelines" or module.name == "pipelines.command_line.door":
+            continue
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Call) and called(node) in AT_THE_DOOR:
+                yield f"{module.name}:{node.lineno} calls {called(node)}"
+
+
+def two_meanings(sources):
+    """A public name of a package that is a module of it too: which one an import means depends on what came before."""
+    names = {module.name for module in modules(sources)}
+    for module in modules(sources):
+        if module.is_package and module.name != "kerasae":
+            imported = [n for n in module.tree.body if isinstance(n, ast.ImportFrom)]
+            given = {(n.module, alias.asname or alias.name) for n in imported for alias in n.names}
+            for source, name in sorted(given):
+                if f"{module.name}.{name}" in names and source != module.name:
+                    yield f"{module.name}.{name} is a module, and a name of {source}"
+
+
 def own(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
@@ -242,6 +269,8 @@ RULES = [
     prints,
     rewritten,
     private_access,
+    second_doors,
+    two_meanings,
 ]
 
 
@@ -379,14 +408,26 @@ OTHER_RULES = [
         {"kerasae/models/vae.py": "class A:\n    train_step = step"},
         ["kerasae.models.vae:2 defines train_step"],
     ),
-    (wrong_training_steps, {"kerasae/models/contract/base.py": "def train_step(): ..."}, []),
+    (wrong_training_steps, {"kerasae/models/contract/trainable.py": "def train_step(): ..."}, []),
     (wrong_training_steps, {"kerasae/models/vae.py": "self.train_step()"}, []),
     (asserts, {"pipelines/a.py": "def f(x):\n    assert x"}, ["pipelines.a:2 asserts"]),
     (prints, {"kerasae/ops/a.py": "print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"kerasae/ops/a.py": "tf.print(1)"}, ["kerasae.ops.a:1 prints"]),
     (prints, {"pipelines/a.py": "print(1)"}, []),
+    (
+        two_meanings,
+        {"kerasae/a/__init__.py": "from kerasae.a.b import b", "kerasae/a/b.py": ""},
+        ["kerasae.a.b is a module, and a name of kerasae.a.b"],
+    ),
+    (two_meanings, {"kerasae/a/__init__.py": "from kerasae.a import b", "kerasae/a/b.py": ""}, []),
+    (second_doors, {"pipelines/a.py": "with precision.computing_in('x'): ..."}, ["pipelines.a:1 calls computing_in"]),
+    (second_doors, {"pipelines/command_line/door.py": "recipe.source()", "kerasae/a.py": "scope()"}, []),
     (private_access, {"kerasae/evaluate/a.py": "model._weights"}, ["kerasae.evaluate.a:1 touches ._weights"]),
-    (private_access, {"kerasae/export/save.py": "model.train_step(x)"}, ["kerasae.export.save:1 touches .train_step"]),
+    (
+        private_access,
+        {"kerasae/export/saved_model.py": "model.train_step(x)"},
+        ["kerasae.export.saved_model:1 touches .train_step"],
+    ),
     (private_access, {"kerasae/evaluate/a.py": "self._x\ntype(model).__name__"}, []),
     (private_access, {"kerasae/models/a.py": "model._weights"}, []),
 ]

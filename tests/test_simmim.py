@@ -63,7 +63,7 @@ def test_the_gradient_reaches_every_trainable_weight():
     model = build(options={"pooling": None})
     x, _ = inputs_of(model)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_mean(model.objective(x, training=True)["reconstruction"])
+        loss = tf.reduce_mean(model.objective(model.prepare(x), training=True)["reconstruction"])
     gradients = tape.gradient(loss, model.trainable_weights)
     assert any("mask_token" in weight.path for weight in model.trainable_weights)
     assert [w.path for w, g in zip(model.trainable_weights, gradients, strict=True) if g is None or not np.any(g)] == []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import os
 import signal
 
@@ -48,10 +49,23 @@ def averaging():
     return model
 
 
+@pytest.fixture(scope="module")
+def unbroken(split, tmp_path_factory):
+    """A function that trains what a function builds once: the state of the model, and the rows of figures."""
+
+    @functools.cache
+    def trained(build):
+        rows = []
+        run(model := build(), split, tmp_path_factory.mktemp("whole"), on_epoch=rows.append)
+        return state(model), rows
+
+    return trained
+
+
 def run(model, split, folder, plan=None, **options):
     return train(
         model,
-        lambda step: kerasae.data.batches(split, BATCH, seed=1, start_step=step),
+        lambda step: kerasae.data.batches(split, BATCH, seed=1, start_step=step, labels=model.takes_labels),
         plan or Plan(EPOCHS, STEPS),
         Checkpoints(folder),
         **options,
@@ -64,10 +78,9 @@ def state(model):
 
 @pytest.mark.parametrize("build", [denoiser, classifier, averaging])
 @pytest.mark.parametrize("stop_after", [3, 7, 10])
-def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
-    rows, resumed_rows = [], []
-    whole = build()
-    run(whole, split, tmp_path / "whole", on_epoch=rows.append)
+def test_resumes_to_the_bit_at_any_step(build, stop_after, unbroken, split, tmp_path):
+    whole, rows = unbroken(build)
+    resumed_rows = []
 
     def interrupt(progress, wait):
         if progress.step >= stop_after:
@@ -79,7 +92,7 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
     progress = run(resumed, split, tmp_path / "cut", on_epoch=resumed_rows.append)
 
     assert progress.step == STEPS * EPOCHS
-    for a, b in zip(state(whole), state(resumed), strict=True):
+    for a, b in zip(whole, state(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
     figures = [{k: v for k, v in row.items() if "second" not in k and k != "data_wait"} for row in rows]
     again = [{k: v for k, v in row.items() if "second" not in k and k != "data_wait"} for row in resumed_rows]
@@ -87,7 +100,7 @@ def test_resumes_to_the_bit_at_any_step(build, stop_after, split, tmp_path):
 
 
 @pytest.mark.parametrize(("beside", "opened"), [([], [3]), (["step-000000005"], [5, 3]), (["step-x"], [3])])
-def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path, monkeypatch):
+def test_data_are_opened_where_training_goes_on(beside, opened, unbroken, split, tmp_path, monkeypatch):
     """At the step of the newest checkpoint, and again only if that one is damaged."""
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e9)  # chunks of 1 and 2 steps, however slow the first
 
@@ -95,7 +108,7 @@ def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path,
         if progress.step >= 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    run(whole := denoiser(), split, tmp_path / "whole")
+    whole, _ = unbroken(denoiser)
     with pytest.raises(Interrupted):
         run(denoiser(), split, tmp_path / "cut", on_chunk=interrupt)
     for name in beside:
@@ -104,11 +117,11 @@ def test_data_are_opened_where_training_goes_on(beside, opened, split, tmp_path,
 
     def batches(step):
         steps.append(step)
-        return kerasae.data.batches(split, BATCH, seed=1, start_step=step)
+        return kerasae.data.batches(split, BATCH, seed=1, start_step=step, labels=False)
 
     train(resumed := denoiser(), batches, Plan(EPOCHS, STEPS), Checkpoints(tmp_path / "cut"))
     assert steps == opened
-    assert all(map(np.array_equal, state(resumed), state(whole)))
+    assert all(map(np.array_equal, state(resumed), whole))
 
 
 def test_the_model_ends_with_the_average_of_its_weights(split, tmp_path):
@@ -132,10 +145,10 @@ def test_the_model_ends_with_the_average_of_its_weights(split, tmp_path):
 def test_the_best_epoch_is_one_of_averaged_weights_and_training_goes_on_from_the_others(split, tmp_path):
     rows, model = [], averaging()
     plan = Plan(EPOCHS, STEPS, monitor="val_loss", mode="min")
-    validation = {"validation": lambda: kerasae.data.in_order(split, 64)}
+    validation = {"validation": lambda: kerasae.data.in_order(split, 64, labels=model.takes_labels)}
     run(model, split, tmp_path / "best", plan, on_epoch=rows.append, **validation)
     best = min(rows, key=lambda row: row["val_loss"])
-    figures = model.evaluate(kerasae.data.in_order(split, 64), verbose=0, return_dict=True)
+    figures = model.evaluate(kerasae.data.in_order(split, 64, labels=model.takes_labels), verbose=0, return_dict=True)
     assert figures["loss"] == pytest.approx(best["val_loss"], rel=1e-5)
     unseen = []
     run(averaging(), split, tmp_path / "blind", Plan(EPOCHS, STEPS), on_epoch=unseen.append)
@@ -183,9 +196,10 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("call", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EROFS)])
-def test_training_stops_at_a_disk_that_fails_and_goes_on_from_the_step_before(call, code, split, tmp_path, monkeypatch):
-    whole = denoiser()
-    run(whole, split, tmp_path / "whole")
+def test_training_stops_at_a_disk_that_fails_and_goes_on_from_the_step_before(
+    call, code, unbroken, split, tmp_path, monkeypatch
+):
+    whole, _ = unbroken(denoiser)
 
     def fail(*arguments):
         raise OSError(code, os.strerror(code))
@@ -202,7 +216,7 @@ def test_training_stops_at_a_disk_that_fails_and_goes_on_from_the_step_before(ca
     assert Checkpoints(tmp_path / "cut").newest() == 9, "checkpoints are written inside epochs, too"
     resumed = denoiser()
     run(resumed, split, tmp_path / "cut")
-    for a, b in zip(state(whole), state(resumed), strict=True):
+    for a, b in zip(whole, state(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -242,7 +256,7 @@ def test_keeps_the_best_epoch_and_stops_early(split, tmp_path):
         model.optimizer.learning_rate = -1e-2 if row["epoch"] == 2 else 1e-3  # the third epoch climbs uphill
 
     plan = Plan(20, STEPS, monitor="val_loss", mode="min", patience=2)
-    validation = lambda: kerasae.data.in_order(split, 64)  # noqa: E731
+    validation = lambda: kerasae.data.in_order(split, 64, labels=model.takes_labels)  # noqa: E731
     run(model, split, tmp_path, plan, validation=validation, on_epoch=note)
     best = int(np.argmin([row["val_loss"] for row in rows]))
     assert len(rows) == best + 1 + 2
@@ -254,7 +268,7 @@ def test_equals_keras_fit_on_the_same_batches(split, tmp_path):
     """The loop of our own and `fit` take the same steps."""
     ours, theirs = denoiser(), denoiser()
     run(ours, split, tmp_path)
-    data = kerasae.data.batches(split, BATCH, seed=1).take(STEPS * EPOCHS)
+    data = kerasae.data.batches(split, BATCH, seed=1, labels=False).take(STEPS * EPOCHS)
     theirs.fit(data, verbose=0, shuffle=False)
     for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)

@@ -62,7 +62,7 @@ def test_presets_have_the_published_sizes():
 )
 def test_presets_are_vit_with_these_sizes(build, sizes, monkeypatch):
     given = {}
-    monkeypatch.setattr(sys.modules["kerasae.networks.vit"], "vit", lambda *args, **sizes: given.update(sizes))
+    monkeypatch.setattr(sys.modules["kerasae.networks.vit_pair"], "vit", lambda *args, **sizes: given.update(sizes))
     build()
     defaults = {"decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16}
     names = ("width", "depth", "heads", *defaults)
@@ -201,6 +201,38 @@ def test_the_last_tokens_of_a_block_alone(training):
     np.testing.assert_allclose(some, whole, rtol=1e-5, atol=1e-5)
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("policy", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 2**-6)])
+def test_a_block_trains_as_it_predicts(policy, tolerance):
+    """The gradient of every weight of a block is that of the plain layers, and of the same type."""
+    block = layers.TransformerBlock(heads=2, dtype=policy)
+    x = tf.constant(RNG.normal(size=(4, 7, 8)), tf.float32)
+    block(x)
+    for weight in block.weights:
+        weight.assign(RNG.normal(0.0, 0.5, weight.shape))
+    found, plain = (gradients(block, x, training) for training in (True, False))
+    for ours, exact in zip(found, plain, strict=True):
+        assert ours.dtype == exact.dtype == "float32"
+        np.testing.assert_allclose(ours, exact, rtol=tolerance, atol=tolerance * float(tf.reduce_max(tf.abs(exact))))
+
+
+def gradients(block, x, training):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(tf.cast(block(x, training=training), "float32")))
+    return tape.gradient(loss, [weight.value for weight in block.trainable_weights])
+
+
+@pytest.mark.parametrize("last", [None, 2])
+def test_quantised_layers_still_run(last):
+    block = layers.TransformerBlock(heads=2)
+    x = tf.constant(RNG.normal(size=(4, 7, 8)), tf.float32)
+    before = block(x).numpy()
+    for layer in block._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Dense):
+            layer.quantize("int8")
+    found = block(x, training=True, last=last)
+    np.testing.assert_allclose(found, before[:, -(last or 7) :], atol=0.1 * np.abs(before).max())
 
 
 def test_layer_scale_starts_where_it_was_told():

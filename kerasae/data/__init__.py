@@ -1,7 +1,7 @@
 """Data by one string: sources, splits, batches, labelled subsets and stateless augmentation."""
 
 from kerasae.data.augment import Chain, ElasticDistortion, RandomAffine
-from kerasae.data.batches import batches, in_order, steps_per_epoch
+from kerasae.data.batching import batches, in_order, steps_per_epoch
 from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.erasing import RandomErasing
 from kerasae.data.info import Info, Source

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from kerasae.data.batches import in_order
+from kerasae.data.batching import in_order
 from kerasae.data.splits import Split
 from kerasae.data.subsets import holdout
 from kerasae.errors import InputError

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from kerasae.data.batches import in_order
+from kerasae.data.batching import in_order
 from kerasae.data.checks import fits_in_memory
 from kerasae.errors import InputError
 

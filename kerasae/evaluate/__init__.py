@@ -1,13 +1,13 @@
 """Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
-from kerasae.evaluate.attentive_probe import attentive_probe
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
+from kerasae.evaluate.probe_by_attention import attentive_probe
+from kerasae.evaluate.probe_by_sgd import sgd_probe
 from kerasae.evaluate.reconstruction import mean_score, reconstruction_error
-from kerasae.evaluate.sgd_probe import sgd_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 
 __all__ = [

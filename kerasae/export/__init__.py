@@ -1,5 +1,5 @@
 """Level 4: SavedModels with named endpoints, verified in a process of their own that has no kerasae."""
 
-from kerasae.export.save import Checker, Endpoint, ParityError, endpoints, save, verify
+from kerasae.export.saved_model import Checker, Endpoint, ParityError, endpoints, save, verify
 
 __all__ = ["Checker", "Endpoint", "ParityError", "endpoints", "save", "verify"]

@@ -4,7 +4,6 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
-from kerasae.layers.transformer import on_rows
 from kerasae.ops import gather_tokens, patchify, sincos_positions, unpatchify
 from kerasae.ops.patches import grid_of, pair
 
@@ -238,19 +237,13 @@ class MaskedTokens(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class TokenDense(layers.Dense):
-    """A linear layer on every token: `keras.layers.Dense`, computed as one product of matrices.
+    """A linear layer on every token: `keras.layers.Dense` by the name under which saved networks know it.
 
     Args:
         units: width of the output; everything else is as in `keras.layers.Dense`.
 
     Tokens [B, T, D] → [B, T, units].
     """
-
-    def __init__(self, units, **kwargs):
-        super().__init__(units, **kwargs)
-
-    def call(self, x, training=None):
-        return ops.reshape(on_rows(super().call, x), (-1, *x.shape[1:-1], self.units))
 
 
 @keras.saving.register_keras_serializable("kerasae")

@@ -6,7 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
-from kerasae.ops import affine, exact_gelu, mlp, softmax
+from kerasae.ops import exact_gelu, softmax
 from kerasae.ops.jax_attention import attention
 
 
@@ -36,25 +36,9 @@ class SelfAttention(layers.Layer):
         self.qkv.build((None, width))
         self.proj.build((None, width))
 
-    def call(self, x, training=False, last=None):
-        _, tokens, width = x.shape
-        asking = tokens if last is None else last
-        q, k, v = self._rows(x, asking, training)
-        q, k, v = (by_head(rows, count, self.heads) for rows, count in ((q, asking), (k, tokens), (v, tokens)))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, asking, width))
-
-    def _rows(self, x, asking, training):
-        """q of so many of the last tokens, k and v of all: three times [rows, D]."""
-        _, tokens, width = x.shape
-        if asking < tokens and plain(self.qkv):
-            q_kernel, kv_kernel = ops.split(self.qkv.kernel, [width], axis=1)
-            q_bias, kv_bias = ops.split(self.qkv.bias, [width])
-            q = affine(as_rows(trailing(x, asking)), q_kernel, q_bias, training)
-            return q, *ops.split(affine(as_rows(x), kv_kernel, kv_bias, training), 2, axis=-1)
-        q, k, v = ops.split(on_rows(self.qkv, x, training), 3, axis=-1)
-        if asking < tokens:
-            q = as_rows(trailing(ops.reshape(q, (-1, tokens, width)), asking))
-        return q, k, v
+    def call(self, x, last=None):
+        q, k, v = ops.split(self.qkv(x), 3, axis=-1)
+        return self.proj(attend(q if last is None else trailing(q, last), k, v, self.heads))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -90,13 +74,9 @@ class CrossAttention(layers.Layer):
         for layer, size in ((self.q, width), (self.kv, seen), (self.proj, width)):
             layer.build((None, size))
 
-    def call(self, pair, training=False):
+    def call(self, pair):
         queries, tokens = pair
-        count, width = queries.shape[1:]
-        q = by_head(on_rows(self.q, queries, training), count, self.heads)
-        kv = on_rows(self.kv, tokens, training)
-        k, v = (by_head(part, tokens.shape[1], self.heads) for part in ops.split(kv, 2, axis=-1))
-        return ops.reshape(on_rows(self.proj, attend(q, k, v, training), training), (-1, count, width))
+        return self.proj(attend(self.q(queries), *ops.split(self.kv(tokens), 2, axis=-1), self.heads))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[0])
@@ -161,7 +141,7 @@ class TransformerBlock(layers.Layer):
     def call(self, x, training=False, last=None):
         seen = self.norm1(x)
         x = x if last is None else trailing(x, last)
-        x = x + self._branch(self.attention(seen, training=training, last=last), self.scale1, self.drop1, training)
+        x = x + self._branch(self.attention(seen, last=last), self.scale1, self.drop1, training)
         return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
@@ -178,12 +158,7 @@ class TransformerBlock(layers.Layer):
         return self.add_weight(shape=(width,), initializer=start, name=name)
 
     def _mlp(self, x, training):
-        if training and plain(self.fc1) and plain(self.fc2):
-            kernels, biases = (self.fc1.kernel, self.fc2.kernel), (self.fc1.bias, self.fc2.bias)
-            rows = mlp(as_rows(x), kernels, biases, training)
-        else:
-            rows = on_rows(self.fc2, exact_gelu(on_rows(self.fc1, x, training), training), training)
-        return ops.reshape(rows, (-1, *x.shape[1:]))
+        return self.fc2(exact_gelu(self.fc1(x), training))
 
     def _branch(self, x, scale, drop, training):
         x = x if scale is None else x * ops.cast(scale, x.dtype)
@@ -214,9 +189,7 @@ class CrossBlock(TransformerBlock):
 
     def call(self, pair, training=False):
         x, tokens = pair
-        x = x + self._branch(
-            self.attention((self.norm1(x), tokens), training=training), self.scale1, self.drop1, training
-        )
+        x = x + self._branch(self.attention((self.norm1(x), tokens)), self.scale1, self.drop1, training)
         return x + self._branch(self._mlp(self.norm2(x), training), self.scale2, self.drop2, training)
 
     def compute_output_shape(self, input_shape):
@@ -229,49 +202,25 @@ def trailing(x, count):
     return ops.split(x, [x.shape[1] - count], axis=1)[1]
 
 
-def by_head(rows, tokens, heads):
-    """[B·T, D] → [B, T, heads, D / heads]."""
-    return ops.reshape(rows, (-1, tokens, heads, rows.shape[-1] // heads))
-
-
-def attend(q, k, v, training=False):
-    """softmax(q kᵀ / √d) v, heads side by side: [B, Q, heads, d] and twice [B, T, heads, d] → [B·Q, heads·d].
+def attend(q, k, v, heads):
+    """softmax(q kᵀ / √d) v, heads side by side: [B, Q, D] and twice [B, T, D] → [B, Q, D].
 
     The softmax is taken in float32 whatever the precision of the products.
     """
-    heads, d = q.shape[2:]
-    if keras.backend.backend() == "jax":
-        return ops.reshape(attention(q, k, v), (-1, heads * d))
+    q, k, v = (by_head(part, heads) for part in (q, k, v))
+    mixed = attention(q, k, v) if keras.backend.backend() == "jax" else plain_attention(q, k, v)
+    return ops.reshape(mixed, (-1, q.shape[1], heads * q.shape[3]))
+
+
+def by_head(x, heads):
+    """[B, T, D] → [B, T, heads, D / heads]."""
+    _, tokens, width = x.shape
+    return ops.reshape(x, (-1, tokens, heads, width // heads))
+
+
+def plain_attention(q, k, v):
+    """softmax(q kᵀ / √d) v in plain products: [B, Q, heads, d] and twice [B, T, heads, d] → [B, Q, heads, d]."""
     q, k, v = (ops.transpose(part, (0, 2, 1, 3)) for part in (q, k, v))
-    mixed = ops.transpose(ops.matmul(attention_shares(q, k, d**-0.5, training), v), (0, 2, 1, 3))
-    return ops.reshape(mixed, (-1, heads * d))
-
-
-def attention_shares(q, k, scale, training):
-    """softmax(scale · q kᵀ): [B, heads, Q, d] and [B, heads, T, d] → [B, heads, Q, T]."""
-    if not training or keras.backend.backend() != "tensorflow" or q.dtype == "float16":
-        # Scaling q costs less than scaling the Q × T scores, and keeps them in the range of float16.
-        return softmax(ops.matmul(q * scale, ops.transpose(k, (0, 1, 3, 2))), training)
-    import tensorflow as tf  # its product takes k as it lies, and the softmax's loop scales at no cost
-
-    return softmax(tf.matmul(q, k, transpose_b=True), training, scale)
-
-
-def on_rows(dense, x, training=False):
-    """A dense layer without activation on every token, [..., D] → [rows, units].
-
-    As one product of matrices: with a batch axis its gradient is a product per example and a sum over them, which
-    took 1.8 times as long.
-    """
-    rows = as_rows(x)
-    return affine(rows, dense.kernel, dense.bias, training) if training and plain(dense) else dense(rows)
-
-
-def as_rows(x):
-    """[..., D] → [rows, D]."""
-    return ops.reshape(x, (-1, x.shape[-1]))
-
-
-def plain(dense):
-    """Whether a dense layer is what it was built as, not quantised."""
-    return dense.quantization_mode is None
+    # Scaling q costs less than scaling the Q × T scores, and keeps them in the range of float16.
+    shares = softmax(ops.matmul(q * q.shape[-1] ** -0.5, ops.transpose(k, (0, 1, 3, 2))))
+    return ops.transpose(ops.matmul(shares, v), (0, 2, 1, 3))

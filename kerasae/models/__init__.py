@@ -1,17 +1,18 @@
-"""Level 3: the contract and the variants, by family."""
+"""Level 3: the contract, the variants by family, and the catalogue of them.
 
-from kerasae.models.adversarial import AdversarialAutoencoder
-from kerasae.models.classifier import ClassAccuracy, Classifier, SmoothedCrossentropy
-from kerasae.models.contract.base import Autoencoder
-from kerasae.models.cross_masked import CrossMaskedAutoencoder
-from kerasae.models.deterministic import DenoisingAutoencoder
-from kerasae.models.masked import MaskedAutoencoder
-from kerasae.models.ratings import AutoRec
-from kerasae.models.recurrent import RecurrentAutoencoder
-from kerasae.models.simmim import SimMIM
-from kerasae.models.stacked import StackedAutoencoder
-from kerasae.models.vamp_prior import VampPrior
-from kerasae.models.variational import VariationalAutoencoder
+Classes load on first use: the catalogue is read where TensorFlow may not be imported.
+"""
+
+import importlib
+
+from kerasae.models.catalogue import ROWS
+
+HOMES = {
+    **{row.name: row.module for row in ROWS},
+    **dict.fromkeys(("ClassAccuracy", "SmoothedCrossentropy"), "kerasae.models.classifier"),
+    "VampPrior": "kerasae.models.vamp_prior",
+}
+"""Public name → the module that it is in."""
 
 __all__ = [
     "AdversarialAutoencoder",
@@ -29,3 +30,13 @@ __all__ = [
     "VampPrior",
     "VariationalAutoencoder",
 ]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return getattr(importlib.import_module(HOMES[name]), name)
+    raise AttributeError(f"module 'kerasae.models' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

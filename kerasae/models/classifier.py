@@ -25,7 +25,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         dropout: share of each hidden activation and of the code dropped in training, in [0, 1); of a frozen encoder,
             of the code only.
         input_dropout: share of the input values dropped in training, in [0, 1).
-        freeze: True trains the head only; whatever else shares the encoder's layers finds them frozen too.
+        freeze: True trains the head only; the encoder stays trainable for whatever else shares it.
         pixel_max: the integer that means 1.0, as for `Autoencoder`.
 
     Returns logits [B, K].
@@ -45,13 +45,32 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
             if not 0.0 <= rate < 1.0:
                 raise InputError(f"Classifier: {name} must be in [0, 1). Received: {name}={rate}")
         self.encoder, self.pixel_max, self.freeze = encoder, float(pixel_max), bool(freeze)
-        if freeze:
-            encoder.trainable = False
         self.classes = int(classes)
         self.drop_input = Dropout(input_dropout)
         self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
         self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
         self.built = True
+
+    # What is trained is the classifier's own matter: `encoder.trainable` would freeze the autoencoder behind it too.
+
+    @property
+    def trainable_variables(self):
+        return [v for v in super().trainable_variables if id(v) not in self._frozen()]
+
+    @property
+    def non_trainable_variables(self):
+        return [v for v in self.variables if not v.trainable or id(v) in self._frozen()]
+
+    @property
+    def trainable_weights(self):
+        return [v for v in super().trainable_weights if id(v) not in self._frozen()]
+
+    @property
+    def non_trainable_weights(self):
+        return [v for v in self.weights if not v.trainable or id(v) in self._frozen()]
+
+    def _frozen(self):
+        return {id(v) for v in self.encoder.variables} if self.freeze else ()
 
     @property
     def example_shape(self):

@@ -1,9 +1,9 @@
 """Level 2: pairs of encoder and decoder, as functional Keras models."""
 
-from kerasae.networks.conv import conv
-from kerasae.networks.dense import dense
-from kerasae.networks.lstm import lstm
-from kerasae.networks.vit import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
+from kerasae.networks.conv_pair import conv
+from kerasae.networks.dense_pair import dense
+from kerasae.networks.lstm_pair import lstm
+from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
 __all__ = [
     "conv",

@@ -1,6 +1,7 @@
 """Optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
 
 import math
+import re
 
 import keras
 from keras import ops
@@ -103,15 +104,21 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         super().__init__(learning_rate, weight_decay, **kwargs)
         self.scales = {path: float(scale) for path, scale in (scales or {}).items()}
         self.spare_tokens = bool(spare_tokens)
+        self._excluded, self._excluded_names = frozenset(), ""
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Spare weights the decay: these, and those whose names contain one of these words; before it is built."""
+        super().exclude_from_weight_decay(var_list, var_names)
+        self._excluded, self._excluded_names = frozenset(map(id, var_list or ())), "|".join(var_names or ())
 
     def build(self, variables):
         if self.built:
             return
         self._check_paths(variables)
-        self._rates = [self.scales.get(v.path, 1.0) for v in variables]
-        self._decays = [
-            self.weight_decay * (decayed(v, self.spare_tokens) and self._use_weight_decay(v)) for v in variables
-        ]
+        self._rates = [self._scale(v.path) for v in variables]
+        self._decays = [self.weight_decay * self._decayed(v) for v in variables]
+        # Keras's own decay, which knows one learning rate only, is left nothing to do.
+        super().exclude_from_weight_decay(var_list=variables)
         super().build(variables)
 
     def update_step(self, gradient, variable, learning_rate):
@@ -124,11 +131,17 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
     def get_config(self):
         return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
 
-    def _apply_weight_decay(self, variables):
-        """Nothing: Keras's decay knows one learning rate only; `update_step` decays."""
+    def _scale(self, path):
+        """Scale of a weight; a model that is read from a file may have lost the first name of its paths."""
+        alike = (known for known in self.scales if known.endswith(f"/{path}") or path.endswith(f"/{known}"))
+        return self.scales.get(path if path in self.scales else next(alike, None), 1.0)
+
+    def _decayed(self, variable):
+        named = bool(self._excluded_names) and re.search(self._excluded_names, variable.name)
+        return decayed(variable, self.spare_tokens) and id(variable) not in self._excluded and not named
 
     def _check_paths(self, variables):
-        paths = [v.path for v in variables if self.scales.get(v.path, 1.0) != 1.0]
+        paths = [v.path for v in variables if self._scale(v.path) != 1.0]
         if twice := sorted({path for path in paths if paths.count(path) > 1}):
             raise InputError(
                 f"LayerwiseAdamW: scales must name each weight by a path of its own. Received: two weights {twice[0]!r}"
@@ -173,6 +186,7 @@ class LARS(keras.optimizers.Optimizer):
     def build(self, variables):
         if self.built:
             return
+        super().exclude_from_weight_decay(var_list=variables)  # the decay is part of the gradient here
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
 
@@ -191,6 +205,3 @@ class LARS(keras.optimizers.Optimizer):
     def _ratio(self, variable, update):
         w, u = (ops.sqrt(ops.sum(ops.square(x))) for x in (variable, update))
         return ops.where((w > 0) & (u > 0), self.trust * w / ops.where(u > 0, u, 1.0), 1.0)
-
-    def _apply_weight_decay(self, variables):
-        """Nothing: the decay is part of the gradient here; `update_step` adds it."""

@@ -19,7 +19,6 @@ def build(
     scales=None,
     spare_tokens=False,
     ema=0.0,
-    precision="float32",
 ):
     """Adam, or AdamW where there is weight decay, with linear warm-up then half-cosine decay to `floor`.
 
@@ -39,7 +38,8 @@ def build(
         scales: factors of the learning rate of each weight; see `kerasae.optimizers.layer_scales`.
         spare_tokens: whether class tokens and positions are not decayed either.
         ema: 0, or the momentum of a moving average of the weights, which `kerasae.training` then evaluates and keeps.
-        precision: of the model; in float16 the loss is scaled, by a factor that finds itself, to keep small gradients.
+
+    Where models compute in float16, the loss is scaled, by a factor that finds itself, to keep small gradients.
     """
     ramp = int(warmup * steps) if warmup_steps is None else int(warmup_steps)
     rate = _rate(steps, learning_rate, ramp, floor) if schedule == "cosine" else learning_rate
@@ -50,7 +50,8 @@ def build(
         optimizer = keras.optimizers.Adam(rate, **options)
     else:
         optimizer = LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
+    narrow = keras.config.dtype_policy().compute_dtype == "float16"
+    return keras.optimizers.LossScaleOptimizer(optimizer) if narrow else optimizer
 
 
 def _rate(steps, peak, ramp, floor):

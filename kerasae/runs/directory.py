@@ -16,7 +16,7 @@ import kerasae
 from kerasae.errors import InputError
 from kerasae.runs import environment
 from kerasae.runs.progress_bar import ProgressBar
-from kerasae.training import processes
+from kerasae.training import precision, processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
 from kerasae.training.incidents import Incidents
 from kerasae.training.loop import Plan, train
@@ -293,7 +293,7 @@ def load_model(path, info=None):
         finished = (Path(path) / "summary.json").exists()
         remedy = "give one of the runs inside it" if finished else "repeat its command to finish it"
         raise InputError(f"{path}, a run of `{command}`, has no model.keras; {remedy}")
-    model = kerasae.saving.load_model(file)
+    model = precision.in_float32(lambda: kerasae.saving.load_model(file))
     if info is not None:
         check_fit(file, model, info)
     return model

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 import zipfile
 from contextlib import nullcontext
@@ -12,6 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import kerasae
+from kerasae.errors import InputError
 from kerasae.training import processes
 
 KEEP = 2
@@ -43,8 +46,10 @@ class Checkpoints:
 
     def save(self, model, progress, keep=KEEP):
         """Write `state_variables(model)` and `progress`, plain values with a "step"; then drop all but `keep`."""
-        arrays = {str(i): keras.ops.convert_to_numpy(v) for i, v in enumerate(state_variables(model))}
-        write_atomic(self.folder / f"step-{progress['step']:09d}.npz", pack(arrays, progress))
+        variables = state_variables(model)
+        arrays = dict(zip(keys(variables), map(keras.ops.convert_to_numpy, variables), strict=True))
+        content = pack(arrays, {**progress, "written_by": kerasae.__version__})
+        write_atomic(self.folder / f"step-{progress['step']:09d}.npz", content)
         for old in self._files()[keep:] if processes.writes() else ():
             old.unlink()
 
@@ -52,10 +57,14 @@ class Checkpoints:
         """Put the newest whole checkpoint into the model and return its progress, or None where there is none.
 
         A file that is cut short or altered is listed in `damaged`, and the one before it is used.
+
+        Raises:
+            InputError: if another version of kerasae wrote it, whose steps may not be the same.
         """
         for path in self._files():
             try:
                 arrays, progress = unpack(path.read_bytes())
+                check_version(path, progress.pop("written_by", "an older version"))
                 assign(state_variables(model), arrays)
                 return progress
             except (ValueError, KeyError):
@@ -71,9 +80,26 @@ class Checkpoints:
         return sorted((path for path in self.folder.glob("step-*.npz") if path.is_file()), reverse=True)
 
 
+def check_version(path, version):
+    """Raise InputError unless a checkpoint is of this version of kerasae."""
+    if version != kerasae.__version__:
+        raise InputError(
+            f"{path} was written by kerasae {version}, and this is {kerasae.__version__}, whose steps may not be the "
+            "same; go on with that version, or remove the checkpoints to train this stage again"
+        )
+
+
+def keys(variables):
+    """Name every variable by its place and its path, without the numbers that Keras counts names up by."""
+    return [f"{i} {NUMBERED.sub('', variable.path)}" for i, variable in enumerate(variables)]
+
+
+NUMBERED = re.compile(r"_\d+(?=[_/]|$)")
+
+
 def assign(variables, arrays):
     """Give every variable its array; raise ValueError before any is changed if they do not fit."""
-    values = [arrays[str(i)] for i in range(len(variables))]
+    values = [arrays[key] for key in keys(variables)]
     kinds = [((*v.shape,), v.dtype) for v in variables]
     if len(arrays) != len(variables) or kinds != [(a.shape, a.dtype.name) for a in values]:
         raise ValueError("the checkpoint is of another model")

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
-from tensorflow.python.framework import config  # the public name can only turn determinism on
 
 from kerasae.errors import InputError
 from kerasae.training import processes
@@ -359,9 +358,17 @@ def _compiled(model):
 
 def clock():
     """Seconds, as a float64 tensor of the moment at which a TensorFlow function gets here."""
-    if config.is_op_determinism_enabled():  # refuses TensorFlow's own clock, as its results are never the same
-        return tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
-    return tf.timestamp()
+    return tf.timestamp() if has_clock() else tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
+
+
+def has_clock():
+    """Whether TensorFlow lends its clock: not with deterministic operations, as its results are never the same."""
+    try:
+        with tf.init_scope():
+            tf.timestamp()
+    except tf.errors.FailedPreconditionError:
+        return False
+    return True
 
 
 def rates(model):

@@ -10,8 +10,8 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 
 
 def settled(recipe):
-    """The recipe with its precision, if that is "auto", as this machine computes it best."""
-    if recipe.precision != "auto":
+    """The recipe with its precision, if it has one and that is "auto", as this machine computes it best."""
+    if getattr(recipe, "precision", None) != "auto":
         return recipe
     return replace(recipe, precision="bfloat16" if devices.multiply_bfloat16() else "float32")
 
@@ -29,10 +29,18 @@ def computing_in(precision):
         keras.config.set_dtype_policy(before)
 
 
-def exact(model, precision, build):
-    """The model itself if it was trained in float32, else its weights in the float32 model that `build()` gives."""
-    if precision == "float32":
+def in_float32(build):
+    """The model that `build()` makes, computing in float32 whatever models built here compute in."""
+    with computing_in("float32"):
+        return build()
+
+
+def exact(model, build):
+    """The model itself where models compute in float32, else its weights in the float32 model that `build()` makes."""
+    import keras
+
+    if keras.config.dtype_policy().name == "float32":
         return model
-    twin = build()
+    twin = in_float32(build)
     twin.set_weights(model.get_weights())
     return twin

@@ -1,13 +1,16 @@
 """From the values of a recipe to a model: variants, networks and corruptions by name."""
 
 import difflib
+import importlib
 import inspect
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.command_line import listing
+from kerasae.models import catalogue
 from pipelines.command_line.ranges import within
 
 CORRUPTIONS = {
@@ -15,6 +18,23 @@ CORRUPTIONS = {
     "gaussian": ("GaussianCorruption", "stddev"),
     "salt_and_pepper": ("SaltAndPepperCorruption", "rate"),
 }
+
+
+def names():
+    """Names in `kerasae train NAME`; MODULE:CLASS names a class of the user's own."""
+    return list(catalogue.trained())
+
+
+def check_name(name):
+    """Raise InputError, with the nearest name, for a variant that is neither in the catalogue nor MODULE:CLASS."""
+    if ":" not in name and name not in names():
+        near = difflib.get_close_matches(name, names(), 1, 0.3)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"unknown variant {name!r}; {hint}expected one of {', '.join(names())}, or MODULE:CLASS")
+
+
+FIELD = {"names": names, "check": check_name}
+"""Metadata of a recipe's field that names a variant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +48,33 @@ class CorruptionFields:
 
 
 def variant(name):
-    """The class of a variant; an unknown name is answered with the nearest."""
-    names = listing.command_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, 1, 0.3)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise InputError(f"unknown variant {name!r}; {hint}expected one of {', '.join(names)}")
-    return getattr(kerasae.models, names[name])
+    """The class of a variant."""
+    check_name(name)
+    return of_user(name) if ":" in name else catalogue.trained()[name].load()
+
+
+def of_user(target):
+    """Import a class of the user's own, MODULE:CLASS, from the working directory or from what is installed."""
+    import keras
+
+    module, _, name = target.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"variant: expected MODULE:CLASS to import. Received: {target!r} ({error})") from error
+    if not (isinstance(cls, type) and issubclass(cls, kerasae.models.Autoencoder)):
+        raise InputError(f"variant: {target} is no subclass of kerasae.models.Autoencoder; derive it from one")
+    if keras.saving.get_registered_name(cls) == name:
+        raise InputError(f"variant: decorate {target} with @keras.saving.register_keras_serializable, so that it loads")
+    return cls
+
+
+def own_arguments(cls):
+    """Constructor arguments that a variant has beyond those that all have."""
+    shared = ("self", "encoder", "decoder", "likelihood", "pixel_max", "args", "kwargs")
+    return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
 
 
 def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
@@ -49,14 +89,12 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         corruption: for the variants that take one.
     """
     cls, options = variant(name), dict(options or {})
-    likelihood = kerasae.distributions.likelihoods.get(likelihood)
-    accepted = inspect.signature(cls.__init__).parameters
-    own = [n for n in accepted if n not in ("self", "encoder", "decoder", "likelihood", "pixel_max", "kwargs")]
+    likelihood, own = kerasae.distributions.likelihoods.get(likelihood), own_arguments(cls)
     for option in options:
         if option not in own:
             known = ", ".join(n for n in own if n not in ("corruption", "discriminator")) or "none"
             raise InputError(f"variant {name!r} has no option {option!r}; it has: {known}")
-    if "corruption" in accepted:
+    if "corruption" in own:
         options["corruption"] = corruption
     pair = networks(cls.posterior_name, likelihood.parameters)
     return cls(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)

@@ -30,27 +30,18 @@ class DataRecipe:
     def __post_init__(self):
         check(self)
 
-    def source(self):
-        """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used.
+    def resolved(self):
+        """This recipe with every None that stands for another value replaced by it."""
+        return self
 
-        Every pipeline begins with this: here operations become deterministic if the recipe says so, because it must
-        happen before anything is built, and holds for reading data too.
-        """
-        if self.deterministic:
-            make_deterministic()
+    def source(self):
+        """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
         options = {"image_size": size, "center": self.center, "skip_broken": self.skip_broken}
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
         return source
-
-
-def make_deterministic():
-    """From now on this process has no operations whose results depend on the order in which threads finish."""
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +66,10 @@ class RunRecipe(DataRecipe):
     out: str | None = None
     """Run directory; when not given, the name of the recipe or of the command under runs/."""
 
+    def resolved(self):
+        """This recipe with the place of its run; a pipeline's recipe has a `folder`."""
+        return replace(self, out=self.out or f"runs/{self.folder}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedRecipe(DataRecipe):
@@ -87,13 +82,13 @@ class DerivedRecipe(DataRecipe):
     out: str | None = None
     """Run directory of the result; a folder inside the run's when not given."""
 
-    def inherit(self, folder):
-        """This recipe with the data of its run filled in, and `folder` inside that run as its place."""
+    def resolved(self):
+        """This recipe with the data of its run filled in, and its `folder` inside that run as its place."""
         from kerasae.runs import read_recipe, refuse_links
 
         origin = read_recipe(self.run)["recipe"]
-        refuse_links(self.run)  # one in the place of `folder` would lead the results elsewhere
-        placed = replace(self, out=self.out or f"{self.run}/{folder}")
+        refuse_links(self.run)  # one in the place of the folder would lead the results elsewhere
+        placed = replace(self, out=self.out or f"{self.run}/{self.folder}")
         if self.data is not None:
             return placed  # how the run read its own data says nothing about others
         if origin.get("data") is None:

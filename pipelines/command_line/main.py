@@ -1,9 +1,9 @@
 """The command line: one command per pipeline, generated from the pipeline's `Recipe` by cyclopts.
 
 A pipeline module offers `Recipe` (a frozen dataclass whose attribute docstrings are the help) and `run(recipe)`;
-its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and `"choices"`: a
-function that returns the names to choose from. Only the module of the chosen command is imported, and for a command
-that has named recipes those that they belong to.
+its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and a function that
+returns names: `"choices"`, one of which must be given, or `"names"`, which the help shows. Only the module of the
+chosen command is imported, and for a command that has named recipes those that they belong to.
 """
 
 import ast
@@ -17,7 +17,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +29,7 @@ import kerasae
 from kerasae.errors import InputError
 from kerasae.training import devices
 from pipelines import recipes
+from pipelines.command_line.voice import complain, speaking
 
 COMMANDS = {
     "quickstart": "pipelines.quickstart",
@@ -125,26 +125,10 @@ def fill(app: App, module: ModuleType, known: dict[str, Callable], tokens: Seque
 
 
 def execute(run: Callable, recipe: Any) -> Any:
-    """Run a pipeline on the devices that its recipe names."""
-    if not hasattr(recipe, "devices"):
-        return run(recipe)
-    from kerasae.training import processes
-    from pipelines import data_worker
-
-    devices.share_cores(recipe)
-    with devices.scope(recipe.devices):
-        if processes.count() == 1:
-            with data_worker.watched(recipe.data_workers):
-                return run(recipe)
-        if not processes.writes():  # the first process speaks for all
-            sys.stdout = open(os.devnull, "w")
-        try:
-            with processes.answering(), data_worker.watched(recipe.data_workers):
-                return run(recipe)
-        except (InputError, OSError) as error:
-            complain(f"error: {error}", 2)
-            sys.stdout.flush()
-            os._exit(2)  # TensorFlow would wait for the others, who may be gone
+    """Run a pipeline, after the cores were shared out, which must happen before TensorFlow computes anything."""
+    if hasattr(recipe, "devices"):
+        devices.share_cores(recipe)
+    return run(recipe)
 
 
 def merge(default: Any, value: Any) -> Any:
@@ -194,10 +178,10 @@ def chooser(known: dict[str, Callable]) -> inspect.Parameter:
 
 def argument(field, hint: type, help: str | None, values: dict[str, Any]) -> inspect.Parameter:
     """One field as a parameter; a tuple takes its values as `--widths 1000 500`."""
-    choices = field.metadata.get("choices")
+    choices, names = field.metadata.get("choices"), field.metadata.get("names")
     default = values.get(field.name, inspect.Parameter.empty)
     about = Parameter(
-        help=help,
+        help=f"{help} Known: {', '.join(names())}." if names else help,
         choices=tuple(choices()) if choices else None,
         consume_multiple=True,
         negative_iterable=(),
@@ -273,31 +257,6 @@ def interruptions() -> tuple[type[BaseException], ...]:
         sys.modules.get("kerasae.training.loop"), "Interrupted", None
     )  # None also while it is half imported
     return (found,) if found else ()
-
-
-def complain(text: str, status: int) -> int:
-    """Print one line on stderr and hand the exit status on; text from files may not steer the terminal."""
-    line = " ".join(line.strip() for line in text.splitlines() if line.strip())
-    print("kerasae:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
-    return status
-
-
-class Spokesman(logging.Handler):
-    """Prints what the library logs as the command line prints its own mistakes, a line each."""
-
-    def emit(self, record):
-        complain(record.getMessage(), 0)
-
-
-@contextmanager
-def speaking():
-    """The library's warnings come to stderr."""
-    logger, spokesman = logging.getLogger("kerasae"), Spokesman(logging.WARNING)
-    logger.addHandler(spokesman)
-    try:
-        yield
-    finally:
-        logger.removeHandler(spokesman)
 
 
 # ---- TensorFlow's chatter

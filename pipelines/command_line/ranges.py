@@ -27,7 +27,7 @@ def within(kind, **metadata):
 
 
 def check(recipe):
-    """Raise InputError for the first field whose value is out of its range; None is always in it."""
+    """Raise InputError for the first field whose value is out of its range (None never is) or fails its `check`."""
     for field in fields(recipe):
         value = getattr(recipe, field.name)
         if "range" in field.metadata and value is not None:
@@ -35,5 +35,7 @@ def check(recipe):
             values = value if isinstance(value, tuple) else (value,)
             if not all(holds(v) for v in values):
                 raise InputError(f"{field.name}: expected {expected}. Received: {value}")
+        if examine := field.metadata.get("check"):
+            examine(value)
         if value == () and not field.metadata.get("may_be_empty"):
             raise InputError(f"{field.name}: expected at least one value. Received none")

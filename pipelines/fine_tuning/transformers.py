@@ -65,23 +65,22 @@ def blocks(encoder):
     return [layer.name for layer in encoder.layers if isinstance(layer, TransformerBlock)]
 
 
-def clone(encoder, recipe):
-    """A copy of an encoder with new random weights, and the drop path and the precision that the recipe names."""
+def clone(encoder, drop_path):
+    """A copy of an encoder with new random weights and this drop path, whose layers compute as models built here do."""
     import keras
 
     from kerasae.layers import Patches
-    from kerasae.training.precision import POLICIES
 
-    names = blocks(encoder)
+    names, policy = blocks(encoder), keras.config.dtype_policy().name
 
     def copy(layer):
         if isinstance(layer, keras.Model):
             return keras.models.clone_model(layer, clone_function=copy)
         config = layer.get_config()
-        if recipe.drop_path and layer.name in names:
-            config["drop_path"] = recipe.drop_path * names.index(layer.name) / max(1, len(names) - 1)
-        if recipe.precision != "float32" and not isinstance(layer, Patches):  # pixels keep float32
-            config["dtype"] = POLICIES[recipe.precision]
+        if drop_path and layer.name in names:
+            config["drop_path"] = drop_path * names.index(layer.name) / max(1, len(names) - 1)
+        if policy != "float32" and not isinstance(layer, Patches):  # pixels keep float32
+            config["dtype"] = policy
         return type(layer).from_config(config)
 
     return keras.models.clone_model(encoder, clone_function=copy)

@@ -30,7 +30,7 @@ class Linear:
     inputs: int
     outputs: int
     first: bool = False
-    again = 0
+    wide = 0
 
     @property
     def weights(self):
@@ -54,7 +54,7 @@ class Norm:
     tokens: int
     width: int
     products = 0
-    again = 0
+    wide = 0
 
     @property
     def weights(self):
@@ -88,7 +88,7 @@ class Block:
     @property
     def products(self):
         width, seen, other = self.width, self.seen or self.tokens, self.seen_width or self.width
-        own = (2 + 2 * MLP) * self.asking * width**2
+        own = (self.tokens + (1 + 2 * MLP) * self.asking) * width**2
         return 3 * (own + 2 * seen * other * width + 2 * self.asking * seen * width)
 
     @property
@@ -98,17 +98,16 @@ class Block:
 
     @property
     def kept(self):
-        """Of all tokens the input and its normalised form; of those that ask the latter again, where they are cut out,
-        and what enters the second normalisation, its normalised form, q, the mixture, the network before GELU; of
-        those that are seen k and v; and the shares."""
-        seen, asking = self.seen or self.tokens, self.asking
-        values = 2 * self.tokens + (self.last or 0) + (4 + MLP) * asking + 2 * seen
-        return values * self.width + self.heads * asking * seen
+        """Of all tokens the input and its normalised form; of those that ask what enters the second normalisation, its
+        normalised form, q, the mixture, the network before GELU and after it; of those that are seen k and v; and the
+        shares."""
+        values = 2 * self.tokens + (4 + 2 * MLP) * self.asking + 2 * (self.seen or self.tokens)
+        return values * self.width + self.wide
 
     @property
-    def again(self):
-        """Values that backward computes again: the network after GELU."""
-        return MLP * self.asking * self.width
+    def wide(self):
+        """Values that backward needs in float32 too, where the others are narrow: the shares."""
+        return self.heads * self.asking * (self.seen or self.tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +213,8 @@ class Network:
     def kept(self, value_bytes=4):
         """Bytes of one image that wait for backward, in values of so many bytes; the loss always keeps float32."""
         read = self.tokens * self.width if self.decoder == "cross" else 0  # what all its blocks look at, once
-        return value_bytes * (sum(part.kept for part in self.parts) + read) + 4 * self.predictions * self.values
+        parts = sum(kept_bytes(part, value_bytes) for part in self.parts)
+        return parts + value_bytes * read + 4 * self.predictions * self.values
 
     def memory(self, images, value_bytes=4, accumulated=False):
         """Bytes on a device for a pass of `images` images: name → bytes.
@@ -223,7 +223,7 @@ class Network:
         narrow format backward also keeps the weights in it. What works beside that is one block's values again, and
         images, patches and targets in float32.
         """
-        work = max(part.kept + part.again for part in self.parts) * value_bytes + 3 * 4 * self.patches * self.values
+        work = max(kept_bytes(part, value_bytes) for part in self.parts) + 3 * 4 * self.patches * self.values
         return {
             "weights": 4 * (self.trained + self.fixed) + (value_bytes < 4) * value_bytes * self.trained,
             "gradients": 4 * self.trained * (2 if accumulated else 1),
@@ -235,13 +235,17 @@ class Network:
     def moved(self, images, value_bytes=4, passes=1):
         """Bytes that an update moves to and from memory, for `images` images in so many passes.
 
-        What is kept or computed again is written and read, and so is its gradient; weights are read twice in a pass
-        and gradients written; AdamW reads weight, gradient and moments, and writes three of them.
+        What is kept is written and read, and so is its gradient; weights are read twice in a pass and gradients
+        written; AdamW reads weight, gradient and moments, and writes three of them.
         """
-        again = value_bytes * sum(part.again for part in self.parts)
-        return 4 * images * (self.kept(value_bytes) + again) + self.trained * (passes * (2 * value_bytes + 4) + 28)
+        return 4 * images * self.kept(value_bytes) + self.trained * (passes * (2 * value_bytes + 4) + 28)
 
     @property
     def checkpoint(self):
         """Bytes of a checkpoint: weights and moments in float32."""
         return 4 * (3 * self.trained + self.fixed)
+
+
+def kept_bytes(part, value_bytes):
+    """Bytes of one image that a part keeps for backward, in values of so many bytes."""
+    return value_bytes * part.kept + (4 * part.wide if value_bytes < 4 else 0)

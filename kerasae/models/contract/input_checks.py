@@ -49,7 +49,7 @@ def check_values(model, data, strict=False):
     mask hides passes, and so does NaN: it is missing data to some models, and the guard finds it in the others.
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-    x, mask = x_and_mask(model, x)
+    x, mask = x_and_mask(model, {n: v for n, v in x.items() if n != "weight"} if isinstance(x, dict) else x)
     if is_concrete(x) and (mask is None or is_concrete(mask)):
         x = np.asarray(x) if mask is None else np.asarray(x)[np.asarray(mask, bool)]
         x = x[~np.isnan(x)] if x.dtype.kind == "f" else x

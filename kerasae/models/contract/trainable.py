@@ -1,6 +1,7 @@
 """What every model does that is trained without labels: named terms, players, state, metrics, one training step."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
@@ -124,6 +125,8 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         Raises:
             InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
         """
+        if isinstance(x, dict) and "weight" in x:
+            weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
         x, mask = input_checks.x_and_mask(self, x)
         x = to_unit(x, self.pixel_max)
         if self.example_shape is not None:
@@ -213,16 +216,23 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, *arguments, **options):
         """As in Keras; the values of the first batch are checked."""
-        return super().fit(self._checked(x, y, batch_size), y, batch_size, *arguments, **options)
+        x = self._checked(self._weighted(x, y, options), y, batch_size)
+        return super().fit(x, y, batch_size, *arguments, **options)
 
     def evaluate(self, x=None, y=None, batch_size=None, *arguments, **options):
         """As in Keras; the values of the first batch are checked."""
-        return super().evaluate(self._checked(x, y, batch_size), y, batch_size, *arguments, **options)
+        x = self._checked(self._weighted(x, y, options), y, batch_size)
+        return super().evaluate(x, y, batch_size, *arguments, **options)
 
     def train_on_batch(self, x, y=None, *arguments, **options):
         """As in Keras; the values are checked."""
         self.check((x, y))
-        return super().train_on_batch(x, y, *arguments, **options)
+        return super().train_on_batch(self._weighted(x, y, options), y, *arguments, **options)
+
+    def test_on_batch(self, x, y=None, *arguments, **options):
+        """As in Keras; the values are checked."""
+        self.check((x, y))
+        return super().test_on_batch(self._weighted(x, y, options), y, *arguments, **options)
 
     def propose(self, data):
         """Compute a step on a batch but for its changes; returns a `Proposal`."""
@@ -292,6 +302,12 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
         input_checks.check_values(self, data, strict=True)
 
+    def export(self, filepath, format="tf_saved_model", **options):
+        """As in Keras: what the model gives when it is called, its reconstruction. See `kerasae.export` for more."""
+        self(ops.zeros((1, *(n or 1 for n in self.example_shape))))  # Keras exports what was called
+        options.setdefault("input_signature", [keras.InputSpec("float32", (None, *self.example_shape))])
+        return super().export(filepath, format, **options)
+
     # Inside.
 
     def _batch(self, data):
@@ -336,6 +352,13 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         if self.measured:
             return self.compute_metrics(batch.x, batch.target, self.reconstruct_batch(batch), batch.counts)
         return self.get_metrics_result()
+
+    def _weighted(self, x, y, options):
+        """Put weights of examples without y beside x: Keras drops them."""
+        weight = options.pop("sample_weight", None) if y is None else None
+        if weight is None:
+            return x
+        return {**(x if isinstance(x, dict) else {"x": x}), "weight": np.asarray(weight, "float32")}
 
     def _checked(self, x, y, batch_size):
         first, same = input_checks.first_batch(x, y, batch_size)

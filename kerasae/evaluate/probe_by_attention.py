@@ -6,7 +6,7 @@ from keras import layers
 
 from kerasae.errors import InputError
 from kerasae.evaluate.heads import Budget, HeadResult, check_data, measure
-from kerasae.evaluate.sgd_probe import build_linear
+from kerasae.evaluate.probe_by_sgd import build_linear
 from kerasae.evaluate.tokens import Tokens
 from kerasae.layers import AttentionPooling
 

@@ -1,0 +1,167 @@
+"""The catalogue: one row of plain data for every model, read without TensorFlow.
+
+The command line, `kerasae list`, README's table and Keras's registry are made from it. To add a variant: its class, its
+row here, its row in `tests/cases.py`.
+"""
+
+import importlib
+from dataclasses import dataclass
+
+CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "may_be_conditional")
+"""Attributes of a class that say what it can do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What a user chooses a model by.
+
+    Attributes:
+        command: what follows `kerasae` to train it; `train NAME` for all that one autoencoder's networks make.
+        target: "module:Class".
+        family: the idea that it shares with its neighbours in the table.
+        paper: authors, where and when.
+        equation: what a step minimises, in one line.
+        units: of its terms.
+        example: a command that trains it.
+        capabilities: which of the contract's are true of the class, out of `CAPABILITIES`.
+        networks: builders of `kerasae.networks` that make its encoder and decoder; none for one that takes models.
+        posterior: whose parameters its encoder gives, as the builders take it; None for the code itself.
+    """
+
+    command: str
+    target: str
+    family: str
+    paper: str
+    equation: str
+    units: str
+    example: str
+    capabilities: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ("dense", "conv")
+    posterior: str | None = None
+
+    @property
+    def module(self) -> str:
+        """Dotted name of the class's module."""
+        return self.target.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """Name of the class."""
+        return self.target.partition(":")[2]
+
+    def load(self) -> type:
+        """The class; this imports TensorFlow."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+ROWS = (
+    Row(
+        command="train plain",
+        target="kerasae.models.contract.base:Autoencoder",
+        family="deterministic",
+        paper="Hinton and Salakhutdinov, Science 313 (2006)",
+        equation="−log p(x given z), z = encode(x)",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        example="kerasae train plain --code 32 --widths 512",
+    ),
+    Row(
+        command="train denoising",
+        target="kerasae.models.deterministic:DenoisingAutoencoder",
+        family="deterministic",
+        paper="Vincent et al., JMLR 11 (2010), eq. 8",
+        equation="−log p(x given z), z = encode(corrupted x)",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        example="kerasae train denoising --corruption gaussian --corruption-level 0.5",
+    ),
+    Row(
+        command="train variational",
+        target="kerasae.models.variational:VariationalAutoencoder",
+        family="variational",
+        paper="Kingma and Welling, arXiv 1312.6114, eq. 10",
+        equation="−E log p(x given z) + β KL(q(z given x), p(z)), free bits",
+        units="nats",
+        capabilities=("generative", "has_likelihood", "may_be_conditional"),
+        posterior="gaussian",
+        example="kerasae train variational --network conv --code 16 --options.beta 4",
+    ),
+    Row(
+        command="train adversarial",
+        target="kerasae.models.adversarial:AdversarialAutoencoder",
+        family="adversarial",
+        paper="Makhzani et al., arXiv 1511.05644, section 2",
+        equation="−log p(x given z) − w log D(z), against a discriminator D of codes",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        example="kerasae train adversarial --code 8 --options.adversarial-weight 0.5",
+    ),
+    Row(
+        command="mae",
+        target="kerasae.models.masked:MaskedAutoencoder",
+        family="masked",
+        paper="He et al., arXiv 2111.06377, section 3",
+        equation="mean squared error of hidden patches",
+        units="squared error",
+        capabilities=("has_tokens",),
+        networks=("vit",),
+        example="kerasae mae --patch 2 --mask-ratio 0.75 --no-flip",
+    ),
+    Row(
+        command="mae --decoder cross",
+        target="kerasae.models.cross_masked:CrossMaskedAutoencoder",
+        family="masked",
+        paper="Fu et al., arXiv 2401.14391, section 3",
+        equation="mean squared error of a part of the hidden patches, by cross-attention",
+        units="squared error",
+        capabilities=("has_tokens",),
+        networks=("vit",),
+        example="kerasae mae --decoder cross --patch 2 --prediction-ratio 0.25",
+    ),
+    Row(
+        command="mae --decoder linear",
+        target="kerasae.models.simmim:SimMIM",
+        family="masked",
+        paper="Xie et al., arXiv 2111.09886, section 3",
+        equation="mean absolute error of hidden patches, mask tokens in the encoder",
+        units="absolute error",
+        capabilities=("has_tokens",),
+        networks=("vit",),
+        example="kerasae mae --decoder linear --patch 2 --mask-ratio 0.6",
+    ),
+    Row(
+        command="stacked",
+        target="kerasae.models.stacked:StackedAutoencoder",
+        family="stacked",
+        paper="Vincent et al., JMLR 11 (2010), section 4",
+        equation="each layer's own on the codes of the layer below, then −log p(x given z)",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        networks=(),
+        example="kerasae stacked --widths 512 256 --variant denoising",
+    ),
+    Row(
+        command="finetune",
+        target="kerasae.models.classifier:Classifier",
+        family="supervised",
+        paper="Szegedy et al., arXiv 1512.00567, section 7",
+        equation="−Σ t log softmax(W encode(x) + b), smoothed labels t",
+        units="nats",
+        networks=(),
+        example="kerasae finetune runs/plain --labels 100 --label-smoothing 0.1",
+    ),
+)
+
+
+def trained() -> dict[str, Row]:
+    """NAME of `kerasae train NAME` → row."""
+    commands = ((row.command.split(" "), row) for row in ROWS)
+    return {words[1]: row for words, row in commands if words[0] == "train"}
+
+
+def table() -> str:
+    """Spell the catalogue as README's table, in Markdown."""
+    rows = [("`kerasae …`", "class", "what it minimises", "unit", "paper")]
+    rows += [(f"`{row.command}`", f"`{row.name}`", row.equation, row.units, row.paper) for row in ROWS]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])
