@@ -21,12 +21,12 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
     options: dict[str, float] = field(default_factory=dict)
     """Further arguments of the variant, such as --options.beta 4."""
-    network: Literal["dense", "conv"] = "dense"
-    """Fully connected, or convolutional (images only)."""
+    network: Literal["dense", "conv", "lstm"] = "dense"
+    """Fully connected, convolutional (images only), or recurrent (sequences only, of the variant recurrent)."""
     code: int = field(default=32, metadata=within("count"))
     """Length of the code."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
-    """Hidden widths of the dense network."""
+    """Hidden widths of the dense network, or units of the recurrent one."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
     """Channels of each halving stage of the convolutional network."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
@@ -70,7 +70,8 @@ def run(recipe: Recipe):
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
-    unused = {"widths": recipe.network == "conv", "filters": recipe.network == "dense"}
+    unused = {"widths": recipe.network == "conv", "filters": recipe.network != "conv"}
+    unused["activation"] = recipe.network == "lstm"
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
@@ -84,6 +85,8 @@ def build(recipe, info):
     """The model that the recipe describes, for data of this shape."""
 
     def networks(posterior, pixel_parameters):
+        if recipe.network == "lstm":
+            return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters}
         if recipe.network == "dense":
             return kerasae.networks.dense(

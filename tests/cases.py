@@ -489,7 +489,7 @@ NETWORKS = [
             "name": "row",
         },
         np.float32(stored(3, 2, 2)),
-        leaves=("tied",),
+        leaves=("tied", "kernel_regularizer"),
     ),
     Case(
         networks.dense,
@@ -501,6 +501,7 @@ NETWORKS = [
             "code_activation": "sigmoid",
             "tied": True,
             "kernel_initializer": "he_normal",
+            "kernel_regularizer": keras.regularizers.L2(0.1),
             "name": "row",
         },
         np.float32(stored(6)),
@@ -544,6 +545,113 @@ ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 
 ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
 """Public classes that are there to be inherited from; each has rows for its children."""
+
+# ---- masks, conditions, learned priors
+
+
+def auto_rec():
+    return {
+        **named(networks.dense((6,), 3, (), code_activation="sigmoid")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def recurrent():
+    return {
+        **named(networks.lstm((4, 3), 2, (5,))),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def vamp():
+    return {
+        **named(networks.dense((6,), 2, (5,), activation="tanh", posterior="gaussian")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "prior": models.VampPrior(3, seed=4),
+        "name": "row",
+    }
+
+
+def hyperspherical():
+    return {
+        **named(networks.dense((6,), 3, (5,), activation="tanh", posterior="von_mises_fisher")),
+        "pixel_max": 15.0,
+        "beta": 0.5,
+        "posterior": "von_mises_fisher",
+        "prior": "sphere",
+        "name": "row",
+    }
+
+
+def conditional():
+    return {
+        **named(networks.dense((6,), 2, (5,), activation="tanh", posterior="gaussian", condition=3)),
+        "pixel_max": 15.0,
+        "beta": 0.5,
+        "name": "row",
+    }
+
+
+MODELS += [
+    Case(models.AutoRec, auto_rec, stored(6)),
+    Case(models.RecurrentAutoencoder, recurrent, stored(4, 3)),
+    *(
+        Case(
+            models.VariationalAutoencoder,
+            arguments,
+            stored(6),
+            labels,
+            note=arguments.__name__,
+            leaves=tuple({"likelihood", "beta", "free_bits", "posterior", "prior"} - set(arguments())),
+            deterministic=False,
+        )
+        for arguments, labels in ((vamp, None), (hyperspherical, None), (conditional, LABELS))
+    ),
+]
+AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
+
+NETWORKS_OF_SEQUENCES = [
+    Case(
+        networks.lstm,
+        lambda: {
+            "shape": (4, 3),
+            "code": 2,
+            "widths": (5, 4),
+            "code_activation": "tanh",
+            "pixel_parameters": 2,
+            "name": "row",
+        },
+        np.float32(stored(4, 3)),
+    )
+]
+"""Not among `NETWORKS`, whose encoders take x alone."""
+
+POSTERIORS = [
+    Case(distributions.GaussianPosterior, lambda: {}, VALUES),
+    Case(distributions.VonMisesFisherPosterior, lambda: {}, VALUES),
+]
+"""Rows whose x is what an encoder gives."""
+
+PRIORS = [
+    Case(distributions.StandardNormal, lambda: {}, VALUES),
+    Case(distributions.UniformSphere, lambda: {}, VALUES),
+    Case(
+        distributions.PosteriorMixture,
+        lambda: {"posterior": distributions.GaussianPosterior(), "encoded": np.concatenate([VALUES, -VALUES], -1)},
+        VALUES,
+    ),
+    Case(models.VampPrior, lambda: {"components": 3, "seed": 4, "name": "row"}, None),
+]
+"""Rows whose x are codes; none where the prior is made of encoded inputs."""
+
+ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
+ROWS += [*NETWORKS_OF_SEQUENCES, *POSTERIORS, *PRIORS]
+ABSTRACT |= {"Posterior", "Prior"}
 
 FUNCTIONS = {
     "exact_gelu": "test_activations.py",

@@ -300,4 +300,4 @@ def test_mixture_draw_takes_the_last_component_at_the_end_of_the_interval():
 
 def test_priors_are_bound_to_an_encoder_as_they_are():
     for prior in (StandardNormal(), UniformSphere(), PosteriorMixture(GAUSSIAN, np.zeros((1, 2)))):
-        assert prior.bind(lambda x: x) is prior
+        assert prior.bind(GAUSSIAN, lambda x: x) is prior

@@ -2,12 +2,21 @@
 
 from kerasae.distributions.divergences import bernoulli_kl, free_bits, gaussian_kl, gaussian_log_density
 from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
+from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior
+from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
 
 __all__ = [
     "Bernoulli",
     "Categorical",
     "Gaussian",
+    "GaussianPosterior",
     "Likelihood",
+    "Posterior",
+    "PosteriorMixture",
+    "Prior",
+    "StandardNormal",
+    "UniformSphere",
+    "VonMisesFisherPosterior",
     "bernoulli_kl",
     "free_bits",
     "gaussian_kl",

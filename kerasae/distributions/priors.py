@@ -14,7 +14,13 @@ from kerasae.errors import InputError
 
 
 class Prior(PlainValues):
-    """Parent of the priors: `draw(shape, random)` and `log_prob(z, axes)`."""
+    """Parent of the priors: `draw(shape, random)` and `log_prob(z, axes)`.
+
+    Attributes:
+        of_encoder: whether the prior is made of encoded inputs, and has no draws and no density before `bind`.
+    """
+
+    of_encoder = False
 
     def draw(self, shape, random):
         """Draw z ~ p(z): float32 of `shape` = (n, *code_shape); `random` has ``normal(shape)``, ``uniform(shape)``."""
@@ -24,8 +30,8 @@ class Prior(PlainValues):
         """Give log p(z) in nats, summed over the last `axes` axes of z [..., Z]."""
         raise NotImplementedError
 
-    def bind(self, encode):
-        """Give the prior of a model whose encoder is `encode`: itself, unless the prior is made of encoded examples."""
+    def bind(self, posterior, encode):
+        """Give the prior of a model with a `Posterior` and a function x → `encoded`: itself, unless made of these."""
         return self
 
 
@@ -109,8 +115,8 @@ BY_NAME = {"standard": StandardNormal, "sphere": UniformSphere}
 
 
 def get_prior(prior):
-    """Give a `Prior` from a name ("standard", "sphere") or an object with `bind`, which is returned."""
-    if hasattr(prior, "bind"):
+    """Give a `Prior` from a name ("standard", "sphere") or from one, which is returned as it is."""
+    if isinstance(prior, Prior):
         return prior
     if isinstance(prior, str) and prior in BY_NAME:
         return BY_NAME[prior]()

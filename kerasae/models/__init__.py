@@ -10,11 +10,13 @@ from kerasae.models.catalogue import ROWS
 HOMES = {
     **{row.name: row.module for row in ROWS},
     **dict.fromkeys(("ClassAccuracy", "SmoothedCrossentropy"), "kerasae.models.classifier"),
+    "VampPrior": "kerasae.models.vamp_prior",
 }
 """Public name → the module that it is in."""
 
 __all__ = [
     "AdversarialAutoencoder",
+    "AutoRec",
     "Autoencoder",
     "ClassAccuracy",
     "Classifier",
@@ -22,10 +24,12 @@ __all__ = [
     "DenoisingAutoencoder",
     "FactorVariationalAutoencoder",
     "MaskedAutoencoder",
+    "RecurrentAutoencoder",
     "SimMIM",
     "SmoothedCrossentropy",
     "SparseAutoencoder",
     "StackedAutoencoder",
+    "VampPrior",
     "VariationalAutoencoder",
     "WassersteinAutoencoder",
 ]

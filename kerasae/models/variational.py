@@ -10,6 +10,7 @@ from kerasae.distributions.priors import get_prior
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
 from kerasae.models.contract.base import Autoencoder
+from kerasae.models.contract.codec import CONDITION, takes
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import batch_mean
 from kerasae.models.contract.terms import Term
@@ -33,8 +34,8 @@ class VariationalAutoencoder(Autoencoder):
             bound. The divergence that is logged has no floor.
         posterior: "gaussian", "von_mises_fisher" (hyperspherical: Davidson et al., arXiv 1804.00891), or a
             `kerasae.distributions.Posterior`.
-        prior: None for the one that belongs to the posterior, "standard", "sphere", a `kerasae.distributions.Prior`, or
-            a `kerasae.layers.VampPrior`.
+        prior: None for the one that belongs to the posterior, "standard", "sphere", or a `kerasae.distributions.Prior`
+            such as `VampPrior`.
 
     Example:
         >>> networks = kerasae.networks.dense((28, 28, 1), code=40, widths=(400,), posterior="gaussian")
@@ -88,7 +89,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def bound_prior(self):
         """Give the prior, with what it has from the encoder."""
-        return self.prior.bind(lambda x: self.encoder(x, training=False))
+        return self.prior.bind(self.posterior, lambda x: self.encoder(x, training=False))
 
     def code_outputs(self):
         return (*self.code_shape[:-1], self.posterior.outputs(self.code_shape[-1]))
@@ -149,8 +150,14 @@ class VariationalAutoencoder(Autoencoder):
         return len(self.code_shape)
 
     def _check_prior(self):
-        name = type(self).__name__
-        prior = self.bound_prior()
+        name, prior = type(self).__name__, self.prior
+        if prior.of_encoder and takes(self.encoder, CONDITION):
+            raise InputError(
+                f"{name}: {type(prior).__name__} encodes inputs that have no condition, which this encoder takes; give "
+                "the condition to the decoder alone, or another prior"
+            )
+        if isinstance(prior, keras.layers.Layer):
+            self._build_prior(name, prior)
         example = ops.zeros((1, *self.code_outputs()))
         if self.free_bits and self.posterior.kl(example, prior) is None:
             raise InputError(
@@ -159,6 +166,14 @@ class VariationalAutoencoder(Autoencoder):
             )
         if isinstance(self.posterior, VonMisesFisherPosterior) and type(prior).__name__ == "StandardNormal":
             raise InputError(f'{name}: codes of a von Mises-Fisher posterior lie on the sphere; give prior="sphere"')
+
+    def _build_prior(self, name, prior):
+        """Make the prior's weights now: those of a model are there once it is."""
+        if not prior.built:
+            prior.build((None, *self.example_shape))
+        made_for = tuple(prior.weights[0].shape[1:])
+        if made_for != self.example_shape:
+            raise InputError(f"{name}: the prior was built for examples of {made_for}, not {self.example_shape}")
 
 
 def repeated(values, times):

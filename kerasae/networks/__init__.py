@@ -2,11 +2,13 @@
 
 from kerasae.networks.conv_pair import conv
 from kerasae.networks.dense_pair import dense
+from kerasae.networks.lstm_pair import lstm
 from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
 __all__ = [
     "conv",
     "dense",
+    "lstm",
     "pool_vit",
     "resize_vit",
     "vit",

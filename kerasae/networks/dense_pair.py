@@ -21,6 +21,7 @@ def dense(
     condition=None,
     tied=False,
     kernel_initializer="glorot_uniform",
+    kernel_regularizer=None,
     name="dense",
 ):
     """Build an encoder shape → widths → code and the mirrored decoder code → reversed widths → shape.
@@ -40,6 +41,7 @@ def dense(
         condition: width K of a second input "condition" of both networks, [B, K], of a conditional model; or None.
         tied: the decoder uses the encoder's kernels transposed and owns biases only (Vincent et al. 2010).
         kernel_initializer: of every dense layer.
+        kernel_regularizer: of every kernel, such as `keras.regularizers.L2(0.01)`, added to the loss; biases have none.
         name: prefix of the layers' names.
 
     Returns:
@@ -62,22 +64,23 @@ def dense(
     sizes = [size(shape), *widths, code]
     activations = [None, *[activation] * len(widths), code_activation]
     outputs = encoder_outputs(code, posterior)
-    encoder = _encoder(shape, [*sizes[:-1], outputs], activations, condition, kernel_initializer, name)
-    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernel_initializer, name)
+    kernels = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
+    encoder = _encoder(shape, [*sizes[:-1], outputs], activations, condition, kernels, name)
+    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, name)
     return encoder, decoder
 
 
-def _encoder(shape, sizes, activations, condition, initializer, name):
+def _encoder(shape, sizes, activations, condition, kernels, name):
     x = inputs = keras.Input(shape)
     if len(shape) > 1:
         x = layers.Flatten(name=f"{name}_flatten")(x)
     x, others = with_condition(x, condition, f"{name}_encode_condition")
     for i in range(1, len(sizes)):
-        x = layers.Dense(sizes[i], activations[i], kernel_initializer=initializer, name=f"{name}_encode_{i}")(x)
+        x = layers.Dense(sizes[i], activations[i], **kernels, name=f"{name}_encode_{i}")(x)
     return network(inputs, others, x, f"{name}_encoder")
 
 
-def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, initializer, name):
+def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, name):
     inputs = keras.Input((sizes[-1],))
     x, others = with_condition(inputs, condition, f"{name}_decode_condition")
     for i in range(len(sizes) - 1, 0, -1):
@@ -86,7 +89,7 @@ def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, initi
         if tied:
             x = TiedDense(units, f"{name}_encode_{i}", **options)(x)
         else:
-            x = layers.Dense(units, kernel_initializer=initializer, **options)(x)
+            x = layers.Dense(units, **kernels, **options)(x)
     if len(shape) > 1:
         x = layers.Reshape((*shape[:-1], shape[-1] * pixel_parameters), name=f"{name}_reshape")(x)
     return network(inputs, others, x, f"{name}_decoder")

@@ -44,6 +44,7 @@ class Codec:
         if self.conditional and y is None:
             raise InputError(f"{type(self).__name__}: decode takes (z, y), as the decoder takes a condition")
         input_checks.check_condition(self, y, z)
+        z = ops.convert_to_tensor(z)
         given = (z,) if y is None else (z, self.condition(y))
         return in_chunks(self.decode_code, given, batch_size)
 

@@ -68,7 +68,7 @@ def check_condition(model, y, beside):
         raise InputError(f"{name}: has no use for y, as its networks take no condition; leave y out")
     if is_concrete(y):
         _check_classes(model, np.asarray(y))
-    given, wanted = (v.shape[0] if getattr(v, "shape", ()) else None for v in (y, beside))
+    given, wanted = ((getattr(v, "shape", None) or np.shape(v) or (None,))[0] for v in (y, beside))
     if None not in (given, wanted) and given != wanted:
         raise InputError(f"{name}: expected one condition per example, {wanted}. Received: {given}")
 
