@@ -256,7 +256,7 @@ def batches(split, bad=(), left_out=()):
 
         def poison(i, batch):
             hurt = tf.reduce_any(i == tf.constant([-1, *bad], tf.int64))
-            return (tf.cast(batch[0], tf.float32) + tf.where(hurt, np.nan, 0.0),)
+            return (tf.cast(batch[0], tf.float32) / 16.0 + tf.where(hurt, np.nan, 0.0),)
 
         return data.skip(start).map(poison)
 

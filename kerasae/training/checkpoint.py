@@ -90,8 +90,12 @@ def check_version(path, version):
 
 
 def keys(variables):
-    """Name every variable by its place and its path, without the numbers that Keras counts names up by."""
-    return [f"{i} {NUMBERED.sub('', variable.path)}" for i, variable in enumerate(variables)]
+    """Name every variable by its place, its layer and its name, without the numbers that Keras counts names up by.
+
+    The whole path will not do: a model that is read from a file may have lost the first names of it.
+    """
+    names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
+    return [f"{i} {NUMBERED.sub('', name)}" for i, name in enumerate(names)]
 
 
 NUMBERED = re.compile(r"_\d+(?=[_/]|$)")
