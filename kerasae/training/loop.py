@@ -376,7 +376,8 @@ def rates(model):
     first, *others = optimizers(model).items()
     named = {"learning_rate": first[1], **{f"learning_rate_{name}": optimizer for name, optimizer in others}}
     knobs = model.knobs() if hasattr(model, "knobs") else {}
-    return {name: float(o.learning_rate) for name, o in named.items()} | {n: float(v) for n, v in knobs.items()}
+    found = {**{name: optimizer.learning_rate for name, optimizer in named.items()}, **knobs}
+    return {name: float(keras.ops.convert_to_numpy(value)) for name, value in found.items()}  # also of a mirrored one
 
 
 class _Stop:
