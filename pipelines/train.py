@@ -84,10 +84,12 @@ def check(recipe, source):
 def build(recipe, info):
     """The model that the recipe describes, for data of this shape."""
 
+    code_activation = variants.variant(recipe.variant).code_activation
+
     def networks(posterior, pixel_parameters):
         if recipe.network == "lstm":
             return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
-        shared = {"posterior": posterior, "pixel_parameters": pixel_parameters}
+        shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "dense":
             return kerasae.networks.dense(
                 info.shape, recipe.code, recipe.widths, activation=recipe.activation, **shared

@@ -153,6 +153,46 @@ def adversarial():
     }
 
 
+def sparse(**changes):
+    return {
+        **named(networks.dense((6,), 4, (5,), activation="tanh", code_activation="sigmoid")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "sparsity_weight": 0.3,
+        "name": "row",
+        **changes,
+    }
+
+
+def wasserstein():
+    return {
+        **named(networks.dense((6,), 3, (5,), activation="tanh")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "mmd_weight": 3.0,
+        "prior": distributions.priors.UniformSphere(),
+        "kernel": "rbf",
+        "scales": (0.05, 0.1),  # so narrow that the draws of the prior, which XLA draws anew, hardly count
+        "name": "row",
+    }
+
+
+def factor():
+    """One with every argument of its parent."""
+    return {
+        **named(networks.dense((6,), 2, (5,), activation="tanh", posterior="gaussian")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "gamma": 2.5,
+        "discriminator": small_discriminator(),
+        "beta": 0.5,
+        "free_bits": 0.001,
+        "posterior": distributions.posteriors.GaussianPosterior(),
+        "prior": distributions.priors.StandardNormal(),
+        "name": "row",
+    }
+
+
 def stack():
     bottom = models.VariationalAutoencoder(
         *networks.dense((4, 3, 1), 5, (), posterior="gaussian"), "bernoulli", 15.0, beta=0.3
@@ -304,6 +344,16 @@ MODELS = [
         deterministic=False,
         compiled=supervised,
     ),
+    Case(models.WassersteinAutoencoder, wasserstein, stored(6), deterministic=False, per_example=False),
+    Case(
+        models.SparseAutoencoder,
+        lambda: sparse(target_activity=0.1),
+        stored(6),
+        per_example=False,
+        leaves=("penalty",),
+    ),
+    Case(models.SparseAutoencoder, lambda: sparse(penalty="l1"), stored(6), note="l1", leaves=("target_activity",)),
+    Case(models.FactorVariationalAutoencoder, factor, stored(6), deterministic=False, per_example=False),
 ]
 
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
@@ -654,6 +704,7 @@ ROWS += [*NETWORKS_OF_SEQUENCES, *POSTERIORS, *PRIORS]
 ABSTRACT |= {"Posterior", "Prior"}
 
 FUNCTIONS = {
+    "bernoulli_kl": "test_sparse.py",
     "exact_gelu": "test_activations.py",
     "layer_norm": "test_normalization.py",
     "free_bits": "test_divergences.py",
@@ -661,10 +712,14 @@ FUNCTIONS = {
     "group_masking": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
+    "inverse_multiquadratic": "test_wasserstein.py",
+    "mmd": "test_wasserstein.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",
+    "permute_dimensions": "test_factor.py",
     "pool_vit": "test_vit.py",
     "random_masking": "test_patches.py",
+    "rbf": "test_wasserstein.py",
     "resize_positions": "test_positions.py",
     "resize_vit": "test_vit.py",
     "sincos_positions": "test_positions.py",

@@ -67,7 +67,7 @@ def test_a_trained_discriminator_finds_the_total_correlation_of_a_gaussian(corre
     model = FactorVariationalAutoencoder(encoder, decoder, "gaussian", gamma=1.0, discriminator=critic())
     rate = keras.optimizers.schedules.CosineDecay(3e-3, 2000)
     model.compile(keras.optimizers.SGD(0.0), players={"discriminator": keras.optimizers.Adam(rate)})
-    before = [np.array(w) for w in decoder.weights]
+    before = [keras.ops.convert_to_numpy(w) for w in decoder.weights]
 
     def drawn(n):
         return RNG.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], n).astype("float32")

@@ -20,6 +20,9 @@ ROWS = [case for case in cases.MODELS if case.id in whole_batch_replicas.NAMES]
 WHOLE = [case for case in ROWS if case.note != "l1"]
 
 
+values = keras.ops.convert_to_numpy
+
+
 @pytest.fixture(scope="module")
 def results():
     """What `whole_batch_replicas.py` printed, by row."""
@@ -55,10 +58,10 @@ def test_micro_batches_are_refused(case):
 @pytest.mark.parametrize("case", ROWS, ids=lambda case: case.id)
 def test_evaluation_changes_nothing_and_agrees_to_the_bit(case):
     model = case.compile(run_eagerly=True)
-    before = [np.array(v) for v in model.variables]
+    before = [values(v) for v in model.variables]
     first, again = (model.evaluate(case.x, verbose=0, return_dict=True) for _ in range(2))
     assert first == again and all(np.isfinite(value) for value in first.values())
-    assert all(map(np.array_equal, before, model.variables))
+    assert all(map(np.array_equal, before, map(values, model.variables)))
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
@@ -66,7 +69,7 @@ def test_evaluation_changes_nothing_and_agrees_to_the_bit(case):
 def test_terms_are_finite_float32_and_every_weight_moves(case, policy):
     keras.config.set_dtype_policy(policy)
     model = case.compile(jit_compile=True)
-    before = [np.array(w) for w in model.trainable_weights]
+    before = [values(w) for w in model.trainable_weights]
     terms = model(model.prepare(case.x), training=True).terms
     assert tuple(terms) == model.terms
     for name, term in terms.items():
@@ -77,7 +80,7 @@ def test_terms_are_finite_float32_and_every_weight_moves(case, policy):
         assert not isinstance(term, Statistic) or name in model.statistics
     logs = model.train_on_batch(case.x, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
-    assert all(np.any(a != b) for a, b in zip(before, map(np.array, model.trainable_weights), strict=True))
+    assert all(np.any(a != b) for a, b in zip(before, map(values, model.trainable_weights), strict=True))
 
 
 @pytest.mark.parametrize("case", ROWS, ids=lambda case: case.id)
@@ -95,4 +98,4 @@ def test_a_saved_model_comes_back_and_goes_on(case, tmp_path):
     for one in (model, again):
         one.train_on_batch(case.x)
     for a, b in zip(model.trainable_weights, again.trainable_weights, strict=True):
-        np.testing.assert_array_equal(np.array(a), np.array(b), err_msg=a.path)
+        np.testing.assert_array_equal(values(a), values(b), err_msg=a.path)

@@ -54,10 +54,12 @@ def validated(strategy):
         rows = []
         train(
             model,
-            lambda step, **parts: data.batches(digits.subset(np.arange(64)), 16, seed=1, start_step=step, **parts),
+            lambda step, **parts: data.batches(
+                digits.subset(np.arange(64)), 16, seed=1, start_step=step, labels=False, **parts
+            ),
             Plan(2, 4, monitor="val_mmd", mode="min"),
             Checkpoints(folder),
-            validation=lambda: data.in_order(digits.subset(np.arange(100, 125)), 16),
+            validation=lambda: data.in_order(digits.subset(np.arange(100, 125)), 16, labels=False),
             on_epoch=rows.append,
         )
     return [

@@ -42,6 +42,7 @@ class SparseAutoencoder(Autoencoder):
     """
 
     terms = ("reconstruction", "sparsity")
+    code_activation = "sigmoid"
     sparsity_weight = Knob(minimum=0.0)
     target_activity = Knob(minimum=1e-6, maximum=1.0 - 1e-6)
 

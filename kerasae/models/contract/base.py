@@ -40,6 +40,8 @@ class Autoencoder(Codec, Trainable):
     terms = ("reconstruction",)
     posterior_name = None
     """Name of the posterior whose parameters the encoder gives by default; None where it gives the code itself."""
+    code_activation = None
+    """Activation in which the encoder must end; None for any."""
     has_likelihood = takes_target = True
     may_be_conditional = True
 
