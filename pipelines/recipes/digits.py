@@ -86,7 +86,8 @@ def mae_digits_100() -> finetune.Recipe:
     """The encoder of mae-digits and 100 labels, mean of 3 choices of labels.
 
     Command: kerasae mae --recipe mae-digits, then kerasae finetune --recipe mae-digits-100
-    Not measured by itself yet; `kerasae quickstart` prints its accuracy beside the control from scratch.
+    Measured on two CPU cores that other work shared: accuracy 85.09 % (standard deviation 0.98 over the 3); from
+    scratch, with the same labels, distortions and steps, 55.28 % (8.22).
     """
     return finetune.Recipe(
         run="runs/mae-digits",
