@@ -223,14 +223,14 @@ def fit(directory, model, source, recipe):
         source.train,
         settings,
         seed=recipe.seed,
-        augment=augmentation(recipe),
+        augment=augmentation(recipe, source.info),
         callbacks=[pictures(directory, model, source, recipe)] if recipe.pictures_every else [],
     )
 
 
-def augmentation(recipe):
+def augmentation(recipe, info):
     """Random crop and flip, or None."""
-    steps = [kerasae.data.RandomResizedCrop((recipe.crop, 1.0))] if recipe.crop < 1 else []
+    steps = [kerasae.data.RandomResizedCrop((recipe.crop, 1.0), maximum=info.max_value)] if recipe.crop < 1 else []
     steps += [kerasae.data.RandomFlip()] if recipe.flip else []
     return kerasae.data.Chain(*steps) if steps else None
 

@@ -74,3 +74,10 @@ def test_a_sample_does_not_depend_on_its_batch():
 def test_bounds_out_of_range_are_refused(bounds):
     with pytest.raises(InputError, match=next(iter(bounds))):
         RandomResizedCrop(**bounds)
+
+
+def test_no_pixel_passes_the_largest_that_is_stored():
+    images = np.random.default_rng(0).choice(np.uint8([0, 16]), (200, 8, 8, 1))  # all edges
+    seeds = np.stack([np.zeros(200), np.arange(200)], axis=1).astype("int32")
+    assert np.max(RandomResizedCrop((0.3, 0.6))(images, seeds)) > 16
+    assert np.max(RandomResizedCrop((0.3, 0.6), maximum=16)(images, seeds)) == 16

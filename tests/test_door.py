@@ -75,7 +75,7 @@ def test_what_starts_from_a_run_has_its_place_in_it(tmp_path):
 def test_a_model_of_a_run_is_loaded_in_float32_whatever_is_built_around_it(tmp_path):
     import kerasae
 
-    model = kerasae.models.VariationalAutoencoder(*kerasae.networks.dense((4,), 2, (), code_parameters=2))
+    model = kerasae.models.VariationalAutoencoder(*kerasae.networks.dense((4,), 2, (), posterior="gaussian"))
     directory = runs.Run(tmp_path / "run", "train", train.Recipe())
     directory.save_model(model)
     with precision.computing_in("bfloat16"):

@@ -291,7 +291,7 @@ def test_layers_with_unbounded_codes_are_not_reconstructed_by_cross_entropy(vari
     lower, upper = (stacked.build_layer(i, 12, shape, source, recipe) for i, shape in ((1, (8, 8, 1)), (2, (12,))))
     assert isinstance(lower.likelihood, kerasae.distributions.Bernoulli)
     assert isinstance(upper.likelihood, kerasae.distributions.Gaussian)
-    codes = np.asarray(lower.encode(np.random.default_rng(0).random((200, 8, 8, 1), "float32") * 9))
+    codes = np.asarray(lower.encode(np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1)).astype("uint8")))
     assert codes.min() < 0 or codes.max() > 1
 
 

@@ -37,6 +37,8 @@ class RandomResizedCrop:
     """Least and largest area, as shares of the image's."""
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Least and largest width over height."""
+    maximum: float = 255.0
+    """Largest stored value of integer images: the kernel overshoots at edges, and what it gives is cut off there."""
 
     def __post_init__(self):
         bounds("scale", self.scale, 1.0)
@@ -51,6 +53,7 @@ class RandomResizedCrop:
         x = tf.reshape(cubic_matrices(top, rows, height) @ x, [-1, height, width, channels])
         x = tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, width, height * channels])
         x = tf.reshape(cubic_matrices(left, columns, width) @ x, [-1, width, height, channels])
+        x = tf.minimum(x, self.maximum) if images.dtype.is_integer else x
         return as_stored(tf.transpose(x, [0, 2, 1, 3]), images)
 
     def boxes(self, seeds: tf.Tensor, height, width) -> tf.Tensor:

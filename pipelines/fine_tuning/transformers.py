@@ -93,7 +93,7 @@ def augmentation(recipe, info, encoder, others=()):
     """
     mean, std = standards(encoder)
     data = kerasae.data
-    steps = [data.RandomResizedCrop((recipe.crop, 1.0))] if recipe.crop < 1 else []
+    steps = [data.RandomResizedCrop((recipe.crop, 1.0), maximum=info.max_value)] if recipe.crop < 1 else []
     steps += [data.RandomFlip()] if recipe.flip else []
     steps += others
     if recipe.rand_augment:

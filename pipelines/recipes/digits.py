@@ -6,7 +6,10 @@ from pipelines import finetune, mae, stacked, train
 def sdae_digits() -> stacked.Recipe:
     """Stacked denoising autoencoder on digits, 64-512-256, then 100 labels; mean of 3 choices of labels.
 
-    SCORES-STACKED
+    Reproduces: nothing; a part of the quickstart.
+    Command: kerasae stacked --recipe sdae-digits
+    Measured on two CPU cores that other work shared: accuracy 90.93 % (standard deviation 1.76 over the 3); from
+    scratch, with the same labels and budget, 88.89 % (2.93); linear probe 91.48 % (1.31). About a minute in all.
     """
     return stacked.Recipe(
         out="runs/sdae-digits",
@@ -23,7 +26,10 @@ def sdae_digits() -> stacked.Recipe:
 def vae_digits() -> train.Recipe:
     """Convolutional variational autoencoder on digits: sixteen latent dimensions, two halvings.
 
-    SCORES-VAE
+    Reproduces: nothing; a part of the quickstart.
+    Command: kerasae train --recipe vae-digits, then kerasae probe runs/vae-digits --labels 100 --repeats 3
+    Measured on two CPU cores that other work shared: 15 seconds; linear probe 88.61 % (standard deviation 1.00 over
+    the 3), 20.3 dB of the test images. One seed.
     """
     return train.Recipe(
         variant="variational",
@@ -42,7 +48,10 @@ def mae_digits() -> mae.Recipe:
 
     Its targets are pixels, so that the pictures show the digits' own grey.
 
-    SCORES-MAE
+    Reproduces: nothing; a part of the quickstart.
+    Command: kerasae mae --recipe mae-digits, then kerasae probe runs/mae-digits --labels 100 --repeats 3
+    Measured on two CPU cores that other work shared: two minutes; linear probe 87.22 % (standard deviation 1.73 over
+    the 3), which is less than that of the other two parts. One seed.
     """
     return mae.Recipe(
         out="runs/mae-digits",
@@ -66,7 +75,9 @@ def mae_digits() -> mae.Recipe:
 def vae_digits_100() -> finetune.Recipe:
     """The encoder of vae-digits and 100 labels, mean of 3 choices of labels.
 
-    SCORES-VAE-100
+    Command: kerasae train --recipe vae-digits, then kerasae finetune --recipe vae-digits-100
+    Measured on two CPU cores that other work shared: accuracy 88.80 % (standard deviation 0.89 over the 3); from
+    scratch, with the same labels and budget, 88.24 % (0.58), which is no worse.
     """
     return finetune.Recipe(run="runs/vae-digits", labels=100, repeats=3, finetune_epochs=20, holdout=0.0)
 
@@ -74,7 +85,9 @@ def vae_digits_100() -> finetune.Recipe:
 def mae_digits_100() -> finetune.Recipe:
     """The encoder of mae-digits and 100 labels, mean of 3 choices of labels.
 
-    SCORES-MAE-100
+    Command: kerasae mae --recipe mae-digits, then kerasae finetune --recipe mae-digits-100
+    Measured on two CPU cores that other work shared: accuracy 85.09 % (standard deviation 0.98 over the 3); from
+    scratch, with the same labels, distortions and steps, 55.28 % (8.22).
     """
     return finetune.Recipe(
         run="runs/mae-digits",
