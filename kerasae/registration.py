@@ -14,7 +14,7 @@ ROOMS = {
     "kerasae.layers": (
         "AttentionPooling CrossAttention CrossBlock Dropout GaussianCorruption Images LowVariance "
         "MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption "
-        "SelfAttention TiedDense TokenDense TokenNorm TokenPooling TransformerBlock"
+        "SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

@@ -487,11 +487,6 @@ LAYERS = [
         leaves=("kind",),
     ),
     Case(
-        layers.TokenDense,
-        lambda: {"units": 5, "name": "row"},
-        TOKENS,
-    ),
-    Case(
         layers.SelfAttention,
         lambda: {"heads": 2, "name": "row"},
         TOKENS,
@@ -657,10 +652,14 @@ MODELS += [
             stored(6),
             labels,
             note=arguments.__name__,
-            leaves=tuple({"likelihood", "beta", "free_bits", "posterior", "prior"} - set(arguments())),
+            leaves=leaves,
             deterministic=False,
         )
-        for arguments, labels in ((vamp, None), (hyperspherical, None), (conditional, LABELS))
+        for arguments, labels, leaves in (
+            (vamp, None, ("beta", "free_bits", "posterior")),
+            (hyperspherical, None, ("likelihood", "free_bits")),
+            (conditional, LABELS, ("likelihood", "free_bits", "posterior", "prior")),
+        )
     ),
 ]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]

@@ -24,6 +24,8 @@ def test_every_public_name_has_a_row(room):
     known = {case.target.__name__ for case in cases.ROWS} | cases.ABSTRACT | set(cases.FUNCTIONS)
     public = {name for name in vars(room) if not name.startswith("_")}
     public -= {name for name, value in vars(room).items() if isinstance(value, types.ModuleType)}
+    if hasattr(room, "HOMES"):  # a room whose names load on first use
+        public = set(room.HOMES)
     assert set(room.__all__) == public
     assert public - known == set()
 

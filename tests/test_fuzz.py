@@ -13,12 +13,13 @@ from pathlib import Path
 import arena
 import hostile
 import hostile_files
-import keras
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import kerasae
+from kerasae.errors import InputError
 from kerasae.runs import directory
 from kerasae.training import checkpoint
 from kerasae.training.loop import Progress
@@ -250,9 +251,9 @@ def test_links_and_pipes_in_a_run(drawn, place, run, fresh, diverged):
 def test_checkpoints(drawn, place):
     """Read as a resumed training reads them; with a checksum that agrees, so that more than damage is tried."""
     folder = place.clean() / "checkpoints"
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model = kerasae.models.Autoencoder(*kerasae.networks.dense((3,), 2, ()))
     model.compile("adam")
-    model.optimizer.build(model.trainable_variables)
+    model.build_training()
     kept = checkpoint.Checkpoints(folder)
     kept.save(model, vars(Progress(step=4, epoch=1)))
     (file,) = folder.glob("step-*")
@@ -267,9 +268,12 @@ def test_checkpoints(drawn, place):
     agrees = checkpoint.hashlib.sha256(body).hexdigest().encode() + b"\n" + body
     file.write_bytes(drawn.draw(st.one_of(st.just(agrees), st.just(agrees), hostile.mutated(agrees))))
     before = model.get_weights()
-    found = kept.restore(model)
+    try:
+        found, other = kept.restore(model), False
+    except InputError as error:  # one that says that another version wrote it
+        found, other = None, "was written by kerasae" in str(error)
     assert not place.canary.exists()
-    assert isinstance(found, dict) or kept.damaged == [file.name]
+    assert isinstance(found, dict) or other or kept.damaged == [file.name]
     if found is None:
         assert all(map(np.array_equal, before, model.get_weights()))
     place.tally["checkpoints", 2 if found is None else 0] += 1

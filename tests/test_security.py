@@ -208,19 +208,22 @@ def written(folder, body):
 
 
 def test_checkpoints_that_agree_with_their_checksum_and_are_none(tmp_path):
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    arrays = {str(i): np.asarray(v) for i, v in enumerate(checkpoint.state_variables(model))}
-    progress = np.frombuffer(b'{"step": 1}', "u1")
+    model = kerasae.models.Autoencoder(*kerasae.networks.dense((3,), 2, ()))
+    model.compile("adam")
+    variables = checkpoint.state_variables(model)
+    arrays = dict(zip(checkpoint.keys(variables), map(np.asarray, variables), strict=True))
+    first = next(iter(arrays))
+    progress = np.frombuffer(json.dumps({"step": 1, "written_by": kerasae.__version__}).encode(), "u1")
     objects = np.array([hostile_files.Executed(tmp_path / "executed")])
     compressed = io.BytesIO()
     np.savez_compressed(compressed, progress=progress, **arrays)
     bodies = [
         compressed.getvalue(),
-        hostile_files.npz(progress=progress, **{**arrays, "0": objects}),
-        hostile_files.npz(progress=progress, **{**arrays, "0": arrays["0"].astype("U9")}),
+        hostile_files.npz(progress=progress, **{**arrays, first: objects}),
+        hostile_files.npz(progress=progress, **{**arrays, first: arrays[first].astype("U9")}),
         hostile_files.npz(progress=np.frombuffer(b"[1]", "u1"), **arrays),
         hostile_files.npz(**arrays),
-        hostile_files.npy(arrays["0"]),
+        hostile_files.npy(arrays[first]),
         b"",
     ]
     for body in bodies:
@@ -242,8 +245,9 @@ def test_a_progress_that_this_training_cannot_have_come_to():
 def test_a_checkpoint_with_another_progress_stops_the_training(mistake, tmp_path):
     assert cli.main(TRAIN) == 0
     (file,) = tmp_path.glob("run/checkpoints/train/step-*.npz")
+    other = {"step": 99999999, "surprise": 1, "written_by": kerasae.__version__}
     members = dict(hostile_files.members(file.read_bytes().partition(b"\n")[2]))
-    members["progress.npy"] = hostile_files.npy(np.frombuffer(b'{"step": 99999999, "surprise": 1}', "u1"))
+    members["progress.npy"] = hostile_files.npy(np.frombuffer(json.dumps(other).encode(), "u1"))
     written(file.parent, hostile_files.zipped(members.items()))
     (file.parent / "step-000000001.npz").replace(file)
     assert "another training" in mistake(*TRAIN)

@@ -261,13 +261,6 @@ def test_drop_path_drops_whole_branches_of_examples_in_training_only():
     np.testing.assert_allclose(share, [rate**2, rate * (1 - rate), rate * (1 - rate), (1 - rate) ** 2], atol=0.08)
 
 
-def test_dense_on_tokens_is_dense():
-    x = RNG.normal(size=(2, 3, 4)).astype("float32")
-    dense = layers.TokenDense(5)
-    expected = x @ np.asarray(dense(x) is not None and dense.kernel) + np.asarray(dense.bias)
-    np.testing.assert_allclose(dense(x), expected, rtol=1e-5, atol=1e-6)
-
-
 def test_patches_are_standardised_and_back():
     layer = layers.Patches((1, 2), mean=(0.1, 0.5), std=(0.2, 2.0))
     x = RNG.uniform(size=(2, 3, 4, 2)).astype("float32")

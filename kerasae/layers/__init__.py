@@ -14,7 +14,6 @@ from kerasae.layers.tokens import (
     PatchTokens,
     Positioned,
     RestoredTokens,
-    TokenDense,
     TokenPooling,
 )
 from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention, TransformerBlock
@@ -38,7 +37,6 @@ __all__ = [
     "SaltAndPepperCorruption",
     "SelfAttention",
     "TiedDense",
-    "TokenDense",
     "TokenNorm",
     "TokenPooling",
     "TransformerBlock",

@@ -236,17 +236,6 @@ class MaskedTokens(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerasae")
-class TokenDense(layers.Dense):
-    """A linear layer on every token: `keras.layers.Dense` by the name under which saved networks know it.
-
-    Args:
-        units: width of the output; everything else is as in `keras.layers.Dense`.
-
-    Tokens [B, T, D] → [B, T, units].
-    """
-
-
-@keras.saving.register_keras_serializable("kerasae")
 class TokenPooling(layers.Layer):
     """One code for an image from its tokens: the mean of the patches' tokens, or the class token; [B, T, D] → [B, D].
 

@@ -15,7 +15,6 @@ from kerasae.layers import (
     PatchTokens,
     Positioned,
     RestoredTokens,
-    TokenDense,
     TokenNorm,
     TokenPooling,
     TransformerBlock,
@@ -92,7 +91,7 @@ def vit(
     # Pixels keep float32 in mixed precision: they are also the target.
     x = inputs = keras.Input(shape)
     x = Patches(patch, mean, std, name=f"{name}_patches", dtype="float32")(x)
-    x = TokenDense(width, name=f"{name}_embed")(x)
+    x = layers.Dense(width, name=f"{name}_embed")(x)
     x = PatchTokens(**place, name=f"{name}_tokens")(x)
     for i in range(depth):
         rate = drop_path * i / max(1, depth - 1)
@@ -108,14 +107,14 @@ def vit(
         x = layers.RepeatVector(count, name=f"{name}_decoder_repeat")(x)
     sizes = {"width": decoder_width, "depth": decoder_depth, "heads": decoder_heads, "mlp_ratio": mlp_ratio}
     x = DECODERS[decoder](x, place, name=f"{name}_decoder", **sizes)
-    x = TokenDense(patch[0] * patch[1] * shape[-1], name=f"{name}_decoder_pred")(x)
+    x = layers.Dense(patch[0] * patch[1] * shape[-1], name=f"{name}_decoder_pred")(x)
     x = Images(patch, place["grid"], name=f"{name}_decoder_images", dtype="float32")(x)
     return encoder, keras.Model(inputs, x, name=f"{name}_decoder")
 
 
 def deep_decoder(x, place, width, depth, heads, mlp_ratio, name):
     """Self-attention between the tokens of visible patches and mask tokens: [B, T, E] → [B, T, width]."""
-    x = TokenDense(width, name=f"{name}_embed")(x)
+    x = layers.Dense(width, name=f"{name}_embed")(x)
     x = RestoredTokens(**place, name=f"{name}_tokens")(x)
     for i in range(depth):
         x = TransformerBlock(heads, mlp_ratio, name=f"{name}_block_{i}")(x)

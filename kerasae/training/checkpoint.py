@@ -64,10 +64,10 @@ class Checkpoints:
         for path in self._files():
             try:
                 arrays, progress = unpack(path.read_bytes())
-                check_version(path, progress.pop("written_by", "an older version"))
+                check_version(path, dict(progress).get("written_by", "an older version"))
                 assign(state_variables(model), arrays)
-                return progress
-            except (ValueError, KeyError):
+                return {name: value for name, value in progress.items() if name != "written_by"}
+            except (ValueError, KeyError, TypeError):
                 self.damaged.append(path.name)
         return None
 
@@ -84,18 +84,18 @@ def check_version(path, version):
     """Raise InputError unless a checkpoint is of this version of kerasae."""
     if version != kerasae.__version__:
         raise InputError(
-            f"{path} was written by kerasae {version}, and this is {kerasae.__version__}, whose steps may not be the "
-            "same; go on with that version, or remove the checkpoints to train this stage again"
+            f"{path} was written by kerasae {str(version)[:40]}, and this is {kerasae.__version__}, whose steps may not "
+            "be the same; go on with that version, or remove the checkpoints to train this stage again"
         )
 
 
 def keys(variables):
-    """Name every variable by its place, its layer and its name, without the numbers that Keras counts names up by.
+    """Name every variable by its place and its kind: "0 kernel", "7 momentum".
 
-    The whole path will not do: a model that is read from a file may have lost the first names of it.
+    The whole path will not do: Keras counts names up, and a model that is read from a file may have lost the first.
     """
-    names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
-    return [f"{i} {NUMBERED.sub('', name)}" for i, name in enumerate(names)]
+    names = [NUMBERED.sub("", variable.path.rpartition("/")[2]) for variable in variables]
+    return [f"{i} {name.rpartition('_')[2]}" for i, name in enumerate(names)]
 
 
 NUMBERED = re.compile(r"_\d+(?=[_/]|$)")

@@ -11,25 +11,24 @@ from kerasae.layers import (
     Patches,
     PatchTokens,
     RestoredTokens,
-    TokenDense,
     TokenNorm,
     TokenPooling,
     TransformerBlock,
 )
 
-INPUT, NORM = keras.layers.InputLayer, TokenNorm
+INPUT, DENSE, NORM = keras.layers.InputLayer, keras.layers.Dense, TokenNorm
 ENCODERS = {
     "norm": (
-        (INPUT, Patches, TokenDense, PatchTokens, TransformerBlock, NORM),
-        (INPUT, Patches, TokenDense, PatchTokens, TransformerBlock, NORM, TokenPooling),
+        (INPUT, Patches, DENSE, PatchTokens, TransformerBlock, NORM),
+        (INPUT, Patches, DENSE, PatchTokens, TransformerBlock, NORM, TokenPooling),
     ),
-    "fc_norm": ((INPUT, Patches, TokenDense, PatchTokens, TransformerBlock, TokenPooling, NORM),),
+    "fc_norm": ((INPUT, Patches, DENSE, PatchTokens, TransformerBlock, TokenPooling, NORM),),
 }
 """Name of the last normalisation → the chains of layers that have one such, repeated blocks written once."""
 
 DECODERS = (
-    (INPUT, TokenDense, RestoredTokens, TransformerBlock, NORM, TokenDense, Images),
-    (INPUT, keras.layers.RepeatVector, TokenDense, RestoredTokens, TransformerBlock, NORM, TokenDense, Images),
+    (INPUT, DENSE, RestoredTokens, TransformerBlock, NORM, DENSE, Images),
+    (INPUT, keras.layers.RepeatVector, DENSE, RestoredTokens, TransformerBlock, NORM, DENSE, Images),
 )
 
 
@@ -82,7 +81,7 @@ def decoder_slots(decoder):
     chain = decoder.layers
     if kinds(chain) not in DECODERS:
         raise InputError(unknown("decoder", decoder, "the plain decoder of kerasae.networks.vit"))
-    tokens, (embed, prediction) = first(RestoredTokens, chain), [x for x in chain if type(x) is TokenDense]
+    tokens, (embed, prediction) = first(RestoredTokens, chain), [x for x in chain if type(x) is DENSE]
     slots = {
         "mask_token": Slot(tokens.mask_token),
         "decoder_pos_embed": Slot(tokens.positions),
