@@ -84,8 +84,8 @@ def check_version(path, version):
     """Raise InputError unless a checkpoint is of this version of kerasae."""
     if version != kerasae.__version__:
         raise InputError(
-            f"{path} was written by kerasae {str(version)[:40]}, and this is {kerasae.__version__}, whose steps may not "
-            "be the same; go on with that version, or remove the checkpoints to train this stage again"
+            f"{path} was written by kerasae {str(version)[:40]}, and this is {kerasae.__version__}, whose steps may "
+            "not be the same; go on with that version, or remove the checkpoints to train this stage again"
         )
 
 
