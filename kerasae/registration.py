@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 ROOMS = {
     "kerasae.layers": (
-        "AttentionPooling CrossAttention CrossBlock Dropout GaussianCorruption Images LowVariance "
+        "AttentionPooling Codebook CrossAttention CrossBlock Dropout GaussianCorruption Images LowVariance "
         "MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption "
         "SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
     ),

@@ -75,6 +75,8 @@ def check(recipe, source):
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
+    if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # it has weights of its own
+        unused |= dict.fromkeys(("network", "widths", "filters"), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:

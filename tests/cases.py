@@ -487,6 +487,12 @@ LAYERS = [
         leaves=("kind",),
     ),
     Case(
+        layers.Codebook,
+        lambda: {"size": 3, "name": "row"},
+        TOKENS,
+        ready=built_for_tokens,
+    ),
+    Case(
         layers.SelfAttention,
         lambda: {"heads": 2, "name": "row"},
         TOKENS,
@@ -662,6 +668,36 @@ MODELS += [
         )
     ),
 ]
+
+
+def vector_quantized():
+    return {
+        **named(networks.shape_code(*networks.dense((6,), 6, (5,), activation="tanh"), (3, 2))),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "entries": 5,
+        "beta": 0.5,
+        "decay": 0.9,
+        "name": "row",
+    }
+
+
+def persistent_rbm():
+    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "name": "row"}
+
+
+MODELS += [
+    Case(models.VectorQuantizedAutoencoder, vector_quantized, stored(6)),
+    # The means of Gaussian visible units have no range; `test_boltzmann.py` has them.
+    Case(
+        models.RestrictedBoltzmannMachine,
+        persistent_rbm,
+        stored(3, 2),
+        fixed=("likelihood",),
+        deterministic=False,
+        per_example=False,
+    ),
+]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
 
 NETWORKS_OF_SEQUENCES = [
@@ -719,6 +755,7 @@ FUNCTIONS = {
     "pool_vit": "test_vit.py",
     "random_masking": "test_patches.py",
     "rbf": "test_wasserstein.py",
+    "shape_code": "test_vector_quantized.py",
     "resize_positions": "test_positions.py",
     "resize_vit": "test_vit.py",
     "sincos_positions": "test_positions.py",

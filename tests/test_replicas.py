@@ -62,3 +62,18 @@ def test_a_run_on_two_devices_resumes_to_the_bit(shared_batches):
     rows, weights = shared_batches["two"]
     assert shared_batches["resumed"][1] == weights
     assert shared_batches["resumed"][0] == rows
+
+
+@pytest.fixture(scope="module")
+def shared_state():
+    """What `shared_state.py` printed: how far apart one device and two end, by model."""
+    return printed("shared_state.py")
+
+
+@pytest.mark.parametrize("name", ["quantized", "diverging", "persistent"])
+def test_codebooks_and_chains_are_those_of_one_device(name, shared_state):
+    assert shared_state[name]["apart"] < 1e-5 < shared_state[name]["moved"]
+
+
+def test_chains_that_devices_cannot_share_are_refused(shared_state):
+    assert "chains must be a multiple of the number of devices" in shared_state["odd"]

@@ -1,5 +1,6 @@
 """Level 1: one weight or one roll of the dice."""
 
+from kerasae.layers.codebook import Codebook
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
@@ -20,6 +21,7 @@ from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention
 
 __all__ = [
     "AttentionPooling",
+    "Codebook",
     "Corruption",
     "CrossAttention",
     "CrossBlock",

@@ -25,12 +25,14 @@ __all__ = [
     "FactorVariationalAutoencoder",
     "MaskedAutoencoder",
     "RecurrentAutoencoder",
+    "RestrictedBoltzmannMachine",
     "SimMIM",
     "SmoothedCrossentropy",
     "SparseAutoencoder",
     "StackedAutoencoder",
     "VampPrior",
     "VariationalAutoencoder",
+    "VectorQuantizedAutoencoder",
     "WassersteinAutoencoder",
 ]
 

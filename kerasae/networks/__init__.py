@@ -1,5 +1,6 @@
 """Level 2: pairs of encoder and decoder, as functional Keras models."""
 
+from kerasae.networks.code_shape import shape_code
 from kerasae.networks.conv_pair import conv
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import lstm
@@ -11,6 +12,7 @@ __all__ = [
     "lstm",
     "pool_vit",
     "resize_vit",
+    "shape_code",
     "vit",
     "vit_base",
     "vit_huge",

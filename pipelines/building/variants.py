@@ -73,7 +73,7 @@ def of_user(target):
 
 def own_arguments(cls):
     """Constructor arguments that a variant has beyond those that all have."""
-    shared = ("self", "encoder", "decoder", "likelihood", "pixel_max", "args", "kwargs")
+    shared = ("self", "encoder", "decoder", "shape", "hidden", "likelihood", "pixel_max", "args", "kwargs")
     return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
 
 
@@ -97,7 +97,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
     if "corruption" in own:
         options["corruption"] = corruption
     pair = networks(cls.posterior_name, likelihood.parameters)
-    return cls(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
+    return getattr(cls, "of_networks", cls)(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
 
 
 def corruption(fields, layer=1):

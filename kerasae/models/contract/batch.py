@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops
 
 
@@ -30,3 +31,14 @@ class Batch(NamedTuple):
         if self.mask is None or self.weight is None:
             return self.weight if self.mask is None else self.mask
         return self.mask * ops.reshape(self.weight, (-1, *[1] * (len(self.mask.shape) - 1)))
+
+
+def examples_of(split, most):
+    """Take stored examples for `adapt`, at most so many, at equal distances: [n, *shape].
+
+    Args:
+        split: array [N, *shape], or a `kerasae.data.Split`.
+        most: the greatest n.
+    """
+    rows = np.linspace(0, len(split) - 1, min(len(split), most)).astype("int64")
+    return split.gather(rows)[0] if hasattr(split, "gather") else np.asarray(split)[rows]

@@ -1,0 +1,115 @@
+"""A codebook: a finite set of vectors, of which the nearest one stands for a vector."""
+
+import keras
+from keras import layers, ops
+
+from kerasae.errors import InputError
+
+SMOOTHING = 1e-5
+"""Added to the count of every entry, so that no entry is divided by zero."""
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class Codebook(layers.Layer):
+    """Replace each vector by the nearest entry of a codebook: [B, ..., D] → [B, ..., D].
+
+    q(z) = e_k with k = argmin_j ‖z − e_j‖²: van den Oord, Vinyals and Kavukcuoglu, arXiv 1711.00937, eq. 1 and 2. The
+    gradient with respect to z is that of the identity, the straight-through estimator of their section 3.2.
+
+    The entries are no trained weights but running means, with counts N and sums m (appendix A.1, with the Laplace
+    smoothing of the authors' code): N ← γN + (1 − γ)n, m ← γm + (1 − γ)Σz, e = m / Ñ, where Ñ_k = (N_k + ε) ΣN / (ΣN +
+    Kε), ε = 1e-5. `call` changes none of them: `tally` gives n and Σz of a batch, `moved` the next values.
+
+    An entry that no vector chooses stays where it is until its count falls below ε; then it shrinks to the origin.
+
+    Args:
+        size: number K of entries, ≥ 1.
+
+    Raises:
+        InputError: if `size` is not a positive whole number.
+
+    Example:
+        >>> Codebook(512)(np.ones((8, 7, 7, 64))).shape  # [8, 7, 7, 64]
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # distances and running means need float32
+        if not size >= 1 or size != int(size):
+            raise InputError(f"Codebook: size must be a positive whole number. Received: size={size}")
+        self.size = int(size)
+
+    def build(self, input_shape):
+        self.vectors = self._state("vectors", (self.size, input_shape[-1]), uniform(1.0 / self.size))
+        self.counts = self._state("counts", (self.size,), "ones")
+        self.sums = self._state("sums", (self.size, input_shape[-1]), "zeros")
+        self.sums.assign(self.vectors)
+
+    def call(self, z):
+        return ops.cast(self.quantize(z), self.compute_dtype)
+
+    def quantize(self, z):
+        """Give the nearest entries in float32, with the gradient of the identity: [B, ..., D] → [B, ..., D]."""
+        z = ops.cast(z, "float32")
+        # z − z is zero exactly: the value is the entry to the bit, the gradient that of z.
+        return self.lookup(self.indices(z)) + (z - ops.stop_gradient(z))
+
+    def indices(self, z):
+        """Give the number of the entry nearest to each vector: [B, ..., D] → int32 [B, ...]."""
+        rows = ops.reshape(ops.cast(z, "float32"), (-1, z.shape[-1]))
+        # ‖z‖² is the same for all entries.
+        far = ops.sum(ops.square(self.vectors), axis=-1) - 2.0 * ops.matmul(rows, ops.transpose(self.vectors))
+        return ops.reshape(ops.cast(ops.argmin(far, axis=-1), "int32"), (-1, *z.shape[1:-1]))
+
+    def lookup(self, indices):
+        """Give the entries of these numbers: [B, ...] → float32 [B, ..., D]."""
+        return ops.take(self.vectors, indices, axis=0)
+
+    def tally(self, z, weight=None):
+        """Count how often each entry is the nearest, and add up the vectors that choose it.
+
+        Args:
+            z: [B, ..., D].
+            weight: [B], how often each example counts; None for once.
+
+        Returns:
+            {"counts": float32 [K], "sums": float32 [K, D]}.
+        """
+        z = ops.stop_gradient(ops.cast(z, "float32"))
+        chosen = ops.one_hot(self.indices(z), self.size, dtype="float32")
+        if weight is not None:
+            chosen = chosen * ops.reshape(weight, (-1, *[1] * (len(z.shape) - 1)))
+        chosen, rows = (ops.reshape(v, (-1, v.shape[-1])) for v in (chosen, z))
+        # A product of matrices adds in one order on every device; scattered additions do not.
+        return {"counts": ops.sum(chosen, axis=0), "sums": ops.matmul(ops.transpose(chosen), rows)}
+
+    def moved(self, counts, sums, decay):
+        """Pairs (variable, next value) after a batch with this `tally`; 0 ≤ `decay` γ ≤ 1."""
+        counts = decay * self.counts + (1.0 - decay) * counts
+        sums = decay * self.sums + (1.0 - decay) * sums
+        total = ops.sum(counts)
+        smooth = (counts + SMOOTHING) * total / (total + self.size * SMOOTHING)
+        return [(self.counts, counts), (self.sums, sums), (self.vectors, sums / ops.expand_dims(smooth, -1))]
+
+    def start(self, vectors):
+        """Begin with these entries, float32 [K, D], each counted once."""
+        self.vectors.assign(vectors)
+        self.sums.assign(vectors)
+        self.counts.assign(ops.ones((self.size,)))
+
+    def perplexity(self):
+        """Give exp(−Σ p log p) of the running shares p of the entries: float, 1 if one is used, K if all alike."""
+        p = self.counts / ops.sum(self.counts)
+        return float(ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-30)))))
+
+    def compute_output_spec(self, z):
+        return keras.KerasTensor(z.shape, self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+    def _state(self, name, shape, initializer):
+        return self.add_weight(shape, initializer, "float32", trainable=False, name=name)
+
+
+def uniform(bound):
+    return keras.initializers.RandomUniform(-bound, bound)

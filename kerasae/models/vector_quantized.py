@@ -1,0 +1,125 @@
+"""Vector quantisation: the code is a choice among finitely many vectors."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.layers.codebook import Codebook
+from kerasae.models.contract.base import Autoencoder
+from kerasae.models.contract.batch import examples_of
+from kerasae.models.contract.knobs import Knob
+from kerasae.models.contract.terms import Found
+
+ADAPT_EXAMPLES = 2048
+"""Examples, at most, that `adapt` encodes."""
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class VectorQuantizedAutoencoder(Autoencoder):
+    """Reconstruct from the nearest entries of a learned codebook: −log p(x | e) + β ‖z − sg[e]‖², z = encode(x).
+
+    Van den Oord, Vinyals and Kavukcuoglu, arXiv 1711.00937, eq. 3. The last axis of the code is the vector that is
+    quantised: codes [B, D] choose one entry, [B, G, D] one for each of G groups, [B, H, W, D] one for each place of a
+    grid. The commitment ‖z − sg[e]‖² is summed over D and averaged over the vectors of an example, as in the paper. In
+    place of the term ‖sg[z] − e‖² the codebook follows the running means of appendix A.1: see
+    `kerasae.layers.Codebook`. It moves by the sums over the whole batch, on all devices and micro-batches.
+
+    Args:
+        encoder: Keras model, [B, *shape] → [B, ..., D]; `kerasae.networks.shape_code` cuts a code [B, Z] into vectors.
+        decoder: Keras model, [B, ..., D] → parameters of the likelihood.
+        likelihood, pixel_max: as for `Autoencoder`.
+        entries: number K of vectors in the codebook.
+        beta: weight β ≥ 0 of the commitment; a `Knob`.
+        decay: share γ in [0, 1] of the running counts and sums that a step keeps; 1 holds the codebook fixed; a `Knob`.
+
+    `terms` are "reconstruction", [B] in nats, and "commitment", [B] in squared units of the code. `encode` gives the
+    entries, float32 [B, ..., D], and `indices` their numbers. The codebook starts from uniform numbers in ±1/K, or from
+    encoded examples by `adapt`.
+
+    Raises:
+        InputError: for networks that do not fit each other, and numbers out of range.
+
+    Example:
+        >>> pair = kerasae.networks.shape_code(*kerasae.networks.dense((28, 28, 1), code=64), (16, 4))
+        >>> model = VectorQuantizedAutoencoder(*pair, "bernoulli", entries=128)
+        >>> model.adapt(images)  # uint8 [N, 28, 28, 1]
+        >>> model.compile("adam")
+        >>> model.fit(images, epochs=10)
+        >>> model.indices(images[:8])  # int32 [8, 16]
+    """
+
+    terms = ("reconstruction", "commitment")
+    beta = Knob(minimum=0.0)
+    decay = Knob(minimum=0.0, maximum=1.0)
+
+    def __init__(
+        self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, entries=512, beta=0.25, decay=0.99, **kwargs
+    ):
+        super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
+        self.beta, self.decay = beta, decay
+        self.codebook = Codebook(entries, name="codebook")
+        self.codebook.build((None, *self.code_shape))
+
+    def objective(self, batch, training=False):
+        z = ops.cast(self.encoded(batch, training), "float32")
+        nearest = self.codebook.quantize(z)
+        far = ops.sum(ops.square(z - ops.stop_gradient(nearest)), axis=-1)
+        commitment = ops.mean(ops.reshape(far, (ops.shape(far)[0], -1)), axis=-1)
+        terms = {"reconstruction": self.reconstruction_term(nearest, batch, training), "commitment": commitment}
+        return Found(terms, sums=self.codebook.tally(z, batch.weight))
+
+    @property
+    def term_weights(self):
+        return {"commitment": self.beta}
+
+    def next_state(self, sums, rows):
+        return self.codebook.moved(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
+
+    def adapt(self, split):
+        """Start the codebook from vectors that the encoder gives, as k-means++ draws them; the same ones every time.
+
+        Each entry is drawn with a chance proportional to the squared distance to the nearest one so far: Arthur and
+        Vassilvitskii, SODA 2007, section 2.2.
+
+        Args:
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; 2048 examples of it, at most, are
+                encoded.
+
+        Raises:
+            InputError: if the examples give fewer different vectors than the codebook has entries.
+        """
+        encoded = self.by_batches(self.encoded, examples_of(split, ADAPT_EXAMPLES))
+        vectors = ops.convert_to_numpy(encoded).astype("float32").reshape(-1, self.code_shape[-1])
+        self.codebook.start(spread_vectors(vectors, self.codebook.size))
+
+    def code_of(self, encoded):
+        return self.codebook(encoded)
+
+    def indices(self, x, y=None, batch_size=256):
+        """Encode x to the numbers of its entries: [B, *shape] → int32 [B, ...]."""
+        return self.by_batches(lambda batch: self.codebook.indices(self.encoded(batch)), x, y, batch_size)
+
+    def lookup(self, indices):
+        """Give the codes that `decode` takes of numbers of entries: int [B, ...] → float32 [B, ..., D]."""
+        return self.codebook.lookup(indices)
+
+    def perplexity(self):
+        """Give how many entries are in use, counted alike: exp of the entropy of their running shares, 1 to K."""
+        return self.codebook.perplexity()
+
+
+def spread_vectors(vectors, count, seed=0):
+    """Draw `count` of the vectors [N, D] as k-means++ does: [count, D]."""
+    random = np.random.default_rng(seed)
+    chosen = [vectors[random.integers(len(vectors))]]
+    far = np.square(vectors - chosen[0]).sum(-1, dtype="float64")
+    while len(chosen) < count:
+        if not far.sum() > 0:
+            raise InputError(
+                f"adapt: the examples give only {len(chosen)} different vectors, but the codebook has {count} entries; "
+                "give more examples, or ask for fewer entries"
+            )
+        chosen.append(vectors[random.choice(len(vectors), p=far / far.sum())])
+        far = np.minimum(far, np.square(vectors - chosen[-1]).sum(-1, dtype="float64"))
+    return np.stack(chosen)

@@ -1,0 +1,70 @@
+"""Run by the tests of vector quantisation and Boltzmann machines: steps on two replicas and on one device, as JSON.
+
+In a process of its own, as logical devices must be made before TensorFlow starts.
+"""
+
+import json
+
+import guarded_replicas as replicas
+import keras
+import numpy as np
+import tensorflow as tf
+
+import kerasae
+from kerasae.errors import InputError
+from kerasae.training.guard import guarded
+
+
+def quantized():
+    pair = kerasae.networks.shape_code(*kerasae.networks.dense((8, 8, 1), 6, (6,)), (3, 2))
+    return kerasae.models.VectorQuantizedAutoencoder(*pair, "bernoulli", entries=5, decay=0.5)
+
+
+def diverging():
+    return kerasae.models.RestrictedBoltzmannMachine((8, 8, 1), 4, steps=2)
+
+
+def persistent(chains=6):
+    return kerasae.models.RestrictedBoltzmannMachine((8, 8, 1), 4, steps=2, chains=chains)
+
+
+def steps(build, strategy):
+    """Three steps: the weights and the state after them."""
+    with strategy.scope():
+        keras.utils.set_random_seed(7)
+        model = build()
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9))
+        step = guarded(model)
+    one = tf.function(lambda batch: strategy.run(step, args=(batch,)), autograph=False)
+    changing = [v for v in model.variables if len(v.shape) and "seed" not in v.path]  # knobs stay, and unused seeds
+    before = replicas.values(changing)
+    data = tf.data.Dataset.from_tensor_slices(replicas.X).batch(8).repeat(3)
+    for batch in strategy.experimental_distribute_dataset(data):
+        one(batch)
+    return before, replicas.values(changing)
+
+
+def compare(build, mirrored):
+    before, one = steps(build, tf.distribute.get_strategy())
+    _, two = steps(build, mirrored)
+    moved = min(float(np.abs(a - b).max()) for a, b in zip(before, one, strict=True))
+    return {"apart": replicas.apart(one, two), "moved": moved}
+
+
+def refusal(build, mirrored):
+    try:
+        steps(build, mirrored)
+    except InputError as error:
+        return str(error)
+
+
+def main():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    found = {build.__name__: compare(build, mirrored) for build in (quantized, diverging, persistent)}
+    print(json.dumps({**found, "odd": refusal(lambda: persistent(5), mirrored)}))
+
+
+if __name__ == "__main__":
+    main()
