@@ -113,7 +113,7 @@ class Traced:
             with tf.GradientTape() as tape:
                 loss, _ = model.losses_of(model.prepare(x), training=True)
             self.forward = {op.name for op in tf.compat.v1.get_default_graph().get_operations()}
-            return tape.gradient(loss, model._trained())
+            return tape.gradient(loss, model.players()["model"].trainable_weights)
 
         graph = step.get_concrete_function(tf.zeros((BATCH, *SHAPE), "uint8")).graph
         self.operations = graph.get_operations()
