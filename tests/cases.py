@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 from kerasae import distributions, layers, models, networks
 
@@ -771,3 +772,14 @@ FUNCTIONS = {
     "vit_tiny": "test_vit.py",
 }
 """Public functions without a constructor: the file whose tests are about them."""
+
+
+def first_of_its_family(rows):
+    """Rows as parameters, of which all but the first of every family are for `make test-slow`."""
+    seen, found = set(), []
+    for case in rows:
+        parents = [c for c in case.target.__mro__ if c.__module__.startswith("kerasae.models")]
+        family = next((c for c in reversed(parents) if ".contract." not in c.__module__), models.Autoencoder)
+        found.append(pytest.param(case, id=case.id, marks=[pytest.mark.slow] if family in seen else []))
+        seen.add(family)
+    return found

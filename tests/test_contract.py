@@ -97,17 +97,6 @@ def eager(model):
     return model
 
 
-def first_of_its_family(rows):
-    """Rows as parameters, of which all but the first of every family are for `make test-slow`."""
-    seen, found = set(), []
-    for case in rows:
-        parents = [c for c in case.target.__mro__ if c.__module__.startswith("kerasae.models")]
-        family = next((c for c in reversed(parents) if ".contract." not in c.__module__), models.Autoencoder)
-        found.append(pytest.param(case, id=case.id, marks=[pytest.mark.slow] if family in seen else []))
-        seen.add(family)
-    return found
-
-
 def alter_seeds():
     keras.utils.set_random_seed(1234)
 
@@ -198,7 +187,7 @@ def test_another_seed_gives_other_weights(trained):
     assert all(np.any(a != b) for a, b in zip(values(kernels), firsts, strict=True))
 
 
-@pytest.mark.parametrize("case", first_of_its_family(cases.MODELS))
+@pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_jit_compile_trains_the_same(case):
     plain, jitted = case.compile(run_eagerly=True), case.compile(jit_compile=True)
     before = values(plain.trainable_weights)
@@ -214,7 +203,7 @@ def test_jit_compile_trains_the_same(case):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("case", first_of_its_family(cases.MODELS))
+@pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_mixed_precision_trains_in_float32_losses(case, policy):
     losses = case.compile(run_eagerly=True).train_on_batch(case.x, case.y, return_dict=True)
     keras.config.set_dtype_policy(policy)

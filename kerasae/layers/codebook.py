@@ -45,9 +45,9 @@ class Codebook(layers.Layer):
         self.sums.assign(self.vectors)
 
     def call(self, z):
-        return ops.cast(self.quantize(z), self.compute_dtype)
+        return ops.cast(self.straight_through(z), self.compute_dtype)
 
-    def quantize(self, z):
+    def straight_through(self, z):
         """Give the nearest entries in float32, with the gradient of the identity: [B, ..., D] → [B, ..., D]."""
         z = ops.cast(z, "float32")
         # z − z is zero exactly: the value is the entry to the bit, the gradient that of z.

@@ -63,7 +63,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
 
     def objective(self, batch, training=False):
         z = ops.cast(self.encoded(batch, training), "float32")
-        nearest = self.codebook.quantize(z)
+        nearest = self.codebook.straight_through(z)
         far = ops.sum(ops.square(z - ops.stop_gradient(nearest)), axis=-1)
         commitment = ops.mean(ops.reshape(far, (ops.shape(far)[0], -1)), axis=-1)
         terms = {"reconstruction": self.reconstruction_term(nearest, batch, training), "commitment": commitment}
