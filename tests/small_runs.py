@@ -10,9 +10,7 @@ VIT = {"width": 16, "depth": 2, "heads": 2, "decoder_width": 8, "decoder_depth":
 LABELLED = {"labels": 100, "finetune_batch": 50, "finetune_min_steps": 5, "holdout": 0.2}
 
 
-QUICK = ("adversarial", "mae", "finetune")
-"""Of `ALL`, those that have every pipeline, random numbers in a step, two players, and updates of several passes."""
-ALL = ("denoising", "variational", *QUICK)
+ALL = ("denoising", "variational", "adversarial", "mae", "finetune")
 
 
 def recipes(out, epochs):

@@ -35,12 +35,13 @@ def environment(**extra):
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
-    """A function that makes so many epochs of these runs once: folders of one device, two, and two processes."""
+    """A function that makes runs of so many epochs once: folders of one device, two, and two processes."""
 
     @functools.cache
-    def made(names, epochs):
+    def made(epochs):
         found, started = {}, []
         for way, words in {"one": "cpu", "two": "cpu:2", "workers": "cpu"}.items():
+            names = NAMES[epochs]["two" if way == "one" else way]
             found[way] = tmp_path_factory.mktemp(way)
             for variables in both() if way == "workers" else [{}]:
                 started.append(Started(small_runs.main, found[way], words, names, epochs, environment=variables))
@@ -52,15 +53,20 @@ def make(tmp_path_factory):
     return made
 
 
-QUICK, LONG = (small_runs.QUICK, 3), (small_runs.ALL, 10)
+QUICK, LONG = 3, 10
+NAMES = {
+    # Every pipeline; random numbers in a step, two players, updates of several passes. Fine-tuning by two processes,
+    # which is what pretraining by two and fine-tuning on two devices have shown already, is left to the long runs.
+    QUICK: {"two": ("adversarial", "mae", "finetune"), "workers": ("adversarial", "mae")},
+    LONG: {"two": small_runs.ALL, "workers": small_runs.ALL},
+}
+"""Epochs → the runs that are made in each way."""
 
 
-def runs(*ways):
-    """Each way with each run of three epochs, and among the slow tests with all runs of ten."""
-    rows = [(name, what) for what in (QUICK, LONG) for name in what[0]]
-    marks = {QUICK: (), LONG: pytest.mark.slow}
-    made = [([*way, name], what) for way in ways for name, what in rows]
-    return [pytest.param(*row, what, marks=marks[what], id="-".join([*row, str(what[1])])) for row, what in made]
+def made(*ways):
+    """Every run in these ways, those of ten epochs among the slow tests."""
+    cells = [(way, name, epochs) for epochs in NAMES for way in ways for name in NAMES[epochs][way]]
+    return [pytest.param(*cell, marks=[pytest.mark.slow] * (cell[-1] == LONG)) for cell in cells]
 
 
 def both():
@@ -73,12 +79,12 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize(("others", "name", "what"), runs(("two",), ("workers",)))
-def test_losses_are_those_of_one_device(others, name, what, make):
+@pytest.mark.parametrize(("others", "name", "epochs"), made("two", "workers"))
+def test_losses_are_those_of_one_device(others, name, epochs, make):
     """Over five steps an epoch, to 1e-5: with every kind of noise, and with the gradients of two players."""
-    folders = make(*what)
+    folders = make(epochs)
     expected, found = (rows(folders[way] / name) for way in ("one", others))
-    assert len(expected) == len(found) == what[1]
+    assert len(expected) == len(found) == epochs
     for a, b in zip(expected, found, strict=True):
         assert a["step"] == b["step"]
         names = [n for n in a if "loss" in n or n in ("reconstruction", "kl", "adversarial", "accuracy")]
@@ -87,12 +93,12 @@ def test_losses_are_those_of_one_device(others, name, what, make):
             assert float(b[n]) == pytest.approx(float(a[n]), rel=1e-5), (n, a["epoch"])
 
 
-@pytest.mark.parametrize(("name", "what"), runs(()))
-def test_one_process_writes_what_a_run_holds(name, what, make):
-    folders = make(*what)
-    expected, found = (sorted(f.name for f in (folders[way] / name).iterdir()) for way in ("one", "workers"))
+@pytest.mark.parametrize(("others", "name", "epochs"), made("workers"))
+def test_one_process_writes_what_a_run_holds(others, name, epochs, make):
+    folders = make(epochs)
+    expected, found = (sorted(f.name for f in (folders[way] / name).iterdir()) for way in ("one", others))
     assert found == expected and "model.keras" in found
-    (summary, other) = (json.loads((folders[way] / name / "summary.json").read_text()) for way in ("one", "workers"))
+    (summary, other) = (json.loads((folders[way] / name / "summary.json").read_text()) for way in ("one", others))
     for key, value in summary.items():
         if "seconds" not in key:
             assert other[key] == pytest.approx(value, rel=1e-4), key
