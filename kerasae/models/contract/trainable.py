@@ -1,22 +1,22 @@
 """What every model does that is trained without labels: named terms, players, state, metrics, one training step."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
-from kerasae.models.contract import input_checks, jax_training
+from kerasae.models.contract import jax_training
 from kerasae.models.contract.arguments import RecordedArguments
 from kerasae.models.contract.batch import Batch
+from kerasae.models.contract.checked_fit import CheckedFit
 from kerasae.models.contract.players import Player, Update, optimizers_of
+from kerasae.models.contract.preparation import Preparation
 from kerasae.models.contract.replicas import batch_sum, share_of_replica, whole_batch
 from kerasae.models.contract.step import Proposal, ProposedStep, build_metrics
 from kerasae.models.contract.terms import Found, logged
-from kerasae.ops.pixels import to_unit
 
 
-class Trainable(RecordedArguments, ProposedStep, keras.Model):
+class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.Model):
     """The training half of the contract: a model that minimises named terms.
 
     A variant writes `objective` and lists its terms in `terms`; the base class prepares the batch, weighs the terms,
@@ -52,9 +52,6 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
     terms = ()
     units = "nats"
     statistics = ()
-    conditional = takes_mask = takes_target = unit_range = False
-    example_shape = None
-    pixel_max = 255.0
     micro_batches = at_once = 1
 
     def __init__(self, **kwargs):
@@ -111,31 +108,6 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         Args:
             split: array [N, *shape] of stored values, or a `kerasae.data.Split`.
         """
-
-    # What goes in.
-
-    def prepare(self, x, y=None, weight=None):
-        """Make a `Batch` of stored values: integers are divided by `pixel_max`, classes become one-hot rows.
-
-        Args:
-            x: [B, *shape], integers or floats, or {"x": x, "mask": mask} where the model takes masks.
-            y: None, the condition, or the target.
-            weight: None or [B].
-
-        Raises:
-            InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
-        """
-        if isinstance(x, dict) and "weight" in x:
-            weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
-        x, mask = input_checks.x_and_mask(self, x)
-        x = to_unit(x, self.pixel_max)
-        if self.example_shape is not None:
-            input_checks.check_shape(self, x)
-        x, mask = self._masked(x, mask)
-        target, y = self._target_or_condition(x, y)
-        if self.takes_mask and target is not x:
-            target, mask = self._masked(target, None if self.takes_mask == "values" else mask)
-        return Batch(x, target, y, mask, None if weight is None else ops.cast(weight, "float32"))
 
     def knobs(self):
         """Name → variable of every `Knob`."""
@@ -214,26 +186,6 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
             blank = ops.zeros((1, *(n or 1 for n in self.example_shape)))
             build_metrics(self, blank, blank)
 
-    def fit(self, x=None, y=None, batch_size=None, *arguments, **options):
-        """As in Keras; the values of the first batch are checked."""
-        x = self._checked(self._weighted(x, y, options), y, batch_size)
-        return super().fit(x, y, batch_size, *arguments, **options)
-
-    def evaluate(self, x=None, y=None, batch_size=None, *arguments, **options):
-        """As in Keras; the values of the first batch are checked."""
-        x = self._checked(self._weighted(x, y, options), y, batch_size)
-        return super().evaluate(x, y, batch_size, *arguments, **options)
-
-    def train_on_batch(self, x, y=None, *arguments, **options):
-        """As in Keras; the values are checked."""
-        self.check((x, y))
-        return super().train_on_batch(self._weighted(x, y, options), y, *arguments, **options)
-
-    def test_on_batch(self, x, y=None, *arguments, **options):
-        """As in Keras; the values are checked."""
-        self.check((x, y))
-        return super().test_on_batch(self._weighted(x, y, options), y, *arguments, **options)
-
     def propose(self, data):
         """Compute a step on a batch but for its changes; returns a `Proposal`."""
         batch = self._batch(data)
@@ -272,35 +224,13 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
         first = next(iter(self.players().values()))
         return first.loss(found.terms, batch.weight, training), self._logged(found)
 
-    @property
-    def takes_labels(self):
-        return self.conditional
-
-    @property
-    def mask_shape(self):
-        """Shape of one example's mask, without the batch."""
-        return self.example_shape if self.takes_mask == "values" else self.example_shape[:1]
-
-    def condition(self, y):
-        """Turn classes [B] or numbers [B, K] into the condition that the networks take: float32 [B, K]."""
-        return as_condition(y, self.condition_width)
-
     def random(self, training):
         """Give the source of random numbers: a new draw at each step of training, the same one in evaluation."""
         return Draws(self.seed_generator if training else 0)
 
-    def blank_batch(self):
-        """Give a `Batch` of one example of zeros, to find out what a forward pass writes."""
-        x = ops.zeros((1, *(n or 1 for n in self.example_shape)))
-        return self.prepare(x, ops.zeros((1, self.condition_width)) if self.conditional else None)
-
     def forward_once(self):
         """Compute the objective of a blank batch as in training."""
         self(self.blank_batch(), training=True)
-
-    def check(self, data):
-        """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
-        input_checks.check_values(self, data, strict=True)
 
     def export(self, filepath, format="tf_saved_model", **options):
         """As in Keras: what the model gives when it is called, its reconstruction. See `kerasae.export` for more."""
@@ -353,42 +283,6 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
             return self.compute_metrics(batch.x, batch.target, self.reconstruct_batch(batch), batch.counts)
         return self.get_metrics_result()
 
-    def _weighted(self, x, y, options):
-        """Put weights of examples without y beside x: Keras drops them."""
-        weight = options.pop("sample_weight", None) if y is None else None
-        if weight is None:
-            return x
-        return {**(x if isinstance(x, dict) else {"x": x}), "weight": np.asarray(weight, "float32")}
-
-    def _checked(self, x, y, batch_size):
-        first, same = input_checks.first_batch(x, y, batch_size)
-        if first is not None:
-            self.check(first)
-        return same
-
-    def _masked(self, x, mask):
-        """(x with 0 in place of what is missing, mask): NaN is missing, and so is what a given mask says."""
-        if not self.takes_mask:
-            return x, None
-        seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
-        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=range(2, len(x.shape)))
-        mask = seen if mask is None else ops.cast(ops.cast(mask, "bool"), "float32") * seen
-        counts = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(x.shape) - len(mask.shape))))
-        return ops.where(counts > 0, x, 0.0), mask
-
-    def _target_or_condition(self, x, y):
-        name = type(self).__name__
-        if self.conditional:
-            if y is None:
-                raise InputError(f"{name}: the networks take a condition; give (x, y), y classes [B] or numbers [B, K]")
-            return x, self.condition(y)
-        if y is None:
-            return x, None
-        if self.takes_target and tuple(y.shape[1:]) == tuple(x.shape[1:]):
-            return to_unit(y, self.pixel_max), None
-        use = "y must have the shape of x, as what is to be reconstructed" if self.takes_target else "give x alone"
-        raise InputError(f"{name}: has no use for y of shape {tuple(y.shape)}; {use}")
-
     def _check_backend(self):
         plural = len(self.optimizers) > 1 or self.knob_schedules() or self.micro_batches > 1
         if plural and keras.backend.backend() != "tensorflow":
@@ -396,15 +290,3 @@ class Trainable(RecordedArguments, ProposedStep, keras.Model):
                 f"{type(self).__name__}: several optimisers, annealed knobs and micro_batches are written for "
                 "TensorFlow only"
             )
-
-
-def as_condition(y, width):
-    """A condition as float32 [B, width]: classes [B] or [B, 1] as one-hot rows, numbers as they are."""
-    y = ops.convert_to_tensor(y)
-    if len(y.shape) == 2 and y.shape[-1] == 1 and width > 1:
-        y = ops.squeeze(y, -1)
-    if len(y.shape) == 1:
-        return ops.one_hot(ops.cast(y, "int32"), width, dtype="float32")
-    if tuple(y.shape[1:]) != (width,):
-        raise InputError(f"the condition must be classes [B] or numbers [B, {width}]. Received: {tuple(y.shape)}")
-    return ops.cast(y, "float32")

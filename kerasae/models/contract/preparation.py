@@ -1,0 +1,99 @@
+"""From stored values to a `Batch`: what x and y mean to a model, and what it refuses."""
+
+from keras import ops
+
+from kerasae.errors import InputError
+from kerasae.models.contract import input_checks
+from kerasae.models.contract.batch import Batch
+from kerasae.ops.pixels import to_unit
+
+
+class Preparation:
+    """Mix-in of `Trainable` that makes a `Batch` of what the model is given, once.
+
+    Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max` of `Trainable`.
+    """
+
+    conditional = takes_mask = takes_target = unit_range = False
+    example_shape = None
+    pixel_max = 255.0
+
+    def prepare(self, x, y=None, weight=None):
+        """Make a `Batch` of stored values: integers are divided by `pixel_max`, classes become one-hot rows.
+
+        Args:
+            x: [B, *shape], integers or floats, or {"x": x, "mask": mask} where the model takes masks.
+            y: None, the condition, or the target.
+            weight: None or [B].
+
+        Raises:
+            InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
+        """
+        if isinstance(x, dict) and "weight" in x:
+            weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
+        x, mask = input_checks.x_and_mask(self, x)
+        x = to_unit(x, self.pixel_max)
+        if self.example_shape is not None:
+            input_checks.check_shape(self, x)
+        x, mask = self._masked(x, mask)
+        target, y = self._target_or_condition(x, y)
+        if self.takes_mask and target is not x:
+            target, mask = self._masked(target, None if self.takes_mask == "values" else mask)
+        return Batch(x, target, y, mask, None if weight is None else ops.cast(weight, "float32"))
+
+    @property
+    def takes_labels(self):
+        return self.conditional
+
+    @property
+    def mask_shape(self):
+        """Shape of one example's mask, without the batch."""
+        return self.example_shape if self.takes_mask == "values" else self.example_shape[:1]
+
+    def condition(self, y):
+        """Turn classes [B] or numbers [B, K] into the condition that the networks take: float32 [B, K]."""
+        return as_condition(y, self.condition_width)
+
+    def blank_batch(self):
+        """Give a `Batch` of one example of zeros, to find out what a forward pass writes."""
+        x = ops.zeros((1, *(n or 1 for n in self.example_shape)))
+        return self.prepare(x, ops.zeros((1, self.condition_width)) if self.conditional else None)
+
+    def check(self, data):
+        """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
+        input_checks.check_values(self, data, strict=True)
+
+    def _masked(self, x, mask):
+        """(x with 0 in place of what is missing, mask): NaN is missing, and so is what a given mask says."""
+        if not self.takes_mask:
+            return x, None
+        seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
+        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=range(2, len(x.shape)))
+        mask = seen if mask is None else ops.cast(ops.cast(mask, "bool"), "float32") * seen
+        counts = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(x.shape) - len(mask.shape))))
+        return ops.where(counts > 0, x, 0.0), mask
+
+    def _target_or_condition(self, x, y):
+        name = type(self).__name__
+        if self.conditional:
+            if y is None:
+                raise InputError(f"{name}: the networks take a condition; give (x, y), y classes [B] or numbers [B, K]")
+            return x, self.condition(y)
+        if y is None:
+            return x, None
+        if self.takes_target and tuple(y.shape[1:]) == tuple(x.shape[1:]):
+            return to_unit(y, self.pixel_max), None
+        use = "y must have the shape of x, as what is to be reconstructed" if self.takes_target else "give x alone"
+        raise InputError(f"{name}: has no use for y of shape {tuple(y.shape)}; {use}")
+
+
+def as_condition(y, width):
+    """A condition as float32 [B, width]: classes [B] or [B, 1] as one-hot rows, numbers as they are."""
+    y = ops.convert_to_tensor(y)
+    if len(y.shape) == 2 and y.shape[-1] == 1 and width > 1:
+        y = ops.squeeze(y, -1)
+    if len(y.shape) == 1:
+        return ops.one_hot(ops.cast(y, "int32"), width, dtype="float32")
+    if tuple(y.shape[1:]) != (width,):
+        raise InputError(f"the condition must be classes [B] or numbers [B, {width}]. Received: {tuple(y.shape)}")
+    return ops.cast(y, "float32")
