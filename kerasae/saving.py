@@ -16,6 +16,7 @@ import numpy as np
 
 from kerasae import models
 from kerasae.errors import InputError
+from kerasae.models.contract import Trainable
 from kerasae.networks.sizes import checked
 
 WEIGHTS, CONFIG = "model.weights.h5", "config.json"
@@ -147,7 +148,7 @@ def build(config, most):
             raise InputError(f"its configuration asks for {size} bytes of weights, but it holds at most {most}")
 
     model = checked(lambda: keras.saving.deserialize_keras_object(config), check)
-    if not isinstance(model, models.Autoencoder | models.Classifier):
+    if not isinstance(model, Trainable | models.Classifier):
         raise InputError(f"it holds a {type(model).__name__}, which is no model of kerasae")
     return model
 

@@ -137,7 +137,7 @@ def test_persistent_chains_are_in_checkpoints_and_the_same_after_a_kill(tmp_path
         with pytest.raises(Interrupted):
             run(tmp_path / "cut", stop_after)
     resumed = run(tmp_path / "cut")
-    assert np.any(np.asarray(whole.chains) != np.asarray(compiled(chains=10).chains))
+    assert np.any(np.asarray(whole.chain_units) != np.asarray(compiled(chains=10).chain_units))
     for a, b in zip(whole.variables, resumed.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=a.path)
 

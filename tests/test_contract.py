@@ -195,7 +195,9 @@ def test_jit_compile_trains_the_same(case):
     # XLA draws other random numbers from the same seed, so that only deterministic objectives agree exactly.
     tolerance = 1e-4 if case.deterministic else 0.5
     for name, value in expected.items():
-        assert float(found[name]) == pytest.approx(float(value), rel=tolerance), name
+        assert float(found[name]) == pytest.approx(float(value), rel=tolerance, abs=0.05 * (not case.deterministic)), (
+            name
+        )
     for one, other, start in zip(jitted.trainable_weights, plain.trainable_weights, before, strict=True):
         assert np.isfinite(one).all() and np.any(np.asarray(one) != start)
         if case.deterministic:

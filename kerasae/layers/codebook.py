@@ -108,7 +108,7 @@ class Codebook(layers.Layer):
         return {**super().get_config(), "size": self.size}
 
     def _state(self, name, shape, initializer):
-        return self.add_weight(shape, initializer, "float32", trainable=False, name=name)
+        return self.add_weight(shape, initializer, "float32", trainable=False, autocast=False, name=name)
 
 
 def uniform(bound):

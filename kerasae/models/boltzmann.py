@@ -72,10 +72,10 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
             self.example_shape, hidden, (), code_activation="sigmoid", tied=True, kernel_initializer=first
         )
         tie_all(self.decoder, self.encoder)
-        self.chains, self.statistics = None, ()
+        self.chains, self.statistics = chains, ()
         if chains is not None:
             # "contrast" is one of the whole batch then, as its second half is the mean over all chains.
-            self.chains, self.statistics = self._first_chains(chains), ("contrast",)
+            self.chain_units, self.statistics = self._first_chains(chains), ("contrast",)
 
     def objective(self, batch, training=False):
         v = self._units(batch.x)
@@ -95,7 +95,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         return {"reconstruction": 0.0}
 
     def next_state(self, sums, rows):
-        return [(self.chains, rows["chains"])] if rows else []
+        return [(self.chain_units, rows["chains"])] if rows else []
 
     # The distribution; visible units v are float32 [B, V], hidden ones h float32 [B, H].
 
@@ -116,16 +116,17 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     def free_energy(self, v):
         """Give F(v) = −log Σ_h exp(−E(v, h)): [B], nats."""
-        own = -ops.matmul(v, self.visible_bias) if self.binary else sum_squares(v - self.visible_bias) / 2.0
+        b = wide(self.visible_bias)
+        own = -ops.matmul(v, b) if self.binary else sum_squares(v - b) / 2.0
         return own - ops.sum(ops.softplus(self.hidden_inputs(v)), axis=-1)
 
     def hidden_inputs(self, v):
         """Give the logits of p(h = 1 | v): [B, H]."""
-        return ops.matmul(v, self.kernel) + self.hidden_bias
+        return ops.matmul(v, wide(self.kernel)) + wide(self.hidden_bias)
 
     def visible_inputs(self, h):
         """Give the parameters of p(v | h), logits or means: [B, V]."""
-        return ops.matmul(h, ops.transpose(self.kernel)) + self.visible_bias
+        return ops.matmul(h, ops.transpose(wide(self.kernel))) + wide(self.visible_bias)
 
     def gibbs(self, v, steps, random):
         """Take `steps` turns h ~ p(h | v), v ~ p(v | h): [B, V], with numbers from a `kerasae.layers.draws.Draws`."""
@@ -194,10 +195,10 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     def build_training(self):
         replicas = draws.replicas()
-        if self.chains is not None and self.chains.shape[0] % replicas:
+        if self.chains is not None and self.chains % replicas:
             raise InputError(
                 f"{type(self).__name__}: chains must be a multiple of the number of devices. "
-                f"Received: chains={self.chains.shape[0]} on {replicas} devices"
+                f"Received: chains={self.chains} on {replicas} devices"
             )
         super().build_training()
 
@@ -212,8 +213,8 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     def _own_chains(self):
         """Those that this replica moves: [C / replicas, V]."""
-        count, width = self.chains.shape
-        return draws.own((count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chains))
+        count, width = self.chain_units.shape
+        return draws.own((count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units))
 
 
 def visible_units(likelihood):
@@ -231,6 +232,11 @@ def visible_units(likelihood):
 def bernoulli(logits, random):
     """Draw units that are 1 with probability sigmoid(logits): float32 zeros and ones."""
     return ops.cast(random.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
+
+
+def wide(weight):
+    """Give a weight in float32, also where Keras hands it out in half precision."""
+    return ops.cast(weight, "float32")
 
 
 def sum_squares(v):
