@@ -284,9 +284,10 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         return self.get_metrics_result()
 
     def _check_backend(self):
+        stateful = type(self).next_state is not Trainable.next_state
         plural = len(self.optimizers) > 1 or self.knob_schedules() or self.micro_batches > 1
-        if plural and keras.backend.backend() != "tensorflow":
+        if (plural or stateful) and keras.backend.backend() != "tensorflow":
             raise InputError(
-                f"{type(self).__name__}: several optimisers, annealed knobs and micro_batches are written for "
+                f"{type(self).__name__}: several optimisers, state, annealed knobs and micro_batches are written for "
                 "TensorFlow only"
             )
