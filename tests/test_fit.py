@@ -62,6 +62,12 @@ def test_weights_of_examples_count_in_the_loss_and_the_terms():
     assert logs["reconstruction"] == pytest.approx(np.average(each, weights=weight), rel=1e-5)
 
 
+def test_weights_of_held_out_examples_count_without_a_target():
+    model, weight = compiled(plain()), np.linspace(0, 2, 12).astype("float32")
+    history = model.fit(X, epochs=1, validation_data=(X, None, weight), validation_batch_size=12, verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(np.mean(weight * np.asarray(model.score(X))), rel=1e-5)
+
+
 def test_metrics_compare_the_target_with_the_reconstruction():
     metrics = [keras.metrics.MeanSquaredError(name="mse")]
     model = plain()

@@ -11,6 +11,9 @@ class CheckedFit:
     def fit(self, x=None, y=None, batch_size=None, *arguments, **options):
         """As in Keras; the values of the first batch are checked."""
         x = self._checked(self._weighted(x, y, options), y, batch_size)
+        held = options.get("validation_data")
+        if isinstance(held, tuple | list) and len(held) == 3 and held[1] is None:
+            options["validation_data"] = (self._weighted(held[0], None, {"sample_weight": held[2]}),)
         return super().fit(x, y, batch_size, *arguments, **options)
 
     def evaluate(self, x=None, y=None, batch_size=None, *arguments, **options):
