@@ -55,22 +55,24 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
 
     @property
     def trainable_variables(self):
-        return [v for v in super().trainable_variables if id(v) not in self._frozen()]
+        return self._trained(self.variables, True)
 
     @property
     def non_trainable_variables(self):
-        return [v for v in self.variables if not v.trainable or id(v) in self._frozen()]
+        return self._trained(self.variables, False)
 
     @property
     def trainable_weights(self):
-        return [v for v in super().trainable_weights if id(v) not in self._frozen()]
+        return self._trained(self.weights, True)
 
     @property
     def non_trainable_weights(self):
-        return [v for v in self.weights if not v.trainable or id(v) in self._frozen()]
+        return self._trained(self.weights, False)
 
-    def _frozen(self):
-        return {id(v) for v in self.encoder.variables} if self.freeze else ()
+    def _trained(self, variables, wanted):
+        """Those of the variables that the classifier trains, or those that it does not."""
+        frozen = {id(v) for v in self.encoder.variables} if self.freeze else ()
+        return [v for v in variables if (v.trainable and id(v) not in frozen) == wanted]
 
     @property
     def example_shape(self):
