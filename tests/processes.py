@@ -4,11 +4,15 @@ A start of Python with TensorFlow costs five seconds of a processor, a fork of t
 or the interpreter's own start are what is tested, a test starts a real process instead.
 """
 
+import json
 import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
 
 PRELOADED = [
     "tensorflow",
@@ -81,3 +85,13 @@ def command(*tokens):
     from pipelines.command_line import main as cli
 
     sys.exit(cli.main([str(token) for token in tokens]))
+
+
+def printed(script, *arguments):
+    """The JSON that a script of this folder prints in a process of its own."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
+    command = [sys.executable, str(ROOT / "tests" / script), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

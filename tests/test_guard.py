@@ -2,13 +2,10 @@
 
 import csv
 import io
-import json
 import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
+from processes import printed
 
 import kerasae
 from kerasae.errors import InputError
@@ -28,7 +26,6 @@ from kerasae.training.loop import Interrupted, Plan, train
 from pipelines import replay
 from pipelines.command_line import main as cli
 
-ROOT = Path(__file__).parents[1]
 BATCH, STEPS, EPOCHS = 16, 5, 2
 SCALE = 2.0**127
 RNG = np.random.default_rng(0)
@@ -221,12 +218,7 @@ def test_a_step_of_its_own_is_refused():
 @pytest.fixture(scope="module")
 def replicas():
     """What `guarded_replicas.py` printed, by model."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / "guarded_replicas.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed("guarded_replicas.py")
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "adversarial", "classifier"])

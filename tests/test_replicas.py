@@ -1,25 +1,8 @@
 """Two mirrored replicas train every model as one device does: the loss is divided by their number once."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import cases
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-def printed(script, *arguments):
-    """The JSON that a script of this folder prints in a process of its own."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+from processes import printed
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,17 @@
 """Terms that are statistics of the whole batch: one value and one gradient, however many devices share it."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import cases
 import keras
 import numpy as np
 import pytest
 import whole_batch_replicas
+from processes import printed
 
 from kerasae.errors import InputError
 from kerasae.models.contract import Statistic
 
-ROOT = Path(__file__).parents[1]
 ROWS = [case for case in cases.MODELS if case.id in whole_batch_replicas.NAMES]
 WHOLE = [case for case in ROWS if case.note != "l1"]
 
@@ -26,12 +22,7 @@ values = keras.ops.convert_to_numpy
 @pytest.fixture(scope="module")
 def results():
     """What `whole_batch_replicas.py` printed, by row."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / "whole_batch_replicas.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed("whole_batch_replicas.py")
 
 
 @pytest.mark.parametrize("name", whole_batch_replicas.NAMES)
