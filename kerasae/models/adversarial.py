@@ -3,8 +3,8 @@
 import keras
 from keras import layers, ops
 
+from kerasae.distributions.priors import StandardNormal
 from kerasae.errors import InputError
-from kerasae.layers.draws import Draws
 from kerasae.models.contract.base import Autoencoder, check_network
 from kerasae.models.contract.knobs import Knob
 
@@ -67,7 +67,7 @@ class AdversarialAutoencoder(Autoencoder):
 
     def sample(self, n, y=None, seed=None, batch_size=256):
         """Decode `n` draws z ~ N(0, 1) to means of p(x | z): [n, *shape]; the same for the same integer seed."""
-        return self.decode(Draws(seed).normal((n, *self.code_shape)), y, batch_size)
+        return self.decode_draws(StandardNormal(), n, y, seed, batch_size)
 
 
 def build_discriminator(code_shape, widths=(256, 256)):

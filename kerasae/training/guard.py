@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from kerasae.errors import InputError
+from kerasae.layers.draws import replicas
 from kerasae.models.contract.step import Proposal, ProposedStep
 
 
@@ -102,10 +103,6 @@ def put_back(variables, values):
 
 
 # ---- devices and replicas
-
-
-def replicas():
-    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def summed(gradients):

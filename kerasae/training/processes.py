@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kerasae.errors import InputError
 from kerasae.layers import draws
+from kerasae.layers.draws import replicas
 
 ERRORS = tf.errors
 GONE = (
@@ -23,11 +24,6 @@ GONE = (
 def strategy():
     """The strategy in whose scope the caller is."""
     return tf.distribute.get_strategy()
-
-
-def replicas() -> int:
-    """Devices that share a batch."""
-    return strategy().num_replicas_in_sync
 
 
 def count() -> int:

@@ -8,7 +8,8 @@ from kerasae.errors import InputError
 class Knob:
     """A number of a model behind an attribute: a float32 variable that compiled steps read anew at every step.
 
-    `model.beta = 0.5` sets it at any time, also from a callback; `float(model.beta)` reads it. A
+    `model.beta = 0.5` sets it at any time, also from a callback; `float(model.beta)` reads it, and on several devices
+    `keras.ops.convert_to_numpy(model.beta)`. A
     `keras.optimizers.schedules.LearningRateSchedule` in place of a number gives its value at every update of the
     weights (KL warm-up, annealed sparsity): `beta=keras.optimizers.schedules.PolynomialDecay(0.0, 1000, 1.0)`.
     The value is in every saved model and checkpoint.

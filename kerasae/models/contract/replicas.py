@@ -4,7 +4,6 @@ Each is differentiable: the sum over replicas of the gradients of `loss / replic
 whole batch on one device.
 """
 
-import keras
 from keras import ops
 
 from kerasae.layers import draws
@@ -29,11 +28,7 @@ def batch_mean(x):
 
 def share_of_replica(loss):
     """Divide a loss by the number of replicas, whose gradients are summed: as Keras's own trainer does."""
-    if keras.backend.backend() != "tensorflow":
-        return loss
-    import tensorflow as tf
-
-    return loss / tf.distribute.get_strategy().num_replicas_in_sync
+    return loss / draws.replicas()
 
 
 def _context():
