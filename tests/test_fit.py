@@ -152,6 +152,16 @@ def test_a_batch_is_prepared_once(monkeypatch):
     assert isinstance(model.prepare(X), Batch) and model.prepare(X).y is None
 
 
+def test_a_step_on_a_batch_prepares_the_training_once(monkeypatch):
+    """`train_on_batch` asks Keras for its function at every step; what layers write is looked for before the first."""
+    model, seen = plain(), []
+    model.compile("sgd", micro_batches=2)
+    monkeypatch.setattr(model, "forward_once", lambda: seen.append(1))
+    for _ in range(3):
+        model.train_on_batch(X)
+    assert len(seen) == 1
+
+
 def test_penalties_of_every_call_of_a_network_count():
     """A variant that encodes twice pays for both calls."""
 

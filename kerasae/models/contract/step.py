@@ -94,12 +94,12 @@ class ProposedStep:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.build_training()
 
-    def make_train_function(self, *args, **kwargs):
-        """As in Keras, which calls it before the first step."""
-        if keras.backend.backend() == "tensorflow":
+    def make_train_function(self, force=False):
+        """As in Keras, which calls it before the first step, and from `train_on_batch` before every one."""
+        if keras.backend.backend() == "tensorflow" and (force or self.train_function is None):
             with self.distribute_strategy.scope():
                 self.build_training()
-        return super().make_train_function(*args, **kwargs)
+        return super().make_train_function(force)
 
     def train_step(self, *given):
         """Take one step on a batch. Keras calls it with the batch, on its JAX backend with (state, batch)."""
