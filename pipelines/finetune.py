@@ -120,7 +120,7 @@ def compare(directory, model, source, recipe):
             decay = 1.0 if kind == "scratch" else recipe.layer_decay
             fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
             again = partial(build, model, source, recipe, seed, fresh=True)
-            classifier = precision.exact(classifier, again)
+            classifier = precision.float32_model(classifier, again)
             report = kerasae.evaluate.classify(classifier, source.test)
             scores[kind].append(report.accuracy)
             if repeat == 0 and kind == "finetune":

@@ -106,7 +106,7 @@ def run(recipe: Recipe):
         directory = begin("mae")
         print(summary(recipe, model, source.train))
         progress = fit(directory, model, source, recipe)
-        result = precision.exact(model, lambda: build(recipe, source.info, place))
+        result = precision.float32_model(model, lambda: build(recipe, source.info, place))
         directory.save_model(result)
         return finish(directory, figures(progress, result, source))
 

@@ -80,7 +80,7 @@ def pretrain(directory, source, recipe):
         build = partial(build_layer, i, width, split.shape, source, recipe)
         layer = build()
         train_layer(directory, f"layer-{i}", layer, split, recipe)
-        layers.append(precision.exact(layer, build))
+        layers.append(precision.float32_model(layer, build))
         split = codes(layers[-1], split)
     return layers
 

@@ -62,7 +62,7 @@ def run(recipe: Recipe):
         directory = begin("train")
         model = trainable(lambda: build(recipe, source.info))
         progress = fit(directory, model, source, recipe)
-        result = precision.exact(model, lambda: build(recipe, source.info))
+        result = precision.float32_model(model, lambda: build(recipe, source.info))
         figures = measure(progress, result, source)
         directory.save_model(result)
         return finish(directory, figures)

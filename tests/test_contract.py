@@ -187,12 +187,32 @@ def test_another_seed_gives_other_weights(trained):
     assert all(np.any(a != b) for a, b in zip(values(kernels), firsts, strict=True))
 
 
+def mean_losses(model, case, jit, draws=64):
+    """Name → mean of the loss and of every term over some draws of training."""
+    batch = model.prepare(*given(case))
+
+    @tf.function(jit_compile=jit)
+    def once():
+        loss, terms = model.losses_of(batch, training=True)
+        return {"loss": loss, **{name: tf.reduce_mean(term) for name, term in terms.items()}}
+
+    found = [once() for _ in range(draws)]
+    return {name: np.mean([float(one[name]) for one in found]) for name in found[0]}
+
+
 @pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_jit_compile_trains_the_same(case):
     plain, jitted = case.compile(run_eagerly=True), case.compile(jit_compile=True)
     before = values(plain.trainable_weights)
-    expected, found = (model.train_on_batch(case.x, case.y, return_dict=True) for model in (plain, jitted))
-    # XLA draws other random numbers from the same seed, so that only deterministic objectives agree exactly.
+    # XLA draws other random numbers from the same seed, so that only deterministic objectives agree exactly; of the
+    # others the means of some draws do about.
+    means = (
+        []
+        if case.deterministic or case.target is models.Classifier
+        else [mean_losses(model, case, jit) for model, jit in ((plain, False), (jitted, True))]
+    )
+    logs = [model.train_on_batch(case.x, case.y, return_dict=True) for model in (plain, jitted)]
+    expected, found = means or logs
     tolerance = 1e-4 if case.deterministic else 0.5
     for name, value in expected.items():
         assert float(found[name]) == pytest.approx(float(value), rel=tolerance, abs=0.05 * (not case.deterministic)), (

@@ -40,8 +40,8 @@ def test_auto_is_what_the_processor_multiplies_faster(flags, wanted, monkeypatch
     monkeypatch.setattr(devices, "CPUINFO", cpuinfo)
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     asked = train.Recipe(variant="plain", precision="auto")
-    assert precision.settled(asked) == replace(asked, precision=wanted)
-    assert precision.settled(replace(asked, precision="float16")).precision == "float16"
+    assert precision.with_precision_chosen(asked) == replace(asked, precision=wanted)
+    assert precision.with_precision_chosen(replace(asked, precision="float16")).precision == "float16"
 
 
 def test_auto_is_kept_in_the_run_so_that_it_may_move(data, tmp_path, monkeypatch):
@@ -59,7 +59,7 @@ def test_auto_on_gpus_is_what_they_multiply_faster(capability, wanted, monkeypat
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["one"] if kind == "GPU" else [])
     details = {} if capability is None else {"compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert precision.settled(train.Recipe(variant="plain", precision="auto")).precision == wanted
+    assert precision.with_precision_chosen(train.Recipe(variant="plain", precision="auto")).precision == wanted
 
 
 @pytest.fixture

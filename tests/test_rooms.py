@@ -41,7 +41,7 @@ CONTRACT_ONLY = {"evaluate", "applications", "plots", "export", "report"}
 HEAVY = {"tensorflow", "tensorflow_datasets", "keras", "numpy", "scipy", "sklearn", "matplotlib", "pandas"}
 """What the command line may not import before a command runs."""
 
-AT_THE_DOOR = {"computing_in", "settled", "resolved", "scope", "source", "enable_op_determinism"}
+AT_THE_DOOR = {"computing_in", "with_precision_chosen", "resolved", "scope", "source", "enable_op_determinism"}
 """What is called once around a pipeline, by `pipelines.command_line.door`."""
 
 HOMELESS = {"utils", "util", "helpers", "common", "misc"}

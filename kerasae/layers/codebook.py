@@ -18,7 +18,7 @@ class Codebook(layers.Layer):
 
     The entries are no trained weights but running means, with counts N and sums m (appendix A.1, with the Laplace
     smoothing of the authors' code): N ← γN + (1 − γ)n, m ← γm + (1 − γ)Σz, e = m / Ñ, where Ñ_k = (N_k + ε) ΣN / (ΣN +
-    Kε), ε = 1e-5. `call` changes none of them: `tally` gives n and Σz of a batch, `moved` the next values.
+    Kε), ε = 1e-5. `call` changes none of them: `choices` gives n and Σz of a batch, `next_values` the next values.
 
     An entry that no vector chooses stays where it is until its count falls below ε; then it shrinks to the origin.
 
@@ -64,7 +64,7 @@ class Codebook(layers.Layer):
         """Give the entries of these numbers: [B, ...] → float32 [B, ..., D]."""
         return ops.take(self.vectors, indices, axis=0)
 
-    def tally(self, z, weight=None):
+    def choices(self, z, weight=None):
         """Count how often each entry is the nearest, and add up the vectors that choose it.
 
         Args:
@@ -82,8 +82,8 @@ class Codebook(layers.Layer):
         # A product of matrices adds in one order on every device; scattered additions do not.
         return {"counts": ops.sum(chosen, axis=0), "sums": ops.matmul(ops.transpose(chosen), rows)}
 
-    def moved(self, counts, sums, decay):
-        """Pairs (variable, next value) after a batch with this `tally`; 0 ≤ `decay` γ ≤ 1."""
+    def next_values(self, counts, sums, decay):
+        """Pairs (variable, next value) after a batch with these `choices`; 0 ≤ `decay` γ ≤ 1."""
         counts = decay * self.counts + (1.0 - decay) * counts
         sums = decay * self.sums + (1.0 - decay) * sums
         total = ops.sum(counts)

@@ -40,15 +40,15 @@ class Draws:
 
 def uniform(shape, seed, dtype="float32"):
     """Numbers in [0, 1) for the examples of this replica: [B, …], as `keras.random.uniform` draws them."""
-    return own(shape, lambda whole: keras.random.uniform(whole, dtype=dtype, seed=seed))
+    return part_of_replica(shape, lambda whole: keras.random.uniform(whole, dtype=dtype, seed=seed))
 
 
 def normal(shape, seed, dtype="float32"):
     """Numbers from N(0, 1) for the examples of this replica: [B, …], as `keras.random.normal` draws them."""
-    return own(shape, lambda whole: keras.random.normal(whole, dtype=dtype, seed=seed))
+    return part_of_replica(shape, lambda whole: keras.random.normal(whole, dtype=dtype, seed=seed))
 
 
-def own(shape, draw):
+def part_of_replica(shape, draw):
     """The part of this replica of what `draw` gives for the examples of all of them.
 
     Args:

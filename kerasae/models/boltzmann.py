@@ -214,7 +214,9 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     def _own_chains(self):
         """Those that this replica moves: [C / replicas, V]."""
         count, width = self.chain_units.shape
-        return draws.own((count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units))
+        return draws.part_of_replica(
+            (count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units)
+        )
 
 
 def visible_units(likelihood):

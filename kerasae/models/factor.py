@@ -5,7 +5,7 @@ from keras import ops
 
 from kerasae.distributions.posteriors import VonMisesFisherPosterior
 from kerasae.errors import InputError
-from kerasae.layers.draws import own
+from kerasae.layers.draws import part_of_replica
 from kerasae.models.adversarial import build_discriminator, check_discriminator, judge
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import whole_batch
@@ -63,7 +63,7 @@ class FactorVariationalAutoencoder(VariationalAutoencoder):
         encoded, random = self.encoded(batch, training), self.random(training)
         z = self.posterior.draw(encoded, random)
         permuted = permute_dimensions(whole_batch(ops.stop_gradient(z)), whole_batch(random.uniform(ops.shape(z))))
-        independent = own(ops.shape(z), lambda _: permuted)
+        independent = part_of_replica(ops.shape(z), lambda _: permuted)
         # One pass serves both players: each one's gradient is taken of its own weights only.
         joint, product = (judge(self.discriminator, codes, training) for codes in (z, independent))
         return {

@@ -67,14 +67,14 @@ class VectorQuantizedAutoencoder(Autoencoder):
         far = ops.sum(ops.square(z - ops.stop_gradient(nearest)), axis=-1)
         commitment = ops.mean(ops.reshape(far, (ops.shape(far)[0], -1)), axis=-1)
         terms = {"reconstruction": self.reconstruction_term(nearest, batch, training), "commitment": commitment}
-        return Found(terms, sums=self.codebook.tally(z, batch.weight))
+        return Found(terms, sums=self.codebook.choices(z, batch.weight))
 
     @property
     def term_weights(self):
         return {"commitment": self.beta}
 
     def next_state(self, sums, rows):
-        return self.codebook.moved(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
+        return self.codebook.next_values(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
 
     def adapt(self, split):
         """Start the codebook from vectors that the encoder gives, as k-means++ draws them; the same ones every time.

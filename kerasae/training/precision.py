@@ -9,7 +9,7 @@ POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixe
 """Name in a recipe → Keras's policy for the layers that compute in it."""
 
 
-def settled(recipe):
+def with_precision_chosen(recipe):
     """The recipe with its precision, if it has one and that is "auto", as this machine computes it best."""
     if getattr(recipe, "precision", None) != "auto":
         return recipe
@@ -35,7 +35,7 @@ def in_float32(build):
         return build()
 
 
-def exact(model, build):
+def float32_model(model, build):
     """The model itself where models compute in float32, else its weights in the float32 model that `build()` makes."""
     import keras
 

@@ -37,11 +37,11 @@ def entered(recipe):
         if recipe.deterministic:
             tf.config.experimental.enable_op_determinism()
         asked = recipe.resolved()
-        settled = precision.settled(asked)
-        with precision.computing_in(getattr(settled, "precision", "float32")):
+        chosen = precision.with_precision_chosen(asked)
+        with precision.computing_in(getattr(chosen, "precision", "float32")):
             source = asked.source()
             keras.utils.set_random_seed(recipe.seed)
-            yield settled, source, partial(runs.Run, asked.out, recipe=asked)
+            yield chosen, source, partial(runs.Run, asked.out, recipe=asked)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from kerasae.errors import InputError
 from kerasae.layers import draws
 
 
-def settle(model):
+def synchronise(model):
     """Make layers that write state see the whole batch, or refuse them, where a batch is shared out.
 
     On several replicas a batch norm is synchronised. A layer that otherwise writes state in its forward pass would

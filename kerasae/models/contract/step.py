@@ -69,7 +69,7 @@ class ProposedStep:
         for optimizer, weights in self.trained().values():
             if not optimizer.built:
                 optimizer.build(weights)
-        layer_state.settle(self)
+        layer_state.synchronise(self)
 
     def cut(self, micro_batches, at_once):
         """Set in how many parts a batch is computed, and how many of them at once: what `compile` is asked for.
