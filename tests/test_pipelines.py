@@ -33,6 +33,7 @@ def small_digits(tmp_path_factory):
 
 def stack(data, out, **changes):
     recipe = stacked.Recipe(
+        baselines=False,
         data=data,
         out=str(out),
         widths=(24, 12),
@@ -125,7 +126,7 @@ def test_labels_beyond_the_subset_are_never_used(small_digits, monkeypatch):
 
 def test_train_probe_and_evaluate_a_vae(vae_run):
     assert runs.load_model(vae_run.path).beta == 0.5
-    probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=40, repeats=2)).figures
+    probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=(40,), repeats=2, baselines=False)).figures
     assert 0.0 <= probed["probe_accuracy"] <= 1.0 and "probe_accuracy_std" in probed
     figures = evaluate.run(evaluate.Recipe(run=str(vae_run.path), samples=20)).figures
     assert figures["cross_entropy_bound_mean"] <= figures["negative_elbo"]
@@ -143,7 +144,7 @@ def masked_run(small_digits, tmp_path):
 
 def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
     recipe = probe.Recipe(
-        run=str(masked_run), probes=("attentive", "knn", "linear", "sgd"), labels=40, repeats=2, sgd_batch=16
+        run=str(masked_run), probes=("attentive", "knn", "linear", "sgd"), labels=(40,), repeats=2, sgd_batch=16, baselines=False
     )
     probed = probe.run(recipe)
     assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
