@@ -1,7 +1,7 @@
 """Reductions over the whole batch, of which every replica holds a part.
 
-Each is differentiable: the sum over replicas of the gradients of `loss / replicas` is the gradient of the loss of the
-whole batch on one device.
+Each is differentiable. The gradients of `loss / replicas`, summed over replicas, are those of the whole batch on one
+device.
 """
 
 from keras import ops
@@ -22,12 +22,12 @@ def batch_sum(x):
 
 
 def batch_mean(x):
-    """Mean over the examples of all replicas: [B / replicas, …] → [...]."""
+    """Average over the examples of all replicas: [B / replicas, …] → [...]."""
     return batch_sum(ops.sum(x, axis=0)) / batch_sum(ops.cast(ops.shape(x)[0], x.dtype))
 
 
 def share_of_replica(loss):
-    """Divide a loss by the number of replicas, whose gradients are summed: as Keras's own trainer does."""
+    """Divide a loss by the number of replicas, as their gradients are summed; Keras's trainer does the same."""
     return loss / draws.replicas()
 
 
