@@ -55,7 +55,7 @@ def part_of_replica(shape, draw):
         shape: shape of the part, [B, …]; B may be a tensor.
         draw: function of a shape → tensor of that shape.
     """
-    replica, replicas = place()
+    replica, replicas = replica_and_count()
     if replicas == 1:
         return draw(tuple(shape))
     count = shape[0]
@@ -63,12 +63,12 @@ def part_of_replica(shape, draw):
     return ops.reshape(whole[replica * count : (replica + 1) * count], tuple(shape))
 
 
-def place():
+def replica_and_count():
     """Return (index of this replica, number of replicas); (0, 1) outside `tf.distribute` and on other backends."""
     # Not imported here: a strategy implies that TensorFlow is loaded, and machines with JAX alone may lack it.
     tf = sys.modules.get("tensorflow")
     context = tf.distribute.get_replica_context() if keras.backend.backend() == "tensorflow" and tf else None
-    if context is None or _undivided:
+    if context is None or _only_replica:
         return 0, 1
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
@@ -81,17 +81,17 @@ def replicas():
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-_undivided = []
+_only_replica = []
 
 
 @contextmanager
-def undivided():
+def as_only_replica():
     """Let one replica compute a whole batch alone: within this context it counts as the only replica."""
-    _undivided.append(True)
+    _only_replica.append(True)
     try:
         yield
     finally:
-        _undivided.pop()
+        _only_replica.pop()
 
 
 @keras.saving.register_keras_serializable("kerasae")

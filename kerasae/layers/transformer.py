@@ -199,7 +199,7 @@ class CrossBlock(TransformerBlock):
 
 def trailing(x, count):
     """Take the last tokens: [B, T, D] → [B, count, D]."""
-    # The gradient of a slice is slower.
+    # The gradient of a slice is slower than that of a split.
     return ops.split(x, [x.shape[1] - count], axis=1)[1]
 
 

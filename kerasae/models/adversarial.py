@@ -50,7 +50,9 @@ class AdversarialAutoencoder(Autoencoder):
     def objective(self, batch, training=False):
         z = self.encode_batch(batch, training)
         prior = self.random(training).normal(ops.shape(z))
-        real, fake, held = (judge(self.discriminator, code, training) for code in (prior, ops.stop_gradient(z), z))
+        real, fake, held = (
+            discriminator_logits(self.discriminator, code, training) for code in (prior, ops.stop_gradient(z), z)
+        )
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
             "adversarial": -ops.log_sigmoid(held),
@@ -92,6 +94,6 @@ def check_discriminator(model):
         )
 
 
-def judge(discriminator, z, training):
+def discriminator_logits(discriminator, z, training):
     """Compute the discriminator's logits of codes: float32 [B]."""
     return ops.squeeze(ops.cast(discriminator(z, training=training), "float32"), axis=-1)

@@ -117,17 +117,17 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     def free_energy(self, v):
         """Compute the free energy F(v) = −log Σ_h exp(−E(v, h)): [B], nats."""
-        b = wide(self.visible_bias)
+        b = as_float32(self.visible_bias)
         own = -ops.matmul(v, b) if self.binary else sum_squares(v - b) / 2.0
         return own - ops.sum(ops.softplus(self.hidden_inputs(v)), axis=-1)
 
     def hidden_inputs(self, v):
         """Compute the logits of p(h = 1 | v): [B, H]."""
-        return ops.matmul(v, wide(self.kernel)) + wide(self.hidden_bias)
+        return ops.matmul(v, as_float32(self.kernel)) + as_float32(self.hidden_bias)
 
     def visible_inputs(self, h):
         """Compute the parameters of p(v | h), logits or means: [B, V]."""
-        return ops.matmul(h, ops.transpose(wide(self.kernel))) + wide(self.visible_bias)
+        return ops.matmul(h, ops.transpose(as_float32(self.kernel))) + as_float32(self.visible_bias)
 
     def gibbs(self, v, steps, random):
         """Run `steps` turns of Gibbs sampling, h ~ p(h | v), v ~ p(v | h), with numbers from a `Draws`: [B, V]."""
@@ -216,7 +216,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         """Return the persistent chains that this replica updates: [C / replicas, V]."""
         count, width = self.chain_units.shape
         return draws.part_of_replica(
-            (count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units)
+            (count // draws.replica_and_count()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units)
         )
 
 
@@ -237,7 +237,7 @@ def bernoulli(logits, random):
     return ops.cast(random.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
 
 
-def wide(weight):
+def as_float32(weight):
     """Cast a weight to float32, also where Keras returns it in half precision."""
     return ops.cast(weight, "float32")
 

@@ -112,7 +112,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         Raises:
             InputError: for numbers out of range, or micro-batches with a loss that is a sum.
         """
-        self.cut(micro_batches, at_once)
+        self.set_micro_batches(micro_batches, at_once)
         super().compile(*arguments, **options)
         if micro_batches > 1 and getattr(self.loss, "reduction", None) == "sum":
             raise InputError("Classifier: micro_batches needs a loss that is a mean over the examples, not their sum")

@@ -6,7 +6,7 @@ from keras import ops
 from kerasae.distributions.posteriors import VonMisesFisherPosterior
 from kerasae.errors import InputError
 from kerasae.layers.draws import part_of_replica
-from kerasae.models.adversarial import build_discriminator, check_discriminator, judge
+from kerasae.models.adversarial import build_discriminator, check_discriminator, discriminator_logits
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import whole_batch
 from kerasae.models.variational import VariationalAutoencoder
@@ -65,7 +65,7 @@ class FactorVariationalAutoencoder(VariationalAutoencoder):
         permuted = permute_dimensions(whole_batch(ops.stop_gradient(z)), whole_batch(random.uniform(ops.shape(z))))
         independent = part_of_replica(ops.shape(z), lambda _: permuted)
         # One pass serves both players: each gradient is taken with respect to one player's weights only.
-        joint, product = (judge(self.discriminator, codes, training) for codes in (z, independent))
+        joint, product = (discriminator_logits(self.discriminator, codes, training) for codes in (z, independent))
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
             "kl": self.divergence(encoded, z),

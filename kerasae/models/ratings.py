@@ -3,7 +3,7 @@
 import keras
 
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import MASK, takes
+from kerasae.models.contract.codec import MASK, has_input
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -42,4 +42,4 @@ class AutoRec(Autoencoder):
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=5.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        self.takes_target = not any(takes(network, MASK) for network in (encoder, decoder))
+        self.takes_target = not any(has_input(network, MASK) for network in (encoder, decoder))

@@ -5,7 +5,7 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import MASK, takes
+from kerasae.models.contract.codec import MASK, has_input
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -41,7 +41,7 @@ class RecurrentAutoencoder(Autoencoder):
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        if not takes(encoder, MASK):
+        if not has_input(encoder, MASK):
             raise InputError(
                 f"{type(self).__name__}: the encoder must have a second input {MASK!r} [B, T], as that of "
                 "kerasae.networks.lstm has, or it could not tell padding from data"

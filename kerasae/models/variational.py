@@ -10,7 +10,7 @@ from kerasae.distributions.priors import get_prior
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import CONDITION, takes
+from kerasae.models.contract.codec import CONDITION, has_input
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import batch_mean
 from kerasae.models.contract.terms import Term
@@ -151,7 +151,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def _check_prior(self):
         name, prior = type(self).__name__, self.prior
-        if prior.of_encoder and takes(self.encoder, CONDITION):
+        if prior.of_encoder and has_input(self.encoder, CONDITION):
             raise InputError(
                 f"{name}: {type(prior).__name__} encodes inputs that have no condition, which this encoder takes; give "
                 "the condition to the decoder alone, or another prior"

@@ -95,9 +95,9 @@ def group_masking(noise, ratio, grid, group):
     """Hide groups of `group` × `group` neighbouring patches together, otherwise as `random_masking`.
 
     Of the G groups, the int(G·(1 − ratio)) with the least mean noise stay visible: the hidden share is the ratio
-    rounded up to whole groups. Visible patches, and hidden ones, are in the order of their noise, so that the last hidden ones
-    are a random choice. Larger blocks make it harder to guess a patch from its neighbours:
-    Pixio, Yang et al., arXiv 2512.15715, hides 4×4 patches at once.
+    rounded up to whole groups. Visible patches, and hidden ones, are in the order of their noise, so that the last
+    hidden ones are a random choice. Larger blocks make it harder to guess a patch from its neighbours: Pixio, Yang et
+    al., arXiv 2512.15715, hides 4×4 patches at once.
 
     Args:
         noise: [B, N], as for `random_masking`; N = rows · columns.

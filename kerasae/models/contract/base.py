@@ -6,7 +6,7 @@ from keras import ops
 from kerasae.distributions import likelihoods
 from kerasae.errors import InputError
 from kerasae.layers import tie_all
-from kerasae.models.contract.codec import CONDITION, MASK, Codec, takes, through
+from kerasae.models.contract.codec import CONDITION, MASK, Codec, call_network, has_input
 from kerasae.models.contract.trainable import Trainable
 
 
@@ -57,7 +57,7 @@ class Autoencoder(Codec, Trainable):
         self.code_shape = tuple(decoder.inputs[0].shape[1:])
         self.unit_range = not self.likelihood.any_value
         check_pair(self)
-        self.conditional = takes(decoder, CONDITION)
+        self.conditional = has_input(decoder, CONDITION)
         if self.conditional:
             (self.condition_width,) = next(t.shape[1:] for t in decoder.inputs if t.name == CONDITION)
         tie_all(decoder, encoder)
@@ -68,12 +68,12 @@ class Autoencoder(Codec, Trainable):
 
     def reconstruction_term(self, z, batch, training=False):
         """Compute −log p(target | z) over the unmasked values: [B], nats per example."""
-        parameters = through(self.decoder, z, batch.y, batch.mask, training)
+        parameters = call_network(self.decoder, z, batch.y, batch.mask, training)
         return -self.likelihood.log_prob(parameters, batch.target, batch.mask)
 
     def encoded(self, batch, training=False):
         """Compute the encoder's output: [B, ...]."""
-        return through(self.encoder, batch.x, batch.y, batch.mask, training)
+        return call_network(self.encoder, batch.x, batch.y, batch.mask, training)
 
     def encode_batch(self, batch, training=False):
         return self.code_of(self.encoded(batch, training))
@@ -111,9 +111,9 @@ class Autoencoder(Codec, Trainable):
         return self.decoder
 
     def _mean(self, z, y, mask, training):
-        if mask is None and takes(self.decoder, MASK):
+        if mask is None and has_input(self.decoder, MASK):
             mask = ops.ones((ops.shape(z)[0], *self.mask_shape))
-        return ops.cast(self.likelihood.mean(through(self.decoder, z, y, mask, training)), "float32")
+        return ops.cast(self.likelihood.mean(call_network(self.decoder, z, y, mask, training)), "float32")
 
 
 def check_network(model, part, network):
@@ -151,10 +151,10 @@ def check_pair(model):
             f"{name}: the decoder gives {given}, but inputs {shape} with the likelihood "
             f"{type(likelihood).__name__} need {wanted} (see pixel_parameters of the network builders)"
         )
-    conditional = [takes(network, CONDITION) for network in (encoder, decoder)]
+    conditional = [has_input(network, CONDITION) for network in (encoder, decoder)]
     if any(conditional) and not (conditional[1] and model.may_be_conditional):
         raise InputError(f"{name}: a condition must reach the decoder, of a model that can be conditional")
-    if any(takes(network, MASK) for network in (encoder, decoder)) and not model.takes_mask:
+    if any(has_input(network, MASK) for network in (encoder, decoder)) and not model.takes_mask:
         raise InputError(f"{name}: takes no mask, but its networks do; use RecurrentAutoencoder")
     check_range(name, decoder, likelihood)
     check_shared(name, encoder, decoder)

@@ -122,7 +122,7 @@ def in_chunks(function, arrays, size):
     return ops.concatenate(parts, axis=0)
 
 
-def through(network, x, y=None, mask=None, training=False):
+def call_network(network, x, y=None, mask=None, training=False):
     """Call a network on x, and on y and the mask where it has inputs "condition" and "mask"."""
     first, *others = network.inputs
     if not others:
@@ -131,6 +131,6 @@ def through(network, x, y=None, mask=None, training=False):
     return network([x, *(known[tensor.name] for tensor in others)], training=training)
 
 
-def takes(network, name):
+def has_input(network, name):
     """Tell whether a network has a further input of this name."""
     return any(tensor.name == name for tensor in network.inputs[1:])

@@ -22,14 +22,14 @@ def synchronise(model):
     for norm in norms if replicas > 1 else ():
         norm.synchronized = True
     agreed = {id(w) for norm in norms for w in norm.weights} if model.micro_batches == 1 else set()
-    for path in (v.path for v in written(model) if id(v) not in agreed):
+    for path in (v.path for v in written_variables(model) if id(v) not in agreed):
         raise InputError(
             f"{type(model).__name__}: {path} is a statistic of each part of a batch, which cannot be shared out to "
             "devices or micro-batches; use layer normalisation, or one device and whole batches"
         )
 
 
-def written(model):
+def written_variables(model):
     """Find the variables, other than seeds, that a forward pass in training writes."""
     with keras.StatelessScope() as scope:
         model.forward_once()

@@ -60,7 +60,7 @@ def average(values, weight):
     return ops.mean(values if weight is None else values * weight)
 
 
-def twin(optimizer, factor):
+def copy_optimizer(optimizer, factor):
     """Copy an optimiser's settings, with a learning rate that stays `factor` times the original's.
 
     So a callback or a schedule that changes the original's rate changes the copy's too.
@@ -69,11 +69,11 @@ def twin(optimizer, factor):
     inner = getattr(copy, "inner_optimizer", copy)  # mixed_float16 wraps it in a LossScaleOptimizer
     given = inner.get_config()["learning_rate"]
     schedule = keras.optimizers.schedules.deserialize(given) if isinstance(given, dict) else None
-    inner.learning_rate = Multiple(factor, schedule, optimizer)
+    inner.learning_rate = ScaledRate(factor, schedule, optimizer)
     return copy
 
 
-class Multiple(keras.optimizers.schedules.LearningRateSchedule):
+class ScaledRate(keras.optimizers.schedules.LearningRateSchedule):
     """Multiply a schedule or, without one, the current learning rate of another optimiser."""
 
     def __init__(self, factor, schedule, leader):
@@ -102,5 +102,5 @@ def optimizers_of(model, optimizer, others):
             f". Received: {', '.join(sorted(unknown))}"
         )
     given = {name: others.get(name, 1.0) for name in rest}
-    made = {name: twin(optimizer, float(o)) if isinstance(o, int | float) else o for name, o in given.items()}
+    made = {name: copy_optimizer(optimizer, float(o)) if isinstance(o, int | float) else o for name, o in given.items()}
     return {first: optimizer, **{name: keras.optimizers.get(o) for name, o in made.items()}}

@@ -11,14 +11,14 @@ from kerasae.layers import draws
 
 def whole_batch(x):
     """Join the examples of all replicas, in order: [B / replicas, …] → [B, …]."""
-    return x if draws.place()[1] == 1 else _context().all_gather(x, axis=0)
+    return x if draws.replica_and_count()[1] == 1 else _context().all_gather(x, axis=0)
 
 
 def batch_sum(x):
     """Sum a tensor over all replicas, element by element."""
     import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
-    return x if draws.place()[1] == 1 else _context().all_reduce(tf.distribute.ReduceOp.SUM, x)
+    return x if draws.replica_and_count()[1] == 1 else _context().all_reduce(tf.distribute.ReduceOp.SUM, x)
 
 
 def batch_mean(x):

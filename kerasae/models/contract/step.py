@@ -70,7 +70,7 @@ class ProposedStep:
                 optimizer.build(weights)
         layer_state.synchronise(self)
 
-    def cut(self, micro_batches, at_once):
+    def set_micro_batches(self, micro_batches, at_once):
         """Set the number of micro-batches of a batch, and how many of them are computed at once.
 
         Raises:

@@ -147,16 +147,16 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
             raise InputError(
                 f"{type(self).__name__}: metrics would count missing values; give them as weighted_metrics"
             )
-        self.cut(micro_batches, at_once)
+        self.set_micro_batches(micro_batches, at_once)
         self.measured = bool(options.get("metrics") or options.get("weighted_metrics"))
         super().compile(optimizer, **options)
         self.given_players = dict(players or {})
         self.optimizers = optimizers_of(self, self.optimizer, self.given_players)
         self._check_backend()
 
-    def cut(self, micro_batches, at_once):
+    def set_micro_batches(self, micro_batches, at_once):
         """Set the number of micro-batches; raise InputError where a term needs the whole batch."""
-        super().cut(micro_batches, at_once)
+        super().set_micro_batches(micro_batches, at_once)
         if micro_batches > 1 and self.statistics:
             raise InputError(
                 f"{type(self).__name__}: {', '.join(self.statistics)} is a statistic of the whole batch, of which "
