@@ -106,7 +106,7 @@ def shared(step):
 
     def whole(batch):
         def alone():
-            with draws.undivided():
+            with draws.as_only_replica():
                 step(batch)
             return 0
 
