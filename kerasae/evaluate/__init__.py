@@ -1,4 +1,4 @@
-"""Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
+"""Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
