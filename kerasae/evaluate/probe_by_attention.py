@@ -50,7 +50,7 @@ def attentive_probe(
         warmup: share of the steps in which the learning rate rises.
         batch_size: examples per step; all of them if there are fewer.
         min_steps: train longer than `epochs` if these are fewer steps than this.
-        seed: of the first weights, of the order of the examples and of those that give the moments.
+        seed: seed of the initial weights, of the order of the examples, and of the choice of examples for the moments.
 
     Raises:
         InputError: tokens that are not [N, T, D] or not finite, lengths that differ, fewer than two classes in

@@ -83,7 +83,7 @@ def tokens_and_features(model, data, batch_size: int = 256, *, limit: int = LIMI
             cache = room_for(size_of(data), shape, limit)
         codes.append(code.reshape(len(code), -1))
         if cache is not None:
-            cache[start : start + len(tokens)] = halved(tokens)
+            cache[start : start + len(tokens)] = to_float16(tokens)
         start += len(tokens)
     held = Tokens.of(cache) if cache is not None else Tokens(on_demand(encode, data), np.arange(start), shape)
     return held, np.concatenate(codes)
@@ -100,7 +100,7 @@ def room_for(count: int, shape: tuple[int, ...], limit: int) -> np.ndarray | Non
     return np.empty((count, *shape), np.float16) if size <= limit else None
 
 
-def halved(tokens: np.ndarray) -> np.ndarray:
+def to_float16(tokens: np.ndarray) -> np.ndarray:
     """Convert tokens to float16, which is wide enough for normalised tokens; raises InputError if one overflows."""
     with np.errstate(over="ignore"):
         half = tokens.astype(np.float16)
@@ -117,6 +117,6 @@ def on_demand(encode: Callable, data) -> Callable[[np.ndarray], np.ndarray]:
     x, _ = next(example_batches(data, 1))
     step = traced(encode, x)
     if hasattr(data, "gather"):
-        return lambda rows: halved(step(data.gather(rows)[0]).numpy())
+        return lambda rows: to_float16(step(data.gather(rows)[0]).numpy())
     x = np.asarray(data[0] if isinstance(data, tuple) else data)
-    return lambda rows: halved(step(x[rows]).numpy())
+    return lambda rows: to_float16(step(x[rows]).numpy())

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: atomic, checksummed, rotated."""
+"""Save and restore the state of a training run on disk: atomic, checksummed, rotated."""
 
 import hashlib
 import io

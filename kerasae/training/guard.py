@@ -42,15 +42,15 @@ def guarded(model):
     model.build_training()  # variables cannot be made in a step that is traced on several replicas
 
     def step(batch):
-        kept = bystanders(model)
+        kept = other_state(model)
         before = [tf.convert_to_tensor(variable) for variable in kept]
         proposal = model.propose(batch)
-        updates = [update._replace(gradients=summed(update.gradients)) for update in proposal.updates]
+        updates = [update._replace(gradients=sum_over_replicas(update.gradients)) for update in proposal.updates]
         norms = [tf.linalg.global_norm(unscaled(update)) for update in updates]
         sound = [applies(update, norm) for update, norm in zip(updates, norms, strict=True)]
         forgiven = [is_scaled(update.optimizer) | fine for update, fine in zip(updates, sound, strict=True)]
         state = [value for _, value in proposal.state]
-        finite = everywhere(all_finite([proposal.logs, state])) & tf.reduce_all(forgiven)
+        finite = on_all_replicas(all_finite([proposal.logs, state])) & tf.reduce_all(forgiven)
         updated = finite & tf.reduce_all(sound)
         apply_if(finite, proposal._replace(updates=updates), kept, before)
         return {"finite": finite, "updated": updated, "norm": tf.norm(tf.stack(norms))}
@@ -61,7 +61,7 @@ def guarded(model):
 OWN_STEPS = ("kerasae.models.contract.step", "kerasae.models.contract.trainable")
 
 
-def bystanders(model):
+def other_state(model):
     """List what a step changes besides weights and slots: seeds, metrics, running statistics, also of frozen layers."""
     weights = {id(w) for w in model.trainable_variables}
     return [v for v in unique([*model.variables, *model.metrics_variables]) if id(v) not in weights]
@@ -105,7 +105,7 @@ def put_back(variables, values):
 # ---- devices and replicas
 
 
-def summed(gradients):
+def sum_over_replicas(gradients):
     """Sum each gradient over all replicas; None stays None."""
     if replicas() == 1:
         return list(gradients)
@@ -115,7 +115,7 @@ def summed(gradients):
     return [None if g is None else next(sums) for g in gradients]
 
 
-def everywhere(condition):
+def on_all_replicas(condition):
     """Test whether a condition holds on all replicas."""
     if replicas() == 1:
         return condition
@@ -142,7 +142,7 @@ def apply_if(finite, proposal, others, before):
             return tf.constant(0)
 
         first = strategy.experimental_local_results(finite)[0]
-        with already_summed(optimizers):
+        with without_gradient_sum(optimizers):
             return tf.cond(first, lambda: branch(take, gradients, state), lambda: branch(put_back, others, values))
 
     gradients = [update.gradients for update in proposal.updates]
@@ -151,7 +151,7 @@ def apply_if(finite, proposal, others, before):
 
 
 @contextmanager
-def already_summed(optimizers):
+def without_gradient_sum(optimizers):
     """Stop the optimisers from summing gradients over replicas, as these are sums already."""
     inner = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer in optimizers]
     for optimizer in inner:

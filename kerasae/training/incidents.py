@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from kerasae.training import processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
-from kerasae.training.guard import bystanders, unscaled
+from kerasae.training.guard import other_state, unscaled
 
 KEEP = 3  # batches saved by a run that skips; all of them could be as large as the data set
 LIMIT = 100  # skipped updates in a row that end a training; finding a loss scale takes some 20
@@ -82,7 +82,7 @@ def examine(model, batch):
         model: compiled model with a `propose`.
         batch: one batch, as the current strategy distributes it.
     """
-    others = bystanders(model)
+    others = other_state(model)
     before = [tf.identity(variable) for variable in others]
     weights = []
     model.reset_metrics()
@@ -186,7 +186,7 @@ class Incidents:
         )
 
 
-def hopeless(tally, checkpoints):
+def too_many_skips(tally, checkpoints):
     """Describe in one line that too many updates in a row were left out."""
     return (
         f"the last {tally.in_a_row:.0f} updates were left out, because something in each was not finite; the last good "

@@ -19,7 +19,7 @@ from kerasae.errors import InputError
 from kerasae.training import processes
 from kerasae.training.checkpoint import KEEP, Checkpoints, optimizers
 from kerasae.training.guard import guarded
-from kerasae.training.incidents import LIMIT, Incidents, hopeless
+from kerasae.training.incidents import LIMIT, Incidents, too_many_skips
 from kerasae.training.step_counts import Tally
 from kerasae.training.weight_averages import averaged, averages
 
@@ -159,7 +159,7 @@ class _Loop:
         progress = self._restored()
         for name in self.checkpoints.damaged:
             logger.warning("checkpoint %s is damaged or of another model, and is not used", name)
-        processes.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
+        processes.check_equal(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
         if progress.step != first and not progress.done:  # the newest checkpoint is damaged
             self.iterator = iter(self._data(progress.step))
         self.saved_at, self.pause = time.monotonic(), CHECKPOINT_SECONDS
@@ -227,7 +227,7 @@ class _Loop:
         if done < steps:
             self._not_finite(progress)
         if progress.tally.in_a_row >= LIMIT:
-            raise InputError(hopeless(progress.tally, self.checkpoints))
+            raise InputError(too_many_skips(progress.tally, self.checkpoints))
         self.callbacks.on_train_batch_end(progress.step - 1)
         return took, wait
 
@@ -353,7 +353,7 @@ def _compiled(model):
         )
         return done, waited, tally
 
-    return steps, processes.shared(model.test_step)
+    return steps, processes.split_over_devices(model.test_step)
 
 
 def clock():

@@ -52,7 +52,7 @@ def _mean(values):
 
 
 @contextmanager
-def answering():
+def reporting_lost_process():
     """Turn TensorFlow's errors about a lost process into one InputError."""
     try:
         yield
@@ -69,7 +69,7 @@ def wait() -> None:
     mean(0.0)
 
 
-def same(name: str, value: float) -> None:
+def check_equal(name: str, value: float) -> None:
     """Raise InputError unless all processes hold the same value, such as the step to resume from."""
     if mean(value)[0] != value or mean(value**2)[0] != value**2:
         raise InputError(f"{name}: this process found {value:g} and another something else; give all the same folder")
@@ -92,7 +92,7 @@ def data(batches):
     return strategy().distribute_datasets_from_function(own)
 
 
-def shared(step):
+def split_over_devices(step):
     """Compile a function that splits a batch evenly over the devices and runs `step` on each part.
 
     A batch that cannot be split evenly goes to the first device as a whole.

@@ -55,7 +55,7 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
     for name, value, choices in (("layout", layout, LAYOUTS), ("part", part, PARTS)):
         if value not in choices:
             raise InputError(f"{name}: expected {' or '.join(map(repr, choices))}. Received: {value!r}")
-    slots, sizes = described(model, part)
+    slots, sizes = slots_and_sizes(model, part)
     config, images = configuration(model, sizes), image_processor(model, sizes)
     if layout == "transformers":
         check_transformers(sizes)
@@ -67,7 +67,7 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
     return Path(folder)
 
 
-def described(model, part):
+def slots_and_sizes(model, part):
     """Collect the slots to write, by name in the reference project, and the network's sizes."""
     if not isinstance(model, models.MaskedAutoencoder | models.Classifier):
         raise InputError(f"expected a MaskedAutoencoder, or a Classifier on one. Received: {type(model).__name__}")

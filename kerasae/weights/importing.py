@@ -10,7 +10,7 @@ from kerasae.data.checks import fits_in_memory
 from kerasae.errors import InputError
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
 from kerasae.weights.reading import read_checkpoint
-from kerasae.weights.sizes import Ruler
+from kerasae.weights.sizes import SizeReader
 from kerasae.weights.slots import decoder_slots, encoder_slots, head_slots
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -72,8 +72,8 @@ def import_weights(
     size = None if image_size is None else height_and_width(image_size)
     layout = layout_of(checkpoint.tensors)
     new = {"decoder_width": decoder_width, "decoder_depth": decoder_depth}
-    sizes = Ruler(checkpoint, layout).measure(size, heads, decoder_heads, new)
-    weights = by_reference(checkpoint, layout, expected(sizes))
+    sizes = SizeReader(checkpoint, layout).measure(size, heads, decoder_heads, new)
+    weights = reference_weights(checkpoint, layout, expected(sizes))
     options = standardisation(checkpoint, sizes, mean, std)
     encoder, decoder = build(sizes, weights, pooling, checkpoint.file, **options)
     if size and size != sizes.shape[:2]:
@@ -102,19 +102,19 @@ def expected(sizes):
     return shapes
 
 
-def by_reference(checkpoint, layout, shapes):
+def reference_weights(checkpoint, layout, shapes):
     """Convert the weights to the reference project's names, float32; raises InputError for what does not fit."""
     parts = {name: layout.names(name) for name in shapes}
     wanted = {}
     for name, owns in parts.items():
         rows, *columns = shapes[name]
         wanted |= dict.fromkeys(owns, (rows // len(owns), *columns))
-    complain(checkpoint, wanted)
+    check_shapes(checkpoint, wanted)
     arrays = {name: [floats(checkpoint, own) for own in owns] for name, owns in parts.items()}
     return {name: found[0] if len(found) == 1 else np.concatenate(found) for name, found in arrays.items()}
 
 
-def complain(checkpoint, wanted):
+def check_shapes(checkpoint, wanted):
     """Raise InputError if weights are missing, unexpected or of the wrong shape."""
     # "pooler" is the tanh layer on the class token that transformers adds to a ViT; kerasae has none.
     given = {name: x.shape for name, x in checkpoint.tensors.items() if not name.startswith(("pooler.", "vit.pooler."))}

@@ -53,7 +53,7 @@ class Sizes:
         return (self.grid[0] * self.patch[0], self.grid[1] * self.patch[1], self.channels)
 
 
-class Ruler:
+class SizeReader:
     """Infer the sizes of a network from the weights of one file.
 
     Args:
