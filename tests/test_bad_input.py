@@ -160,7 +160,18 @@ def test_values_that_make_no_sense_stop_before_anything_is_written(flags, words,
 
 
 def test_a_mistake_about_labels_is_corrected_without_pretraining_again(mistake, tmp_path, capfd):
-    command = ["stacked", "--no-baselines", "--widths", "8", "--pretrain-epochs", "1", "--finetune-epochs", "1", "--out", "run"]
+    command = [
+        "stacked",
+        "--no-baselines",
+        "--widths",
+        "8",
+        "--pretrain-epochs",
+        "1",
+        "--finetune-epochs",
+        "1",
+        "--out",
+        "run",
+    ]
     assert cli.main([*command, "--labels", "20"]) == 0
     before = (tmp_path / "run" / "metrics.csv").read_bytes()
     assert cli.main([*command, "--labels", "30", "--dropout", "0.5"]) == 0

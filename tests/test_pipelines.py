@@ -17,6 +17,7 @@ from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training.loop import Interrupted
 from pipelines import evaluate, finetune, probe, stacked, train
 from pipelines.command_line import main as cli
+from pipelines.labels import table
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +145,12 @@ def masked_run(small_digits, tmp_path):
 
 def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
     recipe = probe.Recipe(
-        run=str(masked_run), probes=("attentive", "knn", "linear", "sgd"), labels=(40,), repeats=2, sgd_batch=16, baselines=False
+        run=str(masked_run),
+        probes=("attentive", "knn", "linear", "sgd"),
+        labels=(40,),
+        repeats=2,
+        sgd_batch=16,
+        baselines=False,
     )
     probed = probe.run(recipe)
     assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
@@ -173,8 +179,8 @@ def test_attentive_probe_needs_tokens(vae_run, tmp_path):
 
 def test_protocols_that_differ_in_a_word_are_one_line():
     lines = ["C=1 chosen of 6, 40 labels", "C=0.1 chosen of 6, 40 labels", "C=1 chosen of 6, 40 labels"]
-    assert probe.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
-    assert probe.common(["a b", "c"]) == "a b; or c" and probe.common(["a b"]) == "a b"
+    assert table.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
+    assert table.common(["a b", "c"]) == "a b; or c" and table.common(["a b"]) == "a b"
 
 
 def test_evaluate_prints_the_confusion_matrix(stacked_run, capsys):

@@ -143,7 +143,9 @@ def test_mae_and_the_fine_tuning_of_its_encoder(data, seen, tmp_path):
         pictures_every=0,
     )
     trained = mae.run(recipe)
-    tuning = finetune.Recipe(run=str(trained.path), precision="float16", finetune_epochs=1, ema=0.9, scratch=False, baselines=False)
+    tuning = finetune.Recipe(
+        run=str(trained.path), precision="float16", finetune_epochs=1, ema=0.9, scratch=False, baselines=False
+    )
     tuned = finetune.run(tuning)
     check(seen, "float16")
     assert exact(trained.path) and exact(tuned.path)

@@ -1,4 +1,4 @@
-"""Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
+"""Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
 from kerasae.evaluate.baselines import (
     Baseline,

@@ -1,4 +1,4 @@
-"""How close reconstructions are to their inputs."""
+"""Measure how close reconstructions are to their inputs."""
 
 import math
 
@@ -11,7 +11,7 @@ from kerasae.ops import to_unit
 
 
 def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]:
-    """Squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
+    """Measure the squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
 
     Args:
         model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
@@ -44,7 +44,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
 
 
 def mean_score(model, data, batch_size: int = 256) -> float:
-    """Mean over the examples of `model.score(x)`: of an autoencoder its loss on data it does not train on.
+    """Average `model.score(x)` over the examples: for an autoencoder, its loss on held-out data.
 
     Args:
         model: anything with `score(x)` → [B].
@@ -61,7 +61,7 @@ def mean_score(model, data, batch_size: int = 256) -> float:
 
 
 def _target(x: np.ndarray, model) -> np.ndarray:
-    """The input as the model sees it: integers scaled, floats as they are."""
+    """Convert inputs to the model's range: integers are scaled, floats stay."""
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
 
 
