@@ -32,7 +32,8 @@ COMMANDS = {
     "stacked": f"stacked {LAYERS} --pretrain-batch 60 --finetune-batch 60 --holdout 0.2",
     "mae": f"mae {MAE} --epochs 4 --warmup-epochs 1 --batch-size 60 --pictures-every 4",
     "train": "train variational --widths 16 --code 4 --epochs 8 --batch-size 60 --holdout 0.2",
-    "finetune": "finetune {mae} --no-baselines --labels 40 --finetune-epochs 4 --finetune-batch 20 --mixup 0.8 --ema 0.9",
+    "finetune": "finetune {mae} --no-baselines --labels 40 --finetune-epochs 4 --finetune-batch 20 --mixup 0.8"
+    " --ema 0.9",
 }
 """Name → a command that trains for a few seconds; fine-tuning starts from the masked autoencoder."""
 

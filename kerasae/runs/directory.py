@@ -155,7 +155,7 @@ class Run:
         processes.wait()
 
     def finish(self, figures):
-        """Write figures to `summary.json`, name → number or text, without numbers that are not finite, and return the run."""
+        """Write texts and finite numbers to `summary.json`, by name, and return the run."""
         self.figures = {
             name: value for name, value in figures.items() if isinstance(value, str) or math.isfinite(value)
         }
