@@ -1,6 +1,7 @@
 """The pipelines on a few real digits: what they write, that they resume, and how they answer mistakes."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -132,6 +133,18 @@ def test_train_probe_and_evaluate_a_vae(vae_run):
     figures = evaluate.run(evaluate.Recipe(run=str(vae_run.path), samples=20)).figures
     assert figures["cross_entropy_bound_mean"] <= figures["negative_elbo"]
     assert figures["cross_entropy_bound_standard_error"] > 0
+
+
+def test_some_test_examples_are_drawn_at_random(small_digits):
+    """Data are often sorted by class; the first of them would be of one."""
+    split = kerasae.data.load(small_digits).test
+    split = split.subset(np.argsort(split.labels))
+    asked = evaluate.Recipe(run="", examples=20)
+    some, again, others = (evaluate.drawn(split, r) for r in (asked, asked, dataclasses.replace(asked, seed=1)))
+    assert len(np.unique(some.labels)) > 3 and len(some) == 20
+    np.testing.assert_array_equal(some.arrays()[0], again.arrays()[0])
+    assert not np.array_equal(some.arrays()[0], others.arrays()[0])
+    assert evaluate.drawn(split, evaluate.Recipe(run="")) is split
 
 
 @pytest.fixture

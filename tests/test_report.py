@@ -192,6 +192,23 @@ def test_a_figure_of_a_probe_stands_with_its_protocol(tmp_path):
     assert "probes.csv is damaged" in notes(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("command", "recipe", "unit"),
+    [
+        ("train", {"variant": "variational"}, "nats"),
+        ("mae", {"decoder": "deep"}, "squared error"),
+        ("mae", {"decoder": "linear"}, "absolute error"),
+        ("finetune", {}, "nats"),
+        ("train", {"variant": "mine:Own"}, ""),
+    ],
+)
+def test_losses_stand_in_the_unit_of_their_variant(command, recipe, unit):
+    section = page.Section(path=None, title="", depth=0, command=command, recipe=recipe)
+    assert page.units_of(section) == unit
+    picture = pictures.plots.curves(epochs("train", loss=2.0), ["loss"], {"loss": page.units_of(section)})
+    assert picture.axes[0].get_ylabel() == (f"loss ({unit})" if unit else "loss")
+
+
 def test_several_numbers_of_labels_are_a_curve(tmp_path):
     make_run(tmp_path, "probe", {"labels": [10, 20]}, {"labels_10_probe_accuracy": 0.5})
     lines = PROBES.format(first=10, second=10) + PROBES.format(first=20, second=20).partition("\n")[2]

@@ -12,6 +12,7 @@ from pathlib import Path
 import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
+from kerasae.models import catalogue
 from kerasae.report import pictures
 from kerasae.training.checkpoint import write_atomic
 
@@ -46,6 +47,9 @@ MEANINGS = {
     r"(.*_)?mse": ("", "squared reconstruction error, mean over the values, which are in 0…1"),
     r"(.*_)?sse": ("", "squared reconstruction error, sum over an example's values"),
     r"(.*_)?psnr": ("dB", "peak signal-to-noise ratio of the reconstructions"),
+    r"hidden_error": ("", "error of hidden patches, in the units of the objective; lower is better"),
+    r"hidden_mse": ("", "squared error of hidden pixels, mean over these, which are in 0…1"),
+    r"hidden_psnr": ("dB", "peak signal-to-noise ratio of hidden pixels"),
     r"nll_mean": ("nats", "negative log-likelihood per example, estimated by importance sampling"),
     r"negative_elbo": ("nats", "negative evidence lower bound per example"),
     r"(.*_)?max_abs_diff": ("difference", "largest difference between a model's outputs and its reloaded export's"),
@@ -225,7 +229,7 @@ def illustrate(section: Section, sources: Sources) -> None:
     section.summary = section.attempt("figures", read_summary, section.path) or {}
     section.probes = section.attempt("probes", read_probes, section.path) or []
     section.draw([pictures.label_curve], section.probes)
-    section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [])
+    section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [], units_of(section))
     section.draw([pictures.confusion_file], section.path / "confusion.json")
     if section.command == "export" and section.recipe.get("dest"):
         section.facts["SavedModel"] = str(section.recipe["dest"])
@@ -237,6 +241,14 @@ def illustrate(section: Section, sources: Sources) -> None:
         section.facts["data"] = describe_data(source.info)
     if with_model:
         section.attempt("model", show_model, section, source)
+
+
+def units_of(section: Section) -> str:
+    """Look up the unit of the losses of a run in the catalogue; "" for a class of the user's own."""
+    variant, decoder = (section.recipe.get(name) for name in ("variant", "decoder"))
+    names = [f"{section.command} {variant}", f"{section.command} --decoder {decoder}", section.command]
+    units = {row.command: row.units for row in catalogue.ROWS}
+    return next((units[name] for name in names if name in units), "")
 
 
 def show_model(section: Section, source) -> None:

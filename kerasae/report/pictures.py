@@ -74,7 +74,7 @@ def picture(title: str, caption: str, figure: Figure, scale: float) -> Picture:
 # ---- figures
 
 
-def training_curves(rows: list[dict]) -> Picture | None:
+def training_curves(rows: list[dict], unit: str = "") -> Picture | None:
     """Draw every quantity of every stage in a panel of its own; fine-tuning has a separate picture."""
     stages = {}
     for row in rows:
@@ -90,7 +90,7 @@ def training_curves(rows: list[dict]) -> Picture | None:
         caption += " Dashed: the same on examples that were held out."
     if len(stages) > 1:
         caption += " Each layer reproduces what the layer below gives it, so only the shapes compare."
-    units = {name: "fraction" if name == "accuracy" else "nats" for name in keys}
+    units = {name: "fraction" if name == "accuracy" else unit for name in keys}
     return picture("Training", caption, plots.curves(rows, list(keys), units), 0.8)
 
 
@@ -107,7 +107,7 @@ def repeats_loss(row: dict, name: str) -> bool:
     return name not in row or loss is not None and math.isclose(float(loss), float(row[name]), rel_tol=1e-5)
 
 
-def supervised_curves(rows: list[dict]) -> Picture | None:
+def supervised_curves(rows: list[dict], unit: str = "") -> Picture | None:
     """Draw fine-tuning beside the control from scratch, on the same axes."""
     rows = [row for row in rows if kind(row) in KINDS]
     if not rows:
