@@ -79,6 +79,12 @@ class Split:
         return self._store.dtype.name
 
     @property
+    def paths(self) -> np.ndarray | None:
+        """The file of each example as bytes [N], None where it is not one file each."""
+        paths = getattr(self._store, "paths", None)
+        return None if paths is None else paths.numpy()[self._rows]
+
+    @property
     def parallel_calls(self) -> int:
         """Batches to prepare at the same time: few from memory, one per core where files are decoded."""
         return self._store.parallel_calls

@@ -190,8 +190,7 @@ class Sources:
 
     def open(self, recipe: dict):
         """The data set of a run's recipe; raises InputError if it cannot be read."""
-        size = tuple(recipe.get("image_size") or ())
-        key = recipe["data"], self.data_dir or recipe.get("data_dir"), size, recipe.get("center") or 1.0
+        key = recipe["data"], *runs.reading(recipe, self.data_dir).values()
         if key not in self.opened:
             self.opened[key] = self._open(recipe)
         if isinstance(self.opened[key], Exception):

@@ -11,7 +11,7 @@ from kerasae.runs.directory import (
     refuse_links,
     write_rows,
 )
-from kerasae.runs.sources import open_source
+from kerasae.runs.sources import open_source, reading
 
 __all__ = [
     "Run",
@@ -21,6 +21,7 @@ __all__ = [
     "open_source",
     "read_recipe",
     "read_rows",
+    "reading",
     "read_summary",
     "refuse_links",
     "write_rows",

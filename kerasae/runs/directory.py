@@ -31,7 +31,7 @@ READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
     "center": ("a number", lambda value: type(value) in (int, float)),
-    "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     "repeats": ("a whole number", lambda value: type(value) is int),
 }
 

@@ -22,6 +22,8 @@ class DataRecipe:
     """Share of an image's side that is kept around its centre when it is resized; 0.875 is usual for photos."""
     skip_broken: bool = False
     """Count and skip images that cannot be read instead of stopping."""
+    unlabelled: bool = False
+    """Take folders in a folder of images as places, not as classes."""
     seed: int = field(default=0, metadata=within("seed"))
     """Seed of the weights, of the order of the examples and of the choice of labels."""
     deterministic: bool = False
@@ -37,10 +39,13 @@ class DataRecipe:
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
-        options = {"image_size": size, "center": self.center, "skip_broken": self.skip_broken}
+        options = {name: getattr(self, name) for name in ("center", "skip_broken", "unlabelled")}
+        options["image_size"] = size
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
+        for note in source.info.notes:
+            print(f"{self.data}: {note}")
         return source
 
 
@@ -101,4 +106,5 @@ class DerivedRecipe(DataRecipe):
             image_size=tuple(size) if size else None,
             center=self.center if self.center < 1 else origin.get("center", 1.0),
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
+            unlabelled=self.unlabelled or bool(origin.get("unlabelled")),
         )
