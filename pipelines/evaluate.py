@@ -25,9 +25,11 @@ class Recipe(DerivedRecipe):
 def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
     from kerasae import runs
+    from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
+        source = matched(recipe.run, model, source)
         directory = begin("evaluate", origin=model)
         if isinstance(model, kerasae.models.Classifier):
             return finish(directory, accuracy(directory, model, source))

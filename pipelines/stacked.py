@@ -65,7 +65,7 @@ def use_labels(directory, recipe):
     """Probe the features, fine-tune them, train the control; each in a folder of the run. Returns their figures."""
     from pipelines import finetune, probe
 
-    names = ("labels", "repeats", "seed", "deterministic")
+    names = ("labels", "repeats", "seed", "deterministic", "accept_changed_data")
     probed = probe.run(probe.Recipe(run=str(directory.path), **{name: getattr(recipe, name) for name in names}))
     tuned = finetune.run(finetune.of_run(directory.path, recipe))
     return probed.figures | tuned.figures

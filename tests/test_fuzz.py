@@ -187,7 +187,7 @@ def test_weights(drawn, place):
 def test_files_of_a_run(drawn, place, run, fresh):
     confusion = b'{"classes": ["a", "b"], "matrix": [[1, 2], [3, 4]]}'
     good = {**run, "probes.csv": b"probe,protocol\nlinear,x\n", "confusion.json": confusion}
-    names = ["recipe.json", "recipe.json", "metrics.csv", "summary.json", "probes.csv", "confusion.json"]
+    names = ["recipe.json", "recipe.json", "data.json", "metrics.csv", "summary.json", "probes.csv", "confusion.json"]
     name = drawn.draw(st.sampled_from(names))
     made = hostile.mutated(good[name])
     if name.endswith(".json"):

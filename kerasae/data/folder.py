@@ -1,12 +1,11 @@
 """Image files in folders: found by their layout, checked once, read when they are needed."""
 
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
 from kerasae.data.encoded import FileStore
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.images import Decoder
 from kerasae.data.info import Source, make_source
 from kerasae.data.inspection import inspect
@@ -63,7 +62,7 @@ def load_folder(
         class_names,
         skipped=sum(len(found[name].names) - len(part.names) for name, part in parts.items()),
         notes=tuple(notes),
-        fingerprint=_fingerprint(parts, facts, class_names),
+        fingerprint=fingerprint_data(_facts(parts, facts, class_names)),
     )
 
 
@@ -102,10 +101,8 @@ def _hold_out(split: Split, part: Part, notes: list[str]) -> dict[str, Split]:
     return {"train": split.subset(train), "test": split.subset(test)}
 
 
-def _fingerprint(parts: dict[str, Part], facts: dict, class_names: list[str] | None) -> str:
-    """SHA-256 over split, name, class and size in bytes of every file."""
-    digest = hashlib.sha256()
+def _facts(parts: dict[str, Part], facts: dict, class_names: list[str] | None):
+    """Split, name, class and size in bytes of every file: what the fingerprint of a folder is made of."""
     for part_name, part in parts.items():
         for name, label, size in zip(part.names, part.labels, facts[part_name]["bytes"], strict=True):
-            digest.update(os.fsencode(f"{part_name}\0{name}\0{class_names[label] if label >= 0 else ''}\0{size}\n"))
-    return digest.hexdigest()
+            yield f"{part_name}\0{name}\0{class_names[label] if label >= 0 else ''}\0{size}"

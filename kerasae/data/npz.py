@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasae.data.checks import fits_in_memory
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.info import Source, make_source, with_test
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
@@ -34,7 +35,8 @@ def load_npz(file: str) -> Source:
     class_names = _class_names(y["train"], file)
     max_value = 1 if x["train"].dtype == np.float32 or max(part.max() for part in x.values()) == 1 else 255
     splits = {part: Split(ArrayStore(x[part]), y[part]) for part in x}
-    return make_source(f"npz:{file}", with_test(splits), max_value, class_names)
+    fingerprint = fingerprint_data(array for part in x for array in (part, x[part], y[part]))
+    return make_source(f"npz:{file}", with_test(splits), max_value, class_names, fingerprint=fingerprint)
 
 
 def _read(file: str) -> dict[str, np.ndarray]:

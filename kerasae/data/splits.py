@@ -130,6 +130,10 @@ class Split:
         labels = None if self.labels is None else self.labels[indices]
         return Split(self._store, labels, self._rows[indices])
 
+    def relabelled(self, labels: np.ndarray) -> "Split":
+        """The same examples with other labels [N]."""
+        return Split(self._store, labels, self._rows)
+
     def arrays(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The whole split as NumPy `(x, y)`, y None without labels; raises `InputError` if far too big."""
         nbytes = len(self) * int(np.prod(self.shape)) * self._store.dtype.size

@@ -221,6 +221,7 @@ def illustrate(section: Section, sources: Sources) -> None:
     source = section.attempt("data", sources.open, section.recipe) if section.recipe.get("data") else None
     if source:
         section.facts["data"] = describe_data(source.info)
+        section.attempt("data", runs.refuse_changed, section.path, source.info)
     if with_model:
         section.attempt("model", show_model, section, source)
 
@@ -234,6 +235,7 @@ def show_model(section: Section, source) -> None:
     if hasattr(model, "reconstruct"):
         section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))
     else:
+        source = kerasae.data.match_classes(source, runs.class_names(section.path))
         section.draw(pictures.CLASSIFIER, model, source, kerasae.evaluate.classify(model, source.test))
 
 

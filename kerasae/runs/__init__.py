@@ -1,5 +1,6 @@
 """Level 5: run directories, the truth about a training and what followed it."""
 
+from kerasae.runs.data_record import class_names, refuse_changed
 from kerasae.runs.directory import (
     Run,
     Stage,
@@ -16,6 +17,7 @@ from kerasae.runs.sources import open_source, reading
 __all__ = [
     "Run",
     "Stage",
+    "class_names",
     "fingerprint",
     "load_model",
     "open_source",
@@ -23,6 +25,7 @@ __all__ = [
     "read_rows",
     "reading",
     "read_summary",
+    "refuse_changed",
     "refuse_links",
     "write_rows",
 ]

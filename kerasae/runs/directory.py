@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.runs import environment
+from kerasae.runs import data_record, environment
 from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training import precision, processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
@@ -24,6 +24,7 @@ from kerasae.training.loop import Plan, train
 # Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
 # to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
 PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
+PLACES |= {"accept_changed_data"}
 
 
 # What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.
@@ -48,20 +49,22 @@ class Run:
         recipe: its frozen dataclass.
         later: names of fields that only concern the runs inside this one, and may differ.
         origin: the model of the run that this one starts from; another one there is another run.
+        data: the `Info` of the data that it reads, kept in `data.json`; None for none.
+        labelled: whether it learns labels, so that its classes may not change even where changed data are accepted.
 
     Raises:
-        InputError: the directory holds another recipe, or is something else.
+        InputError: the directory holds another recipe or a run on other data, or is something else.
     """
 
-    def __init__(self, path, command, recipe, *, later=(), origin=None):
+    def __init__(self, path, command, recipe, *, later=(), origin=None, data=None, labelled=False):
         self.path, self.recipe = Path(path), recipe
         self.rows = []
         content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
         if origin is not None:
             content["origin"] = fingerprint(origin)
-        self._open(content, later)
+        self._open(content, later, data, labelled)
 
-    def _open(self, content, later):
+    def _open(self, content, later, data, labelled):
         known = (self.path / "recipe.json").exists()
         if (
             processes.writes()
@@ -74,8 +77,14 @@ class Run:
         # A recipe that failed before its first step has nothing to lose: the corrected one may take its place.
         if known and begun(self.path):
             refuse_other(self.path, content, later, defaults(self.recipe))
+            if data is not None:
+                data_record.refuse_changed(self.path, data, getattr(self.recipe, "accept_changed_data", False))
+                if labelled:
+                    data_record.refuse_other_classes(self.path, data)
             self.rows = read_epochs(self.path / "metrics.csv")
         self.write_json("recipe.json", content)
+        if data is not None:
+            self.write_json(data_record.NAME, data_record.describe(data))
         self._note_environment(content)
 
     def _note_environment(self, content):

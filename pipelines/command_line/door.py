@@ -40,8 +40,10 @@ def entered(recipe):
         chosen = precision.with_precision_chosen(asked)
         with precision.computing_in(getattr(chosen, "precision", "float32")):
             source = asked.source()
+            if getattr(recipe, "run", None) and recipe.data is None:
+                runs.refuse_changed(recipe.run, source.info, recipe.accept_changed_data)
             keras.utils.set_random_seed(recipe.seed)
-            yield chosen, source, partial(runs.Run, asked.out, recipe=asked)
+            yield chosen, source, partial(runs.Run, asked.out, recipe=asked, data=source.info)
 
 
 @contextmanager

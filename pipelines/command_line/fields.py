@@ -24,6 +24,8 @@ class DataRecipe:
     """Count and skip images that cannot be read instead of stopping."""
     unlabelled: bool = False
     """Take folders in a folder of images as places, not as classes."""
+    accept_changed_data: bool = False
+    """Go on with a run although its data have changed since."""
     seed: int = field(default=0, metadata=within("seed"))
     """Seed of the weights, of the order of the examples and of the choice of labels."""
     deterministic: bool = False
