@@ -75,7 +75,7 @@ def likelihood(model, source, recipe):
 
 def likelihood_name(model, info):
     """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
-    binary = info.dtype == "uint8" and info.max_value == 1
+    binary = "int" in info.dtype and info.max_value == 1
     if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
     print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")

@@ -8,8 +8,9 @@ from kerasae.data.encoded import FileStore
 from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.images import Decoder
 from kerasae.data.info import Source, make_source
-from kerasae.data.inspection import inspect
+from kerasae.data.inspection import Look, inspect
 from kerasae.data.layouts import Part, find_parts
+from kerasae.data.pixel_format import agree
 from kerasae.data.splits import Split
 from kerasae.data.subsets import holdout_by_name
 from kerasae.errors import InputError
@@ -23,12 +24,17 @@ def load_folder(
     skip_broken: bool = False,
     center: float = 1.0,
     unlabelled: bool = False,
+    value_range: tuple[float | None, float | None] = (None, None),
+    bands: tuple[int, ...] | None = None,
 ) -> Source:
     """Load images of a folder: image files, a folder per class, or parts such as train/, val/ and test/.
 
     Parts may be called train, training, val, valid, validation, dev, test or testing, in any case, each with classes or
     without. A class may hold folders in folders. Without a test part a tenth of the files is held out as "test", chosen
     by their names alone (`holdout_by_name`). Hidden files, and files that are no images, are ignored.
+
+    Images are read as they are meant and in full depth: see `kerasae.data.decoding.decode` for what a file becomes and
+    `kerasae.data.pixel_format.agree` for what they have in common. `info.notes` counts what had to be converted.
 
     The first time, every file is decoded once, so that a broken one is found now and not in the middle of training.
     What was found is kept until a file changes. Pixels are read again when they are gathered.
@@ -39,6 +45,8 @@ def load_folder(
         skip_broken: leave out files that cannot be read, and count them.
         center: share of the side that is kept, as for `kerasae.data.images.resize`.
         unlabelled: folders are places of images, not classes.
+        value_range: stored values that mean 0 (floats only) and 1; None where the type decides.
+        bands: numbers of the bands to keep, the first is 1; None for all.
 
     Raises:
         InputError: no images, a broken file (unless `skip_broken`), sizes that differ without `image_size`, folders of
@@ -49,19 +57,23 @@ def load_folder(
     parts, facts = ({name: pair[i] for name, pair in inspected.items()} for i in (0, 1))
     if empty := [name for name, part in parts.items() if not part.names]:
         raise InputError(f"data: folder:{directory}: no image of the part {empty[0]!r} could be read.")
-    channels = int(next(iter(facts.values()))["channels"][0])
-    shape = (*(image_size or _common_size(parts, facts)), channels)
-    decoder = Decoder(channels, image_size or (shape[:2] if center < 1 else None), center)
-    splits = {name: _split(part, shape, decoder) for name, part in parts.items()}
+    columns = {name: np.concatenate([part[name] for part in facts.values()]) for name in Look._fields}
+    paths = [path for part in parts.values() for path in part.paths]
+    pixel_format, changes = agree(paths, columns, value_range, bands)
+    height, width = image_size or _common_size(paths, np.stack([columns["height"], columns["width"]], axis=1))
+    decoder = Decoder(pixel_format, (height, width) if image_size or center < 1 else None, center)
+    shape = (height, width, len(pixel_format.chosen))
+    splits = {name: _split(part, facts[name]["reader"], shape, decoder) for name, part in parts.items()}
     if "test" not in splits and "train" in splits and len(splits["train"]) > 1:
         splits |= _hold_out(splits["train"], parts["train"], notes)
     return make_source(
         f"folder:{directory}",
         splits,
-        255,
+        pixel_format.maximum,
         class_names,
+        value_range=pixel_format.value_range,
         skipped=sum(len(found[name].names) - len(part.names) for name, part in parts.items()),
-        notes=tuple(notes),
+        notes=(*notes, *changes),
         fingerprint=fingerprint_data(_facts(parts, facts, class_names)),
     )
 
@@ -75,12 +87,10 @@ def _folder(directory: str) -> Path:
     return root.absolute()
 
 
-def _common_size(parts: dict[str, Part], facts: dict) -> tuple[int, int]:
+def _common_size(paths: list[str], sizes: np.ndarray) -> tuple[int, int]:
     """Height and width of all images."""
-    sizes = np.concatenate([columns["size"] for columns in facts.values()])
     odd = (sizes != sizes[0]).any(axis=1)
     if odd.any():
-        paths = [path for part in parts.values() for path in part.paths]
         a, b = ("{} is {} x {}".format(paths[i], *sizes[i]) for i in (0, int(np.argmax(odd))))
         raise InputError(
             f"image_size: images differ in size: {a}, {b} (height x width); give image_size, for example 64."
@@ -88,8 +98,8 @@ def _common_size(parts: dict[str, Part], facts: dict) -> tuple[int, int]:
     return tuple(sizes[0].tolist())
 
 
-def _split(part: Part, shape: tuple[int, int, int], decoder: Decoder) -> Split:
-    return Split(FileStore(part.paths, shape, decoder), None if (part.labels < 0).all() else part.labels)
+def _split(part: Part, readers: np.ndarray, shape: tuple[int, int, int], decoder: Decoder) -> Split:
+    return Split(FileStore(part.paths, shape, decoder, readers), None if (part.labels < 0).all() else part.labels)
 
 
 def _hold_out(split: Split, part: Part, notes: list[str]) -> dict[str, Split]:

@@ -23,13 +23,15 @@ class Info:
     shape: tuple[int, ...]
     """Shape of one example: (H, W, C) for images, (D,) for vectors."""
     dtype: str
-    """"uint8" or "float32"."""
+    """"uint8", "uint16" or "float32"."""
     max_value: float
-    """The stored value that means 1.0: 255 for photos, 16 for digits, 1 for binarised data and for floats."""
+    """The value that means 1.0: 255 for photos, 65535 for 16 bits, 16 for digits, 1 for binarised data and floats."""
     counts: dict[str, int]
     """Examples per split."""
     class_names: tuple[str, ...] | None = None
     """A name per class in the order of the labels; None without labels."""
+    value_range: tuple[float, float] | None = None
+    """Stored floats that were scaled to 0 and 1; None where values are as stored."""
     skipped: int = 0
     """Broken files that were left out."""
     notes: tuple[str, ...] = ()

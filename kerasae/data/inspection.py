@@ -1,28 +1,58 @@
-"""A look at every image file once: can it be read, how large is it, which colours has it."""
+"""A look at every image file once: can it be read and by what, its size, channels, depth and range."""
 
 import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from kerasae.data.decoding import (
+    decode,
+    is_array,
+    is_grey,
+    is_transparent,
+    open_image,
+    orientation,
+    png_depth,
+    turn,
+)
 from kerasae.data.index_cache import fingerprint, kept
 from kerasae.data.layouts import UNREADABLE, Part
 from kerasae.errors import InputError
 
-MAX_PIXELS = 2**26  # about 67 million: a small file can promise an image that would fill the memory
 UNUSABLE = (OSError, SyntaxError, ValueError, tf.errors.OpError, Image.DecompressionBombError)
-GREY = {"1", "L", "LA", "La", "F", "I", "I;16", "I;16B"}  # Pillow's modes of one channel
+PILLOW = 0
+"""Reader of the files that `decoding.decode` reads; 1 to 8: TensorFlow, and the orientation that they are stored in."""
+
+
+class Look(NamedTuple):
+    """What is known of a file."""
+
+    height: int = 0
+    width: int = 0
+    channels: int = 0
+    depth: str = ""
+    """"uint8", "uint16" or "float32"."""
+    low: float = 0.0
+    high: float = 0.0
+    reader: int = PILLOW
+    transparent: bool = False
+    frames: bool = False
+    """Whether there are more images in the file than the first, which is read."""
+    bytes: int = 0
+    reason: str = ""
+    """Why it cannot be read, "" if it can."""
 
 
 def inspect(part: Part, skip_broken: bool) -> tuple[Part, dict[str, np.ndarray]]:
     """Leave out the files of a part that cannot be read, or raise `InputError` that names the first of them.
 
     Returns:
-        The other files, and columns with a row for each: `size`, height and width; `channels`, 1 or 3; `bytes`.
+        The other files, and columns with a row for each: the fields of `Look`.
     """
     columns = kept(fingerprint(_facts(part.paths)), lambda: _inspect_all(part.paths))
     whole = columns["reason"] == ""
@@ -32,7 +62,7 @@ def inspect(part: Part, skip_broken: bool) -> tuple[Part, dict[str, np.ndarray]]
             f"data: {part.paths[first]} cannot be read as an image ({columns['reason'][first]}); repair or remove it, "
             "or give skip_broken."
         )
-    return part.take(whole), {name: column[whole] for name, column in columns.items() if name != "reason"}
+    return part.take(whole), {name: column[whole] for name, column in columns.items()}
 
 
 def _facts(paths: list[str]):
@@ -47,42 +77,56 @@ def _facts(paths: list[str]):
 
 
 def _inspect_all(paths: list[str]) -> dict[str, np.ndarray]:
-    """Columns with a row per file; `reason` says why it cannot be read, "" if it can."""
+    """Columns with a row per file."""
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is lower and final
-        height, width, channels, size, reason = zip(*pool.map(_look, paths), strict=True)
-    return {
-        "size": np.stack([height, width], axis=1).astype(np.int32),
-        "channels": np.array(channels, np.int32),
-        "bytes": np.array(size, np.int64),
-        "reason": np.array(reason, str),
-    }
+        warnings.filterwarnings("ignore", module="PIL")  # of damaged tags; MAX_PIXELS is lower than Pillow's and final
+        looks = zip(*pool.map(_look, paths), strict=True)
+    return {name: np.array(column) for name, column in zip(Look._fields, looks, strict=True)}
 
 
-def _look(path: str) -> tuple[int, int, int, int, str]:
+def _look(path: str) -> Look:
     try:
-        return *_inspect(path), os.stat(path).st_size, ""
+        return _inspect(path)
     except UNUSABLE as error:
-        return 0, 0, 0, 0, (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        return Look(reason=(str(error).strip().splitlines() or [type(error).__name__])[0][:160])
 
 
-def _inspect(path: str) -> tuple[int, int, int]:
-    """Height, width and channels: read the header, refuse what is too large, then decode as training does."""
+def _inspect(path: str) -> Look:
+    """Read the header, refuse what is too large, then decode as training does."""
     suffix = os.path.splitext(path)[1].lower()
     if suffix in UNREADABLE:
-        raise ValueError(f"TensorFlow does not decode {suffix}; convert it to PNG or JPEG")
-    with Image.open(path) as header:
-        width, height = header.size
-        mode = header.mode
-        if header.format == "BMP" and mode == "P":
-            raise ValueError("BMP with a palette; convert it to PNG")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS}; scale it down")
+        raise ValueError(f"{suffix} is not read; convert it to PNG or JPEG")
+    data = Path(path).read_bytes()
+    header = Header() if is_array(data) else _examine(data)
+    pixels = decode(data) if header.reader == PILLOW else turn(_by_tensorflow(data), header.reader)
+    channels = pixels.shape[-1]
+    if header.grey or (header.palette and is_grey(pixels)):
+        channels = 1
+    depth, low, high = pixels.dtype.name, float(pixels.min()), float(pixels.max())
+    facts = (header.reader, header.transparent, header.frames, len(data))
+    return Look(*pixels.shape[:2], channels, depth, low, high, *facts)
+
+
+class Header(NamedTuple):
+    """What the header of an image tells, and whether pixels are transparent."""
+
+    reader: int = PILLOW
+    grey: bool = False
+    palette: bool = False
+    transparent: bool = False
+    frames: bool = False
+
+
+def _examine(data: bytes) -> Header:
+    with open_image(data) as image:
+        jpeg = image.format in ("JPEG", "MPO")  # the second image of an MPO is a preview
+        plain = image.mode in ("L", "RGB") if jpeg else image.format == "PNG" and png_depth(data) <= 8
+        transparent = not jpeg and is_transparent(image)
+        reader = orientation(image) if plain and not transparent else PILLOW
+        grey = image.mode in ("1", "L", "LA")
+        return Header(reader, grey, image.mode == "P", transparent, not jpeg and getattr(image, "n_frames", 1) > 1)
+
+
+def _by_tensorflow(data: bytes) -> np.ndarray:
     with tf.device("CPU:0"):
-        decoded = tf.io.decode_image(Path(path).read_bytes(), channels=3, expand_animations=False)
-    grey = mode in GREY or (mode == "P" and _is_grey(decoded.numpy()))  # a palette may hold only greys
-    return *decoded.shape[:2], 1 if grey else 3
-
-
-def _is_grey(pixels: np.ndarray) -> bool:
-    return bool((pixels[..., :1] == pixels).all())
+        return tf.io.decode_image(data, channels=3, expand_animations=False).numpy()

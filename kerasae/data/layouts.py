@@ -18,8 +18,8 @@ PARTS = {
 """Split → names of its folder, in any case."""
 
 PART_OF = {name: part for part, names in PARTS.items() for name in names}
-READABLE = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif"}
-UNREADABLE = {".webp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2"}
+READABLE = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".npy"}
+UNREADABLE = {".heic", ".heif", ".avif", ".jp2"}
 SHOWN = 8  # names in a message
 
 

@@ -75,7 +75,7 @@ class Split:
 
     @property
     def dtype(self) -> str:
-        """Type of the values as stored: "uint8" or "float32"."""
+        """Type of the values as stored: "uint8", "uint16" or "float32"."""
         return self._store.dtype.name
 
     @property

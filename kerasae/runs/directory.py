@@ -31,7 +31,8 @@ PLACES |= {"accept_changed_data"}
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    "center": ("a number", lambda value: type(value) in (int, float)),
+    **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
+    "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
     **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     "repeats": ("a whole number", lambda value: type(value) is int),
 }
@@ -312,7 +313,7 @@ def check_fit(file, model, info):
     """Raise InputError if the model does not take data like these."""
     if model.example_shape != tuple(info.shape):
         raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
-    if info.dtype == "uint8" and model.pixel_max != info.max_value:
+    if "int" in info.dtype and model.pixel_max != info.max_value:
         raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
 
 

@@ -37,4 +37,7 @@ def reading(recipe, data_dir=None):
         # A run that refused broken images would not have come to have anything to look at.
         "skip_broken": recipe["data"].startswith("folder:"),
         "unlabelled": bool(recipe.get("unlabelled")),
+        "min_value": recipe.get("min_value"),
+        "max_value": recipe.get("max_value"),
+        "bands": tuple(recipe.get("bands") or ()) or None,
     }
