@@ -11,7 +11,7 @@ grey images.
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from kerasae.errors import InputError
 
 COLOURS = ("#2f6db3", "#d9722e", "#3b9465", "#a23b72", "#7a6a9b", "#8a7a3c")
+GREYS = tuple({"color": shade, "linestyle": style} for style in ("--", ":", "-.") for shade in ("#555555", "#999999"))
 INK, FAINT = "#333333", "#d0d0d0"
 GAP, TITLE = 0.06, 0.24  # inches between pictures, and where a title stands between them
 LINES_UP_TO = 8  # features of a sequence; a wider one is shown as a picture of time × feature
@@ -190,8 +191,12 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str] | None = None) -> F
     return figure
 
 
-def bars(figures: Mapping[str, float]) -> Figure:
+def bars(figures: Mapping[str, float], colours: Mapping[str, str] | None = None) -> Figure:
     """Accuracies side by side, e.g. fine-tuned, scratch, probe: name → fraction in [0, 1], drawn in percent.
+
+    Args:
+        figures: name → accuracy.
+        colours: name → colour; of all others the first of the palette.
 
     Raises:
         InputError: no figures, or one outside [0, 1].
@@ -206,14 +211,50 @@ def bars(figures: Mapping[str, float]) -> Figure:
     figure = Figure(figsize=(6.4, 0.9 + 0.45 * len(figures)), layout="constrained")
     axes = figure.subplots()
     percent = [100 * value for value in figures.values()]
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(figures))]
-    drawn = axes.barh(list(figures), percent, color=colours, height=0.62)
+    shades = [(colours or {}).get(name, COLOURS[0]) for name in figures]
+    drawn = axes.barh(list(figures), percent, color=shades, height=0.62)
     axes.bar_label(drawn, [f"{value:.1f}" for value in percent], padding=4, color=INK)
     axes.invert_yaxis()  # the first figure on top
     axes.set(xlim=(0, 108), xticks=range(0, 101, 20), xlabel="test accuracy (%)")
     _plain(axes)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def label_curve(curves: Mapping[str, Sequence[tuple[float, float, float]]], ours: Collection[str]) -> Figure:
+    """Accuracy over the number of labels, on a logarithmic axis: features in colour, baselines in grey.
+
+    Args:
+        curves: name → points (labels, mean accuracy in [0, 1], standard deviation), drawn with a band of one deviation.
+        ours: names of the curves that are of features.
+
+    Raises:
+        InputError: no curves, or an accuracy outside [0, 1].
+
+    Example:
+        >>> curves = {"linear probe": [(10, 0.7, 0.02), (100, 0.9, 0.01)], "raw input": [(10, 0.5, 0.03)]}
+        >>> label_curve(curves, ["linear probe"]).axes[0].get_xlabel()
+        'labels'
+    """
+    if not curves or any(not 0 <= point[1] <= 1 for points in curves.values() for point in points):
+        raise InputError("curves: expected name → points (labels, accuracy in [0, 1], deviation).")
+    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
+    axes, colours, styles = figure.subplots(), iter(COLOURS * 9), iter(GREYS * 9)
+    for name, points in curves.items():
+        labels, means, deviations = (np.array(column) for column in zip(*sorted(points), strict=True))
+        look = {"color": next(colours), "linewidth": 2.2} if name in ours else {"linewidth": 1.3, **next(styles)}
+        axes.plot(labels, 100 * means, marker="o", markersize=3.5, label=name, **look)
+        if name in ours:
+            low, high = 100 * (means - deviations), 100 * (means + deviations)
+            axes.fill_between(labels, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    ticks = sorted({point[0] for points in curves.values() for point in points})
+    axes.set(xscale="log", xlabel="labels", ylabel="test accuracy (%)")
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    _plain(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

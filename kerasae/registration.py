@@ -6,7 +6,6 @@ asks for it; importing kerasae costs nothing, and Keras may be imported before o
 
 import importlib
 import importlib.abc
-import importlib.util
 import sys
 from dataclasses import dataclass
 
@@ -53,14 +52,18 @@ def register() -> None:
 
 
 class AfterKeras(importlib.abc.MetaPathFinder):
-    """Import hook that registers the stand-ins as soon as Keras has been imported, then is gone."""
+    """Import hook that registers the stand-ins as soon as Keras has been imported.
+
+    TensorFlow looks for Keras several times before anybody imports it.
+    """
 
     def find_spec(self, name, path=None, target=None):
-        """Find Keras as usual, and register after its module was executed."""
+        """Find Keras by the other finders, and register after its module was executed."""
         if name != "keras":
             return None
-        sys.meta_path.remove(self)
-        if (spec := importlib.util.find_spec(name)) is not None:
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None:
             execute = spec.loader.exec_module
             spec.loader.exec_module = lambda module: (execute(module), register())
         return spec

@@ -119,8 +119,13 @@ def test_sizes_and_given_statistics_reach_the_networks():
 @pytest.mark.parametrize(
     "changes, kind, hidden",
     [
-        ({"decoder": "shallow"}, "MaskedAutoencoder", 12),
-        ({"decoder": "cross", "prediction_ratio": 0.5, "mask_group": 2}, "CrossMaskedAutoencoder", 12),
+        pytest.param({"decoder": "shallow"}, "MaskedAutoencoder", 12, marks=pytest.mark.slow),
+        pytest.param(
+            {"decoder": "cross", "prediction_ratio": 0.5, "mask_group": 2},
+            "CrossMaskedAutoencoder",
+            12,
+            marks=pytest.mark.slow,
+        ),
         ({"decoder": "linear", "low_variance": 0.5}, "SimMIM", 10),
     ],
 )

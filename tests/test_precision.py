@@ -158,7 +158,7 @@ def test_the_optimiser_scales_the_loss_in_float16_only():
     assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("case", cases.MODELS, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_softmax_logarithms_and_means_are_taken_in_float32(case):
     with precision.computing_in("float16"):
         model = case.target(**case.arguments())

@@ -23,12 +23,22 @@ MODELLESS = ("quickstart", "probe", "evaluate", "export")
 
 MEANINGS = {
     r"(.*_)?finetune_accuracy": ("%", "test accuracy after fine-tuning the pretrained encoder"),
-    r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and budget"),
+    r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and steps"),
     r"(.*_)?sgd_probe_accuracy": (
         "%",
         "test accuracy of batch norm and a linear layer on the frozen code, trained by SGD",
     ),
     r"(.*_)?attentive_accuracy": ("%", "test accuracy of a learned query over all frozen tokens"),
+    r"(.*_)?raw_probe_accuracy": ("%", "test accuracy of a linear classifier on the raw input"),
+    r"(.*_)?raw_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in the raw input"),
+    r"(.*_)?raw_svm_accuracy": ("%", "test accuracy of a support vector machine on the raw input"),
+    r"(.*_)?pca_probe_accuracy": ("%", "test accuracy of a linear classifier on principal components"),
+    r"(.*_)?pca_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in principal components"),
+    r"(.*_)?untrained_probe_accuracy": ("%", "test accuracy of a linear classifier on an untrained encoder's code"),
+    r"(.*_)?majority_accuracy": ("%", "test accuracy of always saying the most frequent class"),
+    r"(.*_)?convnet_accuracy": ("%", "test accuracy of a small convolutional network trained from scratch to its end"),
+    r"(.*_)?worth_points": ("points", "accuracy of the best features beyond that of the best baseline"),
+    r"(.*_)?verdict": ("", "what pretraining was worth"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
@@ -48,6 +58,7 @@ MEANINGS = {
 
 QUANTITIES = {
     "%": lambda value: f"{100 * value:.2f}",
+    "points": lambda value: f"{value:+.1f}",
     "nats": lambda value: f"{value:.2f}",
     "dB": lambda value: f"{value:.2f}",
     "s": lambda value: f"{value:.1f}",
@@ -110,7 +121,7 @@ class Section:
     facts: dict[str, str] = field(default_factory=dict)
     pictures: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    protocols: list[tuple[str, str]] = field(default_factory=list)
+    probes: list[dict] = field(default_factory=list)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
@@ -121,7 +132,8 @@ class Section:
     def figures(self) -> list[tuple[str, str, str]]:
         """Name, value with unit and meaning of each figure; the spread of a mean stands behind it."""
         behind = {companion(name) for name in self.summary}
-        return [self.figure(name) for name in self.summary if name not in behind]
+        tabled = {name for name in self.summary if self.probes and name.endswith("_accuracy")}  # by `probes`
+        return [self.figure(name) for name in self.summary if name not in behind | tabled]
 
     def figure(self, name: str) -> tuple[str, str, str]:
         """One row of `figures`."""
@@ -210,7 +222,8 @@ class Sources:
 def illustrate(section: Section, sources: Sources) -> None:
     """Fill a section with what its run directory holds."""
     section.summary = section.attempt("figures", read_summary, section.path) or {}
-    section.protocols = section.attempt("protocols", read_protocols, section.path) or []
+    section.probes = section.attempt("probes", read_probes, section.path) or []
+    section.draw([pictures.label_curve], section.probes)
     section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [])
     section.draw([pictures.confusion_file], section.path / "confusion.json")
     if section.command == "export" and section.recipe.get("dest"):
@@ -250,12 +263,22 @@ def read_summary(path: Path) -> dict:
     return {name: value for name, value in content.items() if isinstance(value, int | float | str)}
 
 
-def read_protocols(path: Path) -> list[tuple[str, str]]:
-    """Probe and protocol of each row of `probes.csv`; none if there is no such file."""
+def read_probes(path: Path) -> list[dict]:
+    """Rows of `probes.csv`, with the accuracy as text in `shown`; none if there is no such file."""
     try:
-        return [(row["probe"], row["protocol"]) for row in runs.read_rows(path / "probes.csv")]
-    except (ValueError, KeyError):
+        return [row | {"shown": shown(row)} for row in runs.read_rows(path / "probes.csv")]
+    except (ValueError, KeyError, TypeError):
         raise InputError("probes.csv is damaged") from None
+
+
+def shown(row: dict) -> str:
+    """Accuracy of a probe with its spread, and its name and kind checked."""
+    if row["kind"] not in ("features", "baseline") or not row["probe"] or not row["protocol"] or not int(row["labels"]):
+        raise ValueError(row)
+    accuracy, spread = float(row["accuracy"]), float(row["accuracy_std"]) if row["accuracy_std"] else None
+    if not 0 <= accuracy <= 1:
+        raise ValueError(accuracy)
+    return quantity(accuracy, spread, "%")
 
 
 def read_metrics(section: Section) -> list[dict]:

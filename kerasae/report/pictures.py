@@ -26,8 +26,24 @@ BOOKKEEPING = (
 KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
 """Kinds of stages that are drawn on the same axes."""
 
+BASELINES = {
+    "raw_probe": "raw input, logistic regression",
+    "raw_nearest": "raw input, nearest neighbour",
+    "raw_svm": "raw input, support vectors",
+    "pca_probe": "PCA, logistic regression",
+    "pca_nearest": "PCA, nearest neighbour",
+    "untrained_probe": "untrained encoder",
+    "majority": "most frequent class",
+    "convnet": "convolutional network from scratch",
+}
+"""Figure NAME_accuracy of what knows no pretraining → what it is."""
+
+GREY, ORANGE = "#9aa1a9", "#d9722e"
+"""Colours of baselines and of controls from scratch."""
+
 METHODS = {
     **KINDS,
+    **BASELINES,
     "probe": "linear probe",
     "sgd_probe": "linear probe by SGD",
     "attentive": "attentive probe",
@@ -141,14 +157,48 @@ def kind(row: dict) -> str:
 
 def measured(summary: dict) -> dict[str, float]:
     """Method → accuracy in [0, 1], of the figures NAME_accuracy of a summary."""
-    values = {name.removesuffix("_accuracy"): v for name, v in summary.items() if name.endswith("_accuracy")}
+    shown = (name for name in summary if name.endswith("_accuracy") and not name.startswith("labels_"))
+    values = {name.removesuffix("_accuracy"): summary[name] for name in shown}
     return {METHODS.get(n, n): v for n, v in values.items() if not isinstance(v, str) and 0 <= v <= 1}
 
 
 def accuracies(bars: dict[str, float]) -> Picture:
     """Accuracies in [0, 1] side by side."""
-    figure = plots.bars({plain(name): value for name, value in bars.items()})
-    return picture("Accuracies", "Share of the test examples that are classified correctly.", figure, 0.9)
+    figure = plots.bars({plain(name): value for name, value in bars.items()}, {plain(n): colour(n) for n in bars})
+    caption = (
+        "Share of the test examples that are classified correctly: pretrained features in blue, the same network from "
+        "scratch in orange, baselines without pretraining in grey."
+    )
+    return picture("Accuracies", caption, figure, 0.9)
+
+
+def colour(name: str) -> str:
+    """Colour of a bar, by what it is of."""
+    method = name.rpartition(": ")[2]
+    baselines = {*BASELINES.values()}
+    return GREY if method in baselines else ORANGE if method == KINDS["scratch"] else plots.COLOURS[0]
+
+
+def label_curve(rows: list[dict]) -> Picture | None:
+    """Accuracy over the number of labels, of the rows of `probes.csv`; None for a single number."""
+    curves = {}
+    for row in rows:
+        point = (float(row["labels"]), float(row["accuracy"]), float(row["accuracy_std"] or 0.0))
+        curves.setdefault(plain(named(row)), []).append(point)
+    if max(map(len, curves.values()), default=0) < 2:
+        return None
+    curves = dict(sorted(curves.items(), key=lambda curve: -max(curve[1])[1]))  # the legend in the order at the right
+    figure = plots.label_curve(curves, {plain(named(row)) for row in rows if row["kind"] == "features"})
+    caption = (
+        "Test accuracy over the number of labels: probes of the pretrained features in colour, with one standard "
+        "deviation, and in grey what the same labels give without pretraining."
+    )
+    return picture("What pretraining is worth", caption, figure, 0.9)
+
+
+def named(row: dict) -> str:
+    """Name of a row's curve."""
+    return f"{row['probe']} probe" if row["kind"] == "features" else row["probe"]
 
 
 # ---- autoencoders

@@ -165,8 +165,10 @@ class Run:
         processes.wait()
 
     def finish(self, figures):
-        """Write `summary.json`, name → number, without what is not finite, and return the run."""
-        self.figures = {name: value for name, value in figures.items() if math.isfinite(value)}
+        """Write `summary.json`, name → number or text, without numbers that are not finite, and return the run."""
+        self.figures = {
+            name: value for name, value in figures.items() if isinstance(value, str) or math.isfinite(value)
+        }
         self.write_json("summary.json", self.figures)
         return self
 
