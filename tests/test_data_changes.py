@@ -100,6 +100,30 @@ def test_a_record_that_is_damaged(here, mistake):
         assert "data.json is damaged" in mistake("evaluate", "run")
 
 
+def test_floats_of_another_range_are_refused(tmp_path, mistake):
+    """A model that has read heights of -200 … 800 metres as 0 … 1 would take others for these."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        for i in range(6):
+            x = np.random.default_rng(i).random((6, 6), "float32")
+            Image.fromarray(1000 * x - 200).save(tmp_path / name / f"{i}.tif")
+    given = ["--min-value", "-200", "--max-value", "800"]
+    assert cli.main(["train", "plain", "--data", "folder:here", "--out", "run", *given, *QUICK]) == 0
+    assert cli.main(["evaluate", "run"]) == 0, "its own data are read as the run has read them"
+    line = mistake("evaluate", "run", "--data", "folder:there", "--max-value", "1000", "--min-value", "-200")
+    assert "-200.0 to 800.0" in line and "-200.0 to 1000.0" in line
+    assert cli.main(["evaluate", "run", "--data", "folder:there", *given, "--out", "other"]) == 0
+
+
+def test_the_page_of_a_run_says_that_its_data_have_changed(here):
+    assert cli.main(["report", "run"]) == 0
+    assert "has changed since" not in (here / "run" / "report.html").read_text()
+    picture(here / "data" / "train" / "ape" / "1.png", 1)  # the numbers of the classes are others now
+    assert cli.main(["report", "run"]) == 0
+    page = (here / "run" / "report.html").read_text()
+    assert "has changed since" in page and "cannot" not in page
+
+
 def test_a_run_without_a_record_goes_on(here):
     (here / "run" / "data.json").unlink()
     assert cli.main(["evaluate", "run"]) == 0

@@ -60,7 +60,7 @@ def test_one_image_in_colour_makes_all_of_them_colour_and_the_others_are_counted
     grey = [write(tmp_path / f"{i}.png", channels=1) for i in range(2)]
     colour = write(tmp_path / "2.png", channels=3)
     source = load(f"folder:{tmp_path}")
-    assert source.info.shape == (7, 9, 3) and "2 of 3 images grey, read as colour" in source.info.notes
+    assert source.info.shape == (7, 9, 3) and "2 of 3 images are grey and read as colour" in source.info.notes
     got = {x.tobytes() for split in source.splits.values() for x in split.arrays()[0]}
     assert got == {image.tobytes() for image in (*(np.repeat(x, 3, axis=-1) for x in grey), colour)}
 

@@ -105,7 +105,7 @@ def test_what_is_transparent_is_laid_over_white(tmp_path, suffix):
     save(tmp_path / f"a.{suffix}", clear(), **options)
     got, info = only(tmp_path)
     assert abs(got - over_white(clear())).max() <= 1 and (got[1:, :3] == 255).all()
-    assert "1 of 1 images transparent, laid over white" in info.notes
+    assert "1 of 1 images are transparent and laid over white" in info.notes
 
 
 def test_colour_under_transparent_pixels_is_never_seen(tmp_path):
@@ -165,7 +165,7 @@ def test_eight_bits_beside_sixteen_are_widened_and_counted(tmp_path):
     save(tmp_path / "train" / "b.png", DEEP)
     source = load(f"folder:{tmp_path}")
     np.testing.assert_array_equal(source.test.arrays()[0][0, ..., 0], np.rint(GREY / 255 * 65535))
-    assert "1 of 2 images of 8 bits, read as 16 bits" in source.info.notes
+    assert "1 of 2 images have 8 bits and are read as 16" in source.info.notes
 
 
 @pytest.mark.parametrize("suffix", ["tif", "npy"])
@@ -237,6 +237,7 @@ def test_cmyk_becomes_rgb(tmp_path, suffix):
     Image.frombytes("CMYK", (8, 8), ink.tobytes()).save(tmp_path / f"a.{suffix}")
     got, info = only(tmp_path)
     assert info.shape == (8, 8, 3) and abs(got.astype(int) - [0, 255, 255]).max() <= 2
+    assert "1 of 1 images are CMYK and converted without their colour profile" in info.notes
 
 
 def test_lossless_webp_and_tiff(tmp_path):
@@ -257,7 +258,7 @@ def test_further_pages_are_counted(tmp_path):
     first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
     got, info = only(tmp_path)
     np.testing.assert_array_equal(got[..., 0], GREY)
-    assert "1 of 1 images files of several images, of which the first is read" in info.notes
+    assert "1 of 1 images hold several images, of which the first is read" in info.notes
 
 
 def test_all_kinds_in_one_folder(tmp_path):

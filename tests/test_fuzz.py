@@ -102,7 +102,7 @@ def fresh(place, run, data):
 def test_what_is_damaged_below_was_whole(place, fresh, diverged):
     fresh(diverged)
     assert place.run("nothing damaged", ["replay", "run"], ())[0] == 0
-    fresh({f"pictures/{i}.{kind}": hostile.picture(kind) for i in range(3) for kind in ("png", "gif", "jpeg", "bmp")})
+    fresh({f"pictures/{i}.{kind}": hostile.picture(kind) for i in range(3) for kind in hostile.PICTURES})
     for tokens in (TRAIN, ["train", "plain", "--data", "folder:pictures"]):
         assert place.run("nothing damaged", tokens)[0] == 130, "stopped before the first step"
     for command in ("report", "evaluate", "probe"):

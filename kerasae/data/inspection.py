@@ -41,6 +41,7 @@ class Look(NamedTuple):
     high: float = 0.0
     reader: int = PILLOW
     transparent: bool = False
+    cmyk: bool = False
     frames: bool = False
     """Whether there are more images in the file than the first, which is read."""
     bytes: int = 0
@@ -103,7 +104,7 @@ def _inspect(path: str) -> Look:
     if header.grey or (header.palette and is_grey(pixels)):
         channels = 1
     depth, low, high = pixels.dtype.name, float(pixels.min()), float(pixels.max())
-    facts = (header.reader, header.transparent, header.frames, len(data))
+    facts = (header.reader, header.transparent, header.cmyk, header.frames, len(data))
     return Look(*pixels.shape[:2], channels, depth, low, high, *facts)
 
 
@@ -114,6 +115,7 @@ class Header(NamedTuple):
     grey: bool = False
     palette: bool = False
     transparent: bool = False
+    cmyk: bool = False
     frames: bool = False
 
 
@@ -124,7 +126,8 @@ def _examine(data: bytes) -> Header:
         transparent = not jpeg and is_transparent(image)
         reader = orientation(image) if plain and not transparent else PILLOW
         grey = image.mode in ("1", "L", "LA")
-        return Header(reader, grey, image.mode == "P", transparent, not jpeg and getattr(image, "n_frames", 1) > 1)
+        frames = not jpeg and getattr(image, "n_frames", 1) > 1
+        return Header(reader, grey, image.mode == "P", transparent, image.mode == "CMYK", frames)
 
 
 def _by_tensorflow(data: bytes) -> np.ndarray:

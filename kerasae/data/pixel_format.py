@@ -108,10 +108,11 @@ def _dtype(paths: Sequence[str], depths: np.ndarray) -> str:
 def _notes(columns: dict[str, np.ndarray], channels: int, dtype: str) -> list[str]:
     """A line for every kind of file that is not given as it is stored."""
     changed = {
-        "grey, read as colour": (columns["channels"] == 1) & (channels == 3),
-        "of 8 bits, read as 16 bits": (columns["depth"] == "uint8") & (dtype == "uint16"),
-        "transparent, laid over white": columns["transparent"],
-        "files of several images, of which the first is read": columns["frames"],
+        "are grey and read as colour": (columns["channels"] == 1) & (channels == 3),
+        "have 8 bits and are read as 16": (columns["depth"] == "uint8") & (dtype == "uint16"),
+        "are transparent and laid over white": columns["transparent"],
+        "are CMYK and converted without their colour profile": columns["cmyk"],
+        "hold several images, of which the first is read": columns["frames"],
     }
     total = len(columns["channels"])
     return [f"{rows.sum()} of {total} images {what}" for what, rows in changed.items() if rows.any()]

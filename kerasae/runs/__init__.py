@@ -1,6 +1,6 @@
 """Level 5: run directories, the truth about a training and what followed it."""
 
-from kerasae.runs.data_record import class_names, refuse_changed
+from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_range
 from kerasae.runs.directory import (
     Run,
     Stage,
@@ -27,5 +27,6 @@ __all__ = [
     "read_summary",
     "refuse_changed",
     "refuse_links",
+    "refuse_other_range",
     "write_rows",
 ]

@@ -12,7 +12,8 @@ NAME = "data.json"
 def describe(info) -> dict:
     """What is kept of the `Info` of a data set."""
     names = None if info.class_names is None else list(info.class_names)
-    return {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
+    content = {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
+    return content if info.value_range is None else {**content, "value_range": list(info.value_range)}
 
 
 def read(path) -> dict | None:
@@ -47,6 +48,17 @@ def refuse_changed(path, info, accept=False):
         f"{info.spec} has changed since {path} read it ({then} then, {now} now); restore them, choose another --out, "
         "or give --accept-changed-data to go on with what they are now"
     )
+
+
+def refuse_other_range(path, info):
+    """Raise InputError if floats are not scaled as those were that the run in `path` has read."""
+    record = read(path)
+    known, found = record and record.get("value_range"), info.value_range and list(info.value_range)
+    if record is not None and known != found:
+        then, now = ("as they are" if pair is None else f"{pair[0]} to {pair[1]} as 0 to 1" for pair in (known, found))
+        raise InputError(
+            f"{path} has read floats {then}, but {info.spec} is read {now}; give its --min-value, --max-value"
+        )
 
 
 def refuse_other_classes(path, info):
