@@ -25,9 +25,11 @@ class Recipe(DerivedRecipe):
 def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
     from kerasae import runs
+    from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
+        source = matched(recipe.run, model, source)
         directory, test = begin("evaluate", origin=model), drawn(source.test, recipe)
         if isinstance(model, kerasae.models.Classifier):
             return finish(directory, accuracy(directory, model, source, test))
@@ -83,7 +85,7 @@ def likelihood(model, info, test, recipe):
 
 def likelihood_name(model, info):
     """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
-    binary = info.dtype == "uint8" and info.max_value == 1
+    binary = "int" in info.dtype and info.max_value == 1
     if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
     print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")

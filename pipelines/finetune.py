@@ -87,7 +87,7 @@ def run(recipe: Recipe):
         if not hasattr(model, "feature_encoder"):
             raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
         transformers.check(recipe, source.info, model.feature_encoder())
-        directory = begin("finetune", origin=model)
+        directory = begin("finetune", origin=model, labelled=True)
         figures = compare(directory, model, source, recipe)
         return directory.finish(figures) if recipe.baselines else finish(directory, figures)
 
@@ -104,8 +104,8 @@ def check(recipe, source):
 def of_run(path, recipe):
     """The fine-tuning that another pipeline's recipe asks for, of the run in `path`."""
     shared = {f.name: getattr(recipe, f.name) for f in (*fields(FinetuneFields), *fields(NumericsFields))}
-    common = {"data_dir": recipe.data_dir, "seed": recipe.seed, "deterministic": recipe.deterministic}
-    return Recipe(run=str(path), **common, **shared)
+    names = ("data_dir", "seed", "deterministic", "accept_changed_data")
+    return Recipe(run=str(path), **{name: getattr(recipe, name) for name in names}, **shared)
 
 
 def compare(directory, model, source, recipe):

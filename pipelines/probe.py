@@ -50,10 +50,12 @@ def run(recipe: Recipe):
     """Encode the data once, then fit the probes; their table is printed and goes into `probes.csv`."""
     from kerasae import runs
     from pipelines.labels import probing, table
+    from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
         check_probes(recipe, model)
+        source = matched(recipe.run, model, source)
         directory = begin("probe", origin=model)
         rows, figures = probing.measure(model, source, recipe)
         runs.write_rows(directory.path / "probes.csv", rows)

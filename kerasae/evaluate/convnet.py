@@ -77,6 +77,7 @@ def convolutional_baseline(
     """
     if len(train.shape) != 3:
         raise InputError(f"train: expected images [H, W, C]. Received: examples {train.shape}")
+    maximum = maximum if "int" in train.dtype else 1.0
     model, batch = small_convnet(train.shape, classes, maximum, seed), min(BATCH, len(train))
     steps = max(steps or STEPS, 10 * len(train) // batch)
     mirrored = train.shape[-1] == 3

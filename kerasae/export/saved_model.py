@@ -21,7 +21,7 @@ from kerasae.errors import InputError
 
 CHECK = Path(__file__).with_name("check.py")
 PARTS = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "card.json"}
-DTYPES = ("uint8", "float32")
+DTYPES = ("uint8", "uint16", "float32")
 
 
 class ParityError(RuntimeError):
@@ -85,7 +85,7 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
     Args:
         model: an autoencoder or a `Classifier`.
         dest: folder to write. An earlier export there is replaced; anything else is left alone.
-        dtype: type of the stored examples, "uint8" or "float32".
+        dtype: type of the stored examples, "uint8", "uint16" or "float32".
         card: further entries of the card, such as data, recipe and metrics; JSON values.
         examples: [N, *shape] as stored, N ≥ 2, to `verify` the export with; None does not verify.
         tolerance, checker: as for `verify`.
@@ -145,7 +145,7 @@ def spell(spec):
 def describe(model, dtype):
     """Describe the model for the card: class, input and versions."""
     takes = next(iter(endpoints(model, dtype).values())).takes
-    top = model.pixel_max if dtype == "uint8" else 1.0
+    top = 1.0 if dtype == "float32" else model.pixel_max
     versions = {"kerasae": kerasae.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     return {
         "model": type(model).__name__,

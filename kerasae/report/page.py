@@ -206,8 +206,7 @@ class Sources:
 
     def open(self, recipe: dict):
         """Open the data set of a run's recipe; raises InputError if it cannot be read."""
-        size = tuple(recipe.get("image_size") or ())
-        key = recipe["data"], self.data_dir or recipe.get("data_dir"), size, recipe.get("center") or 1.0
+        key = recipe["data"], *runs.reading(recipe, self.data_dir).values()
         if key not in self.opened:
             self.opened[key] = self._open(recipe)
         if isinstance(self.opened[key], Exception):
@@ -239,6 +238,7 @@ def illustrate(section: Section, sources: Sources) -> None:
     source = section.attempt("data", sources.open, section.recipe) if section.recipe.get("data") else None
     if source:
         section.facts["data"] = describe_data(source.info)
+        section.attempt("data", runs.refuse_changed, section.path, source.info)
     if with_model:
         section.attempt("model", show_model, section, source)
 
@@ -260,6 +260,7 @@ def show_model(section: Section, source) -> None:
     if hasattr(model, "reconstruct"):
         section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))
     else:
+        source = kerasae.data.match_classes(source, runs.class_names(section.path))
         section.draw(pictures.CLASSIFIER, model, source, kerasae.evaluate.classify(model, source.test))
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.runs import environment
+from kerasae.runs import data_record, environment
 from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training import precision, processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
@@ -24,14 +24,16 @@ from kerasae.training.loop import Plan, train
 # Fields that may differ when a run is resumed: places and devices, as a run may move (`origin` tells whether `run` is
 # the same), and `on_nonfinite`, so that a run that stopped at NaN may skip that step.
 PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
+PLACES |= {"accept_changed_data"}
 
 
 # Fields that other commands read from a recipe, perhaps written by hand: name → (expected kind, test of a value).
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    "center": ("a number", lambda value: type(value) in (int, float)),
-    "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
+    "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     "repeats": ("a whole number", lambda value: type(value) is int),
 }
 
@@ -48,20 +50,22 @@ class Run:
         recipe: its frozen dataclass.
         later: names of fields that only concern the runs inside this one, and may differ on resuming.
         origin: the pretrained model that this run starts from, or None; resuming with another model is refused.
+        data: `Info` of the data that it reads, kept in `data.json`; None for none.
+        labelled: whether it learns labels, so that its classes may not change even where changed data are accepted.
 
     Raises:
-        InputError: the directory holds another recipe, or is no run directory.
+        InputError: the directory holds another recipe or a run on other data, or is no run directory.
     """
 
-    def __init__(self, path, command, recipe, *, later=(), origin=None):
+    def __init__(self, path, command, recipe, *, later=(), origin=None, data=None, labelled=False):
         self.path, self.recipe = Path(path), recipe
         self.rows = []
         content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
         if origin is not None:
             content["origin"] = fingerprint(origin)
-        self._open(content, later)
+        self._open(content, later, data, labelled)
 
-    def _open(self, content, later):
+    def _open(self, content, later, data, labelled):
         known = (self.path / "recipe.json").exists()
         if (
             processes.writes()
@@ -74,8 +78,14 @@ class Run:
         # A corrected recipe may replace one that failed before its first step.
         if known and begun(self.path):
             refuse_other(self.path, content, later, defaults(self.recipe))
+            if data is not None:
+                data_record.refuse_changed(self.path, data, getattr(self.recipe, "accept_changed_data", False))
+                if labelled:
+                    data_record.refuse_other_classes(self.path, data)
             self.rows = read_epochs(self.path / "metrics.csv")
         self.write_json("recipe.json", content)
+        if data is not None:
+            self.write_json(data_record.NAME, data_record.describe(data))
         self._note_environment(content)
 
     def _note_environment(self, content):
@@ -305,7 +315,7 @@ def check_fit(file, model, info):
     """Raise InputError if the model does not take data of this shape and range."""
     if model.example_shape != tuple(info.shape):
         raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
-    if info.dtype == "uint8" and model.pixel_max != info.max_value:
+    if "int" in info.dtype and model.pixel_max != info.max_value:
         raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
 
 
