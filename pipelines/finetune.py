@@ -167,7 +167,7 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
         patience=recipe.patience,
     )
     compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
-    classifier.cut(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
+    classifier.set_micro_batches(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
     changes = {
         "augment": augmentation(recipe, source.info, classifier.encoder),
         "mix": transformers.mixing(recipe, source.info),

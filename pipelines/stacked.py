@@ -65,7 +65,7 @@ def use_labels(directory, recipe):
     """Probe the features, fine-tune them, train the control; each in a folder of the run. Returns their figures."""
     from pipelines import finetune, probe
 
-    names = ("repeats", "seed", "deterministic", "accept_changed_data")
+    names = ("repeats", "seed", "deterministic", "baselines", "accept_changed_data")
     labels = None if recipe.labels is None else (recipe.labels,)
     shared = {name: getattr(recipe, name) for name in names}
     probed = probe.run(probe.Recipe(run=str(directory.path), labels=labels, **shared))

@@ -1,4 +1,4 @@
-"""Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
+"""Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
 from kerasae.evaluate.baselines import (
     Baseline,
@@ -15,7 +15,7 @@ from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
-from kerasae.evaluate.reconstruction import mean_score, reconstruction_error
+from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.worth import Worth, worth_of
 
@@ -38,6 +38,7 @@ __all__ = [
     "classify",
     "evidence_lower_bound",
     "features",
+    "hidden_patch_error",
     "importance_nll",
     "knn_probe",
     "linear_probe",

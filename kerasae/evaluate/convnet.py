@@ -52,7 +52,9 @@ def small_convnet(shape, classes: int, maximum: float, seed: int = 0) -> keras.M
     return keras.Model(inputs, layers.Dense(classes, kernel_initializer=initializer)(x), name="small_convnet")
 
 
-def convolutional_baseline(train, test, classes: int, maximum: float, seed: int = 0, steps: int = STEPS) -> Baseline:
+def convolutional_baseline(
+    train, test, classes: int, maximum: float, seed: int = 0, steps: int | None = None
+) -> Baseline:
     """Train `small_convnet` on labelled images to the end of its schedule, then classify the test images.
 
     AdamW with a cosine schedule from 2e-3 to zero over `steps` batches of 64, at least ten times all images. Images are
@@ -63,7 +65,7 @@ def convolutional_baseline(train, test, classes: int, maximum: float, seed: int 
         classes: number of classes.
         maximum: stored integer that means 1.0.
         seed: of the weights, the order and the shifts.
-        steps: least number of steps.
+        steps: least number of steps; 1,500 when not given.
 
     Raises:
         InputError: examples that are not images, or no labels.
@@ -75,8 +77,9 @@ def convolutional_baseline(train, test, classes: int, maximum: float, seed: int 
     """
     if len(train.shape) != 3:
         raise InputError(f"train: expected images [H, W, C]. Received: examples {train.shape}")
+    maximum = maximum if "int" in train.dtype else 1.0
     model, batch = small_convnet(train.shape, classes, maximum, seed), min(BATCH, len(train))
-    steps = max(steps, 10 * len(train) // batch)
+    steps = max(steps or STEPS, 10 * len(train) // batch)
     mirrored = train.shape[-1] == 3
     augment = Chain(RandomAffine(shift=SHIFT), *[RandomFlip()] * mirrored)
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps)

@@ -1,4 +1,4 @@
-"""Level 5: run directories, the truth about a training and what followed it."""
+"""Level 5: run directories, which record a training and what followed it."""
 
 from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_range
 from kerasae.runs.directory import (

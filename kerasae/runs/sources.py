@@ -1,4 +1,4 @@
-"""The data of a run, opened again from what its recipe says."""
+"""Open the data of a run again from its recipe."""
 
 import logging
 
@@ -8,11 +8,11 @@ logger = logging.getLogger(__name__)
 
 
 def open_source(recipe, data_dir=None):
-    """The data set that a run read, as a `kerasae.data.Source`.
+    """Open the data set that a run read, as a `kerasae.data.Source`.
 
     Args:
-        recipe: the values in the run's `recipe.json`, as `read_recipe` gives them; only those about data are looked at.
-        data_dir: where TensorFlow Datasets keeps its data sets, if not where the recipe says.
+        recipe: the values in the run's `recipe.json`, as `read_recipe` returns them; only fields about data are read.
+        data_dir: folder in which TensorFlow Datasets keeps its data sets; None takes the recipe's.
 
     Raises:
         InputError: data that cannot be used.

@@ -84,7 +84,7 @@ def opened(recipe):
         if not processes.writes():  # the first process speaks for all
             sys.stdout = open(os.devnull, "w")
         try:
-            with processes.answering(), data_worker.watched(recipe.data_workers):
+            with processes.reporting_lost_process(), data_worker.watched(recipe.data_workers):
                 yield
         except (InputError, OSError) as error:
             complain(f"error: {error}", 2)
