@@ -355,6 +355,13 @@ def test_arrays_that_are_no_images(tmp_path, array, says):
         only(tmp_path)
 
 
+@pytest.mark.parametrize("header", ["{'descr': '|u1'", "{'shape': (4,", "", "[" * 100, "{'descr': 'O', 'x': '''"])
+def test_arrays_with_a_damaged_header(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(InputError, match=r"a\.npy cannot be read as an image \(damaged \.npy"):
+        only(tmp_path)
+
+
 def test_bands_that_differ(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((12, 12, 4), np.uint8))
     save(tmp_path / "b.png", np.zeros((12, 12, 3), np.uint8))
