@@ -154,7 +154,8 @@ def side(recipe):
 
 def statistics(recipe, source):
     """Mean and standard deviation that images are standardised by, as the networks take them."""
-    measured = kerasae.data.channel_statistics(source.train, source.info.max_value)
+    known = source.info.band_mean and (source.info.band_mean, source.info.band_std)
+    measured = known or kerasae.data.channel_statistics(source.train, source.info.max_value)
     given = recipe.mean, recipe.std
     return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
 

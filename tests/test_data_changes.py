@@ -12,7 +12,7 @@ from kerasae.errors import InputError
 from pipelines.command_line import main as cli
 
 QUICK = ["--epochs", "1", "--widths", "8", "--code", "2", "--holdout", "0"]
-TUNE = ["--finetune-epochs", "1", "--finetune-min-steps", "1", "--no-scratch"]
+TUNE = ["--finetune-epochs", "1", "--finetune-min-steps", "1", "--no-scratch", "--no-baselines"]
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +92,26 @@ def test_arrays_that_changed_are_noticed(tmp_path, mistake):
     x[3, 1, 1] ^= 1
     np.savez(tmp_path / "x.npz", x_train=x)
     assert "has changed" in mistake(*command)
+
+
+def test_names_that_are_no_text_and_steer_terminals_are_spelled_out(tmp_path, capfd):
+    for name in ("a\udcff.png", "b\x1b[2J.png"):
+        picture(tmp_path / "data" / name, 1)
+    assert cli.main(["train", "plain", "--data", "folder:data", "--out", "run", *QUICK]) == 0
+    out = capfd.readouterr().out
+    assert "too few images" in out and ("a\\udcff.png" in out or "b\\x1b[2J.png" in out) and "\x1b" not in out
+    (tmp_path / "data" / "c\udcff.png").write_bytes(b"no image")
+    assert cli.main(["train", "plain", "--data", "folder:data", "--out", "other", *QUICK]) == 2
+    assert "c\\udcff.png cannot be read" in capfd.readouterr().err
+
+
+def test_one_picture_and_one_of_a_class(tmp_path, mistake):
+    picture(tmp_path / "one" / "a.png", 1)
+    assert cli.main(["train", "plain", "--data", "folder:one", "--out", "one-run", *QUICK]) == 0
+    assert "folder:one has no split 'test'" in mistake("evaluate", "one-run")
+    animals(tmp_path / "two", "cat", "dog", count=1)
+    assert cli.main(["train", "plain", "--data", "folder:two", "--out", "two-run", *QUICK]) == 0
+    assert cli.main(["finetune", "two-run", *TUNE]) == 0
 
 
 def test_a_record_that_is_damaged(here, mistake):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from kerasae.data import RandomResizedCrop, batches, channel_statistics, load
+from kerasae.data import RandomResizedCrop, batches, channel_statistics, load, statistics
 from kerasae.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -333,6 +333,22 @@ def test_arrays_of_bands_and_some_of_them(tmp_path):
         only(tmp_path, bands=(0,))
 
 
+def test_statistics_of_bands(tmp_path, monkeypatch):
+    bands = np.stack([RNG.integers(1000 * b, 1000 * b + 500, (30, 12, 10), np.uint16) for b in range(1, 6)], axis=-1)
+    for i, x in enumerate(bands):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        np.save(tmp_path / "train" / f"{i}.npy", x)
+    (tmp_path / "test").mkdir()
+    np.save(tmp_path / "test" / "0.npy", np.zeros_like(bands[0]))
+    monkeypatch.setattr(statistics, "CHUNK", 3 * bands[0].nbytes)  # ten chunks
+    info = load(f"folder:{tmp_path}", max_value=10_000, bands=(5, 1)).info
+    chosen = bands[..., [4, 0]] / 10_000
+    np.testing.assert_allclose(info.band_mean, chosen.mean(axis=(0, 1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(info.band_std, chosen.std(axis=(0, 1, 2)), rtol=1e-12)
+    monkeypatch.setattr(statistics, "_moments", lambda *args: pytest.fail("measured again"))
+    assert load(f"folder:{tmp_path}", max_value=10_000, bands=(5, 1)).info == info
+
+
 def test_a_band_of_photos(tmp_path):
     save(tmp_path / "a.png", COLOURS)
     np.testing.assert_array_equal(only(tmp_path, bands=(3,))[0], COLOURS[..., 2:])
@@ -352,6 +368,13 @@ def test_a_band_of_photos(tmp_path):
 def test_arrays_that_are_no_images(tmp_path, array, says):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=f"a.npy cannot be read as an image.*{says}|{says}"):
+        only(tmp_path)
+
+
+@pytest.mark.parametrize("header", ["{'descr': '|u1'", "{'shape': (4,", "", "[" * 100, "{'descr': 'O', 'x': '''"])
+def test_arrays_with_a_damaged_header(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(InputError, match=r"a\.npy cannot be read as an image \(damaged \.npy"):
         only(tmp_path)
 
 

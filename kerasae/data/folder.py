@@ -7,11 +7,13 @@ import numpy as np
 from kerasae.data.encoded import FileStore
 from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.images import Decoder
+from kerasae.data.index_cache import fingerprint, kept
 from kerasae.data.info import Source, make_source
 from kerasae.data.inspection import Look, inspect
 from kerasae.data.layouts import Part, find_parts
 from kerasae.data.pixel_format import agree
 from kerasae.data.splits import Split
+from kerasae.data.statistics import channel_statistics
 from kerasae.data.subsets import holdout_by_name
 from kerasae.errors import InputError
 
@@ -66,6 +68,7 @@ def load_folder(
     splits = {name: _split(part, facts[name]["reader"], shape, decoder) for name, part in parts.items()}
     if "test" not in splits and "train" in splits and len(splits["train"]) > 1:
         splits |= _hold_out(splits["train"], parts["train"], notes)
+    data = fingerprint_data(_facts(parts, facts, class_names))
     return make_source(
         f"folder:{directory}",
         splits,
@@ -74,7 +77,8 @@ def load_folder(
         value_range=pixel_format.value_range,
         skipped=sum(len(found[name].names) - len(part.names) for name, part in parts.items()),
         notes=(*notes, *changes),
-        fingerprint=fingerprint_data(_facts(parts, facts, class_names)),
+        fingerprint=data,
+        **({} if pixel_format.is_tensorflow else _band_statistics(splits, data, decoder)),
     )
 
 
@@ -109,6 +113,19 @@ def _hold_out(split: Split, part: Part, notes: list[str]) -> dict[str, Split]:
         chosen = ", ".join(part.names[i] for i in test)
         notes.append(f"too few images to hold out a tenth of them by name; held out: {chosen}")
     return {"train": split.subset(train), "test": split.subset(test)}
+
+
+def _band_statistics(splits: dict[str, Split], data: str, decoder: Decoder) -> dict[str, tuple[float, ...]]:
+    """Mean and deviation of each band over the training images, kept until the data or their reading change."""
+
+    def measure():
+        found = channel_statistics(splits["train"], decoder.format.maximum)
+        return dict(zip(("band_mean", "band_std"), map(np.array, found), strict=True))
+
+    if "train" not in splits:
+        return {}
+    columns = kept(fingerprint(["bands", data, repr(decoder)]), measure)
+    return {name: tuple(values.tolist()) for name, values in columns.items()}
 
 
 def _facts(parts: dict[str, Part], facts: dict, class_names: list[str] | None):

@@ -32,6 +32,10 @@ class Info:
     """A name per class in the order of the labels; None without labels."""
     value_range: tuple[float, float] | None = None
     """Stored floats that were scaled to 0 and 1; None where values are as stored."""
+    band_mean: tuple[float, ...] | None = None
+    """Mean of each band over the training images, in units of `max_value`; None for photos of 8 bits."""
+    band_std: tuple[float, ...] | None = None
+    """Standard deviation of each band, likewise."""
     skipped: int = 0
     """Broken files that were left out."""
     notes: tuple[str, ...] = ()

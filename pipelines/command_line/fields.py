@@ -6,6 +6,7 @@ from typing import Literal
 import kerasae
 from kerasae.errors import InputError
 from pipelines.command_line.ranges import check, within
+from pipelines.command_line.voice import printable
 
 READ_BY_RUNS = ("center", "unlabelled", "min_value", "max_value", "bands")
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
@@ -57,7 +58,7 @@ class DataRecipe:
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
         for note in source.info.notes:
-            print(f"{self.data}: {note}")
+            print(printable(f"{self.data}: {note}"))
         return source
 
 

@@ -7,7 +7,7 @@ from kerasae.models import catalogue
 SOURCES = {
     "digits": "scikit-learn's 1,797 handwritten digits of 8×8 pixels, no download",
     "tfds:NAME[/config]": "TensorFlow Datasets; --data-dir says where they lie",
-    "folder:DIR": "images in a folder, one sub-folder per class or no classes at all",
+    "folder:DIR": "images in a folder, a folder per class or none, perhaps in train/, val/ and test/ (docs/data.md)",
     "npz:FILE": "arrays x_train, y_train, x_test, y_test; the labels are optional",
 }
 

@@ -8,8 +8,13 @@ from contextlib import contextmanager
 def complain(text: str, status: int) -> int:
     """Print one line on stderr and hand the exit status on; text from files may not steer the terminal."""
     line = " ".join(line.strip() for line in text.splitlines() if line.strip())
-    print("kerasae:", "".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=sys.stderr)
+    print("kerasae:", printable(line), file=sys.stderr)
     return status
+
+
+def printable(line: str) -> str:
+    """Text in which characters that steer a terminal, and bytes that are no text, are spelled out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 class Spokesman(logging.Handler):

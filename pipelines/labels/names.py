@@ -1,6 +1,7 @@
 """Classes of a source, numbered as the model of a run numbers them."""
 
 import kerasae
+from pipelines.command_line.voice import printable
 
 
 def matched(run, model, source):
@@ -17,5 +18,5 @@ def matched(run, model, source):
         return source
     found = kerasae.data.match_classes(source, runs.class_names(run))
     for note in found.info.notes[len(source.info.notes) :]:
-        print(f"{source.info.spec}: {note}")
+        print(printable(f"{source.info.spec}: {note}"))
     return found
