@@ -204,6 +204,17 @@ ROWS = (
         example="kerasae mae --decoder linear --patch 2 --mask-ratio 0.6",
     ),
     Row(
+        command="mae --network convnext",
+        target="kerasae.models.convolutional_masked:ConvolutionalMaskedAutoencoder",
+        family="masked",
+        paper="Woo et al., arXiv 2301.00808, section 3",
+        equation="mean squared error of hidden patches, which stay empty in a convolutional encoder",
+        units="squared error",
+        capabilities=("has_tokens",),
+        networks=("convnext",),
+        example="kerasae mae --network convnext --patch 4 --mask-ratio 0.6",
+    ),
+    Row(
         command="stacked",
         target="kerasae.models.stacked:StackedAutoencoder",
         family="stacked",

@@ -7,7 +7,10 @@ import keras
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import TransformerBlock
+from kerasae.layers import ConvNextBlock, TransformerBlock
+
+BLOCKS = (ConvNextBlock, TransformerBlock)
+"""Layers that count as one in a chain of them."""
 
 TOKENS = ("class_token", "mask_token", "positions")
 """Names of the weights of a vision transformer that are codes of tokens and places."""
@@ -29,7 +32,9 @@ def layer_scales(encoder, decay):
 
     scale = decay^(n + 1 − id), n the number of layers: Clark et al., arXiv 2003.10555, and He et al., arXiv
     2111.06377, appendix A.1. In a chain of `kerasae.networks.vit` embedding, tokens and positions have id 0, block i
-    (from 0) has id i + 1, and what follows the last block, like a head, n + 1. In any other model the layers with a
+    (from 0) has id i + 1, and what follows the last block, like a head, n + 1. So it is in one of
+    `kerasae.networks.convnext`: the stem has id 0, and what halves the map goes with the block behind it, as Woo et
+    al., arXiv 2301.00808, count. In any other model the layers with a
     matrix or a kernel have the ids 1 … n in order; those with vectors only, such as norms, share that of the layer
     before.
 
@@ -49,9 +54,9 @@ def layer_scales(encoder, decay):
     if not 0.0 < decay <= 1.0:
         raise InputError(f"layer_scales: decay must be in (0, 1]. Received: decay={decay}")
     layers = list(_with_weights(encoder))
-    chain = any(isinstance(layer, TransformerBlock) for layer in layers)
-    ids = _block_ids(layers) if chain else _matrix_ids(layers)
-    last = sum(isinstance(layer, TransformerBlock) for layer in layers) if chain else ids[-1] if ids else 0
+    blocks = sum(isinstance(layer, BLOCKS) for layer in layers)
+    ids = _block_ids(layers) if blocks else _matrix_ids(layers)
+    last = blocks or (ids[-1] if ids else 0)
     return {w.path: decay ** (last + 1 - i) for layer, i in zip(layers, ids, strict=True) for w in layer.weights}
 
 
@@ -64,9 +69,13 @@ def _with_weights(network):
 
 
 def _block_ids(layers):
-    blocks = [i for i, layer in enumerate(layers) if isinstance(layer, TransformerBlock)]
-    ids = {place: i + 1 for i, place in enumerate(blocks)}
-    return [ids.get(place, 0 if place < blocks[-1] else len(blocks) + 1) for place in range(len(layers))]
+    """Each layer's number of blocks up to the next one, itself included; 0 before the first block."""
+    ids, before = [], 0
+    for layer in layers:
+        block = isinstance(layer, BLOCKS)
+        ids.append(before + 1 if block or before else 0)
+        before += block
+    return ids
 
 
 def _matrix_ids(layers):
