@@ -36,7 +36,7 @@ class Row:
     units: str
     example: str
     capabilities: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ("dense", "conv")
+    networks: tuple[str, ...] = ("dense", "conv", "convnext")
     posterior: str | None = None
 
     @property
