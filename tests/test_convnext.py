@@ -95,6 +95,8 @@ def expected(model, image, noise):
     weights, grid = mae_reference.Weights(model.encoder, model.decoder), (4, 2)
     hidden = np.ones(8)
     hidden[np.argsort(noise)[: int(8 * (1 - model.mask_ratio))]] = 0
+    if model.mask_group > 1:
+        hidden = mae_reference.group_mask(noise, model.mask_ratio, grid, model.mask_group)
     token = np.asarray(model.masked_tokens.mask_token, "float64")[0, 0]
     features = encode(image.astype("float64"), hidden.reshape(grid), weights)
     prediction = decode(features, hidden.reshape(grid), weights, token)
@@ -249,10 +251,9 @@ def test_mistakes_are_named(words):
 # ---- masks
 
 
-@pytest.mark.parametrize("normalize", [True, False])
-@pytest.mark.parametrize("ratio", [0.6, 0.25])
-def test_forward_pass_is_that_of_sparse_convolutions(ratio, normalize):
-    model = build(mask_ratio=ratio, normalize_targets=normalize)
+@pytest.mark.parametrize(("ratio", "normalize", "group"), [(0.6, True, 1), (0.25, False, 1), (0.5, True, 2)])
+def test_forward_pass_is_that_of_sparse_convolutions(ratio, normalize, group):
+    model = build(mask_ratio=ratio, normalize_targets=normalize, mask_group=group)
     x, noise = inputs_of(model)
     for training in (False, True):
         out = model.forward(x, noise, training)
