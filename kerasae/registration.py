@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 ROOMS = {
     "kerasae.layers": (
-        "AttentionPooling Codebook CrossAttention CrossBlock Dropout GaussianCorruption Images LowVariance "
-        "MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption "
-        "SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
+        "AttentionPooling Codebook ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
+        "GlobalResponseNorm Images LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches "
+        "RestoredTokens SaltAndPepperCorruption SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

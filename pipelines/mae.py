@@ -1,11 +1,11 @@
-"""Pretrain a vision transformer as a masked autoencoder, without labels."""
+"""Pretrain a vision transformer or a convolutional network as a masked autoencoder, without labels."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import starting
+from pipelines.building import masked_networks, starting
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
@@ -18,6 +18,8 @@ PER = 256  # examples of the batch that `base_rate` is the learning rate of
 class Recipe(NumericsFields, RunRecipe):
     """One masked autoencoder: He et al., arXiv 2111.06377."""
 
+    network: Literal["vit", "convnext"] = "vit"
+    """Vision transformer, or ConvNeXt V2, a convolutional network in which hidden patches stay empty."""
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
     """Size of the transformer: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
@@ -34,6 +36,12 @@ class Recipe(NumericsFields, RunRecipe):
     """Blocks of the decoder instead of the size's."""
     decoder_heads: int | None = field(default=None, metadata=within("count"))
     """Heads of the decoder's attention instead of the size's."""
+    widths: tuple[int, ...] | None = field(default=None, metadata=within("count"))
+    """Channels of each stage of the convolutional network; 64 and 128 when not given."""
+    depths: tuple[int, ...] | None = field(default=None, metadata=within("depth"))
+    """Blocks of each stage of the convolutional network; 2 and 6 when not given."""
+    kernel: int | None = field(default=None, metadata=within("count"))
+    """Side of the convolutional network's depthwise kernels; 7 when not given."""
     pooling: Literal["mean", "class"] = "mean"
     """The code: the mean of the patches' tokens, or the class token."""
     learned_positions: bool = False
@@ -42,7 +50,7 @@ class Recipe(NumericsFields, RunRecipe):
     """What predicts hidden patches: several blocks; one block; cross-attention (CrossMAE); or a linear layer behind an
     encoder that gets mask tokens (SimMIM)."""
     mask_ratio: float | None = field(default=None, metadata=within("share"))
-    """Share of the patches hidden; 0.75, and 0.6 for SimMIM, when not given."""
+    """Share of the patches hidden; 0.75, and 0.6 for SimMIM and for the convolutional network, when not given."""
     mask_group: int = field(default=1, metadata=within("count"))
     """Side of the squares of patches that are hidden together."""
     prediction_ratio: float | None = field(default=None, metadata=within("share"))
@@ -101,7 +109,7 @@ class Recipe(NumericsFields, RunRecipe):
 
 
 def run(recipe: Recipe):
-    """Build the transformer, train it on masked images, save it."""
+    """Build the networks, train them on masked images, save them."""
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
@@ -130,6 +138,7 @@ def check(recipe, source):
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
     if len(recipe.patch) > 2:
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
+    masked_networks.check(recipe, info)
     if recipe.accumulate > 1 and recipe.batch > len(source.train):
         raise InputError(
             f"accumulate: {recipe.batch} images make an update, but there are {len(source.train)}; lower it"
@@ -147,11 +156,6 @@ def check(recipe, source):
             raise InputError(f"{name}: expected 1 or {info.shape[-1]} values, one per channel. Received: {given}")
 
 
-def side(recipe):
-    """The patch as the library takes it: one number, or (height, width)."""
-    return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch
-
-
 def statistics(recipe, source):
     """Mean and standard deviation that images are standardised by, as the networks take them."""
     known = source.info.band_mean and (source.info.band_mean, source.info.band_std)
@@ -167,22 +171,14 @@ def build(recipe, info, place, origin=None):
         cls = variant(recipe) if recipe.new_decoder else type(origin)
         networks = starting.adapt(origin, info, place, recipe)
         return cls(*networks, pixel_max=info.max_value, **{**kept, **options(recipe)})
-    names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
-    chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
-    networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
-        info.shape,
-        side(recipe),
-        decoder=recipe.decoder,
-        pooling=recipe.pooling,
-        learned_positions=recipe.learned_positions,
-        **place,
-        **chosen,
-    )
+    networks = masked_networks.build(recipe, info.shape, place)
     return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
 
 
 def variant(recipe):
-    """The class of the model, which goes with the decoder."""
+    """The class of the model, which goes with the network and the decoder."""
+    if recipe.network == "convnext":
+        return kerasae.models.ConvolutionalMaskedAutoencoder
     own = {"cross": "CrossMaskedAutoencoder", "linear": "SimMIM"}
     return getattr(kerasae.models, own.get(recipe.decoder, "MaskedAutoencoder"))
 

@@ -6,6 +6,7 @@ from typing import Literal
 import kerasae
 from kerasae.errors import InputError
 from pipelines.building import variants
+from pipelines.building.masked_networks import side
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
@@ -21,14 +22,21 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
     options: dict[str, float] = field(default_factory=dict)
     """Further arguments of the variant, such as --options.beta 4."""
-    network: Literal["dense", "conv", "lstm"] = "dense"
-    """Fully connected, convolutional (images only), or recurrent (sequences only, of the variant recurrent)."""
+    network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
+    """Fully connected, convolutional (images only), ConvNeXt V2 (likewise, deeper and normalised), or recurrent
+    (sequences only, of the variant recurrent)."""
     code: int = field(default=32, metadata=within("count"))
     """Length of the code."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
     """Hidden widths of the dense network, or units of the recurrent one."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
-    """Channels of each halving stage of the convolutional network."""
+    """Channels of each stage of a convolutional network, each with half the height and width of the one before."""
+    depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
+    """Blocks of each stage of convnext."""
+    patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
+    """Stride of the whole encoder of convnext, one number, or height and width."""
+    kernel: int = field(default=7, metadata=within("count"))
+    """Side of the depthwise kernels of convnext."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
     likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
@@ -70,13 +78,14 @@ def run(recipe: Recipe):
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
-    unused = {"widths": recipe.network == "conv", "filters": recipe.network != "conv"}
-    unused["activation"] = recipe.network == "lstm"
+    convolves = recipe.network in ("conv", "convnext")
+    unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network in ("lstm", "convnext")}
+    unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # it has weights of its own
-        unused |= dict.fromkeys(("network", "widths", "filters"), True)
+        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel"), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -96,6 +105,9 @@ def build(recipe, info):
             return kerasae.networks.dense(
                 info.shape, recipe.code, recipe.widths, activation=recipe.activation, **shared
             )
+        if recipe.network == "convnext":
+            sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
+            return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
         return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, activation=recipe.activation, **shared)
 
     likelihood = recipe.likelihood

@@ -267,6 +267,40 @@ def simmim():
     return {**masked(decoder="linear"), "normalize_targets": True}
 
 
+def small_convnext(**changes):
+    """A pair of `networks.convnext` for images of 4×12×2, with no argument at its default but those of a code."""
+    given = {
+        "shape": (4, 12, 2),
+        "patch": (2, 4),
+        "widths": (6, 8),
+        "depths": (1, 2),
+        "kernel": 3,
+        "expansion": 2.0,
+        "decoder_width": 5,
+        "decoder_depth": 2,
+        "pooling": None,
+        "drop_path": 0.2,
+        "mean": (0.4, 0.5),
+        "std": (0.3, 0.2),
+        "name": "row",
+    }
+    return {**given, **changes}
+
+
+def coded_convnext():
+    """One with a code, for images that the patch does not divide."""
+    given = small_convnext(shape=(5, 9, 2), code=3, code_activation="tanh", posterior="gaussian", pixel_parameters=2)
+    del given["pooling"]
+    return given
+
+
+def convolutional_masked():
+    given = {**masked(), **named(networks.convnext(**small_convnext(shape=(8, 16, 2), pooling="mean")))}
+    given["target"] = layers.LowVariance(0.6, name="target")
+    given["target"].adapt(np.random.default_rng(2).normal(size=(20, 16, 16)).astype("float32"))
+    return given
+
+
 def frozen_classifier():
     encoder, _ = networks.dense((6,), 4, (5,), activation="tanh")
     return {
@@ -308,6 +342,16 @@ MODELS = [
             (models.CrossMaskedAutoencoder, cross_masked),
             (models.SimMIM, simmim),
         )
+    ),
+    Case(
+        models.ConvolutionalMaskedAutoencoder,
+        convolutional_masked,
+        stored(8, 16, 2),
+        fixed=("likelihood",),
+        deterministic=False,
+        evaluates_alike=True,
+        decodes_its_code=False,
+        compiled=steady_adam,
     ),
     Case(
         models.MaskedAutoencoder,
@@ -378,6 +422,14 @@ def built_for_tokens(layer):
     return layer
 
 
+def responding(layer):
+    """Maps 2×3 of four channels, and weights with which the layer is not the identity."""
+    layer.build((None, 2, 3, 4))
+    for weight in (w for w in layer.weights if w.name in ("gamma", "beta")):
+        weight.assign(weight + np.linspace(-0.5, 1, weight.shape[0]))
+    return layer
+
+
 def built_for_mask(layer):
     layer.build([(None, 3, 4), (None, 3)])
     return layer
@@ -395,8 +447,16 @@ def adapted(layer):
 
 
 TOKENS = np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 4)
+MAPS = np.concatenate([VALUES, 1 - VALUES, VALUES**2, 1 - VALUES**2]).reshape(4, 2, 3, 4)
 
 LAYERS = [
+    Case(layers.GlobalResponseNorm, lambda: {"epsilon": 0.3, "name": "row"}, MAPS, ready=responding),
+    Case(
+        layers.ConvNextBlock,
+        lambda: {"kernel": 3, "expansion": 1.5, "drop_path": 0.3, "name": "row"},
+        MAPS,
+        ready=responding,
+    ),
     Case(
         layers.MaskingCorruption,
         lambda: {"rate": 0.4, "seed": 5, "name": "row"},
@@ -579,8 +639,17 @@ NETWORKS = [
     ),
 ]
 
-TRANSFORMERS = [Case(networks.vit, small_vit, stored(4, 6, 2) / np.float32(15))]
-"""Not among `NETWORKS`, which have a code of any length and activations to choose."""
+TRANSFORMERS = [
+    Case(networks.vit, small_vit, stored(4, 6, 2) / np.float32(15)),
+    Case(
+        networks.convnext,
+        small_convnext,
+        stored(4, 12, 2) / np.float32(15),
+        leaves=("code", "code_activation", "posterior", "pixel_parameters"),
+    ),
+    Case(networks.convnext, coded_convnext, stored(5, 9, 2) / np.float32(15), note="coded", leaves=("pooling",)),
+]
+"""Networks of places. Not among `NETWORKS`, which have a code of any length and activations to choose."""
 
 LIKELIHOODS = [
     Case(distributions.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
@@ -741,6 +810,9 @@ ABSTRACT |= {"Posterior", "Prior"}
 
 FUNCTIONS = {
     "bernoulli_kl": "test_sparse.py",
+    "convnext_atto": "test_convnext.py",
+    "convnext_mini": "test_convnext.py",
+    "convnext_tiny": "test_convnext.py",
     "exact_gelu": "test_activations.py",
     "layer_norm": "test_normalization.py",
     "free_bits": "test_divergences.py",
@@ -758,6 +830,7 @@ FUNCTIONS = {
     "rbf": "test_wasserstein.py",
     "shape_code": "test_vector_quantized.py",
     "resize_positions": "test_positions.py",
+    "resize_convnext": "test_convnext.py",
     "resize_vit": "test_vit.py",
     "sincos_positions": "test_positions.py",
     "softmax": "test_activations.py",

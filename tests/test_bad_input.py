@@ -145,6 +145,7 @@ def test_labels_missing_where_needed(mistake, tmp_path):
         ("train plain --keep-best --holdout 0", ["keep_best", "no effect"]),
         ("train plain --corruption gaussian", ["corruption", "no effect"]),
         ("train plain --network conv --widths 8", ["widths", "no effect"]),
+        ("train plain --kernel 3", ["kernel", "no effect"]),
         ("train variational --options.bta 2", ["bta", "beta"]),
         ("train denoising --corruption-level 1.5", ["rate must be in [0, 1)"]),
         ("stacked --dropout 1.5", ["dropout", "share"]),

@@ -177,5 +177,5 @@ def test_vectors_are_no_images(option, tmp_path):
     vectors = {"run": str(tmp_path / "ae"), "data": f"npz:{tmp_path / 'x.npz'}", "labels": 20}
     with pytest.raises(InputError, match=f"{next(iter(option))}: expected images"):
         finetune.run(finetune.Recipe(**vectors, **option))
-    with pytest.raises(InputError, match="drop_path: .*no transformer blocks"):
+    with pytest.raises(InputError, match="drop_path: .*no blocks"):
         finetune.run(finetune.Recipe(**vectors, drop_path=0.1))

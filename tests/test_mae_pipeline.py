@@ -41,6 +41,8 @@ RECIPE = mae.Recipe(
     flip=False,
     pictures_every=2,
 )
+CONVNEXT = {"network": "convnext", **dict.fromkeys(("width", "depth", "heads", "decoder_heads"))}
+"""Changes of the recipe for the convolutional network, without the sizes of a transformer."""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +129,11 @@ def test_sizes_and_given_statistics_reach_the_networks():
             marks=pytest.mark.slow,
         ),
         ({"decoder": "linear", "low_variance": 0.5}, "SimMIM", 10),
+        (
+            CONVNEXT | {"widths": (4, 6), "depths": (1, 1), "kernel": 3, "mask_ratio": 0.5, "accumulate": 2},
+            "ConvolutionalMaskedAutoencoder",
+            8,
+        ),
     ],
 )
 def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
@@ -146,7 +153,11 @@ def test_options_choose_the_variant(changes, kind, hidden, tmp_path):
     assert type(model).__name__ == kind and 16 - model.visible == hidden
     noise = np.random.default_rng(0).random((2, 16), "float32")
     found = model.forward(np.zeros((2, 8, 8, 1), "uint8"), noise, training=True)["prediction"].shape[1]
-    assert found == model.predicted == {"CrossMaskedAutoencoder": 8, "SimMIM": 16}.get(kind, hidden)
+    assert (
+        found
+        == model.predicted
+        == {"CrossMaskedAutoencoder": 8, "SimMIM": 16, "ConvolutionalMaskedAutoencoder": 16}.get(kind, hidden)
+    )
     if "low_variance" in changes:
         projection = np.asarray(model.target.projection)
         assert 0 < np.trace(projection) < 3.5  # of four values, at least one component is gone
@@ -253,6 +264,11 @@ def test_onednn_multiplies_on_x86_unless_the_user_says_no(machine, given, found,
         ({"accumulate": 100}, "accumulate: 6000 images make an update"),
         ({"at_once": 3}, "at_once: 3 batches at once, but accumulate makes an update of 2"),
         ({"heads": 5}, "heads=5 must divide the width"),
+        ({"kernel": 5}, "kernel: has no effect on network vit"),
+        ({"network": "convnext"}, "width: has no effect on network convnext"),
+        (CONVNEXT | {"decoder": "cross"}, "decoder: has no effect on network convnext"),
+        (CONVNEXT | {"patch": (4, 3)}, "8×8 is not divisible by the patch 4×3"),
+        (CONVNEXT | {"widths": (4, 4, 4, 4)}, "widths and depths must name the same stages"),
     ],
 )
 def test_mistakes_are_named_before_anything_is_written(changes, words, tmp_path):

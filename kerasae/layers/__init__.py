@@ -1,6 +1,7 @@
 """Level 1: layers, each one operation with weights or with random draws."""
 
 from kerasae.layers.codebook import Codebook
+from kerasae.layers.convolution import ConvNextBlock, GlobalResponseNorm
 from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
 from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
@@ -22,11 +23,13 @@ from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention
 __all__ = [
     "AttentionPooling",
     "Codebook",
+    "ConvNextBlock",
     "Corruption",
     "CrossAttention",
     "CrossBlock",
     "Dropout",
     "GaussianCorruption",
+    "GlobalResponseNorm",
     "Images",
     "LowVariance",
     "MaskQueries",

@@ -20,6 +20,7 @@ __all__ = [
     "Autoencoder",
     "ClassAccuracy",
     "Classifier",
+    "ConvolutionalMaskedAutoencoder",
     "CrossMaskedAutoencoder",
     "DenoisingAutoencoder",
     "FactorVariationalAutoencoder",

@@ -36,7 +36,7 @@ class Row:
     units: str
     example: str
     capabilities: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ("dense", "conv")
+    networks: tuple[str, ...] = ("dense", "conv", "convnext")
     posterior: str | None = None
 
     @property
@@ -202,6 +202,17 @@ ROWS = (
         capabilities=("has_tokens",),
         networks=("vit",),
         example="kerasae mae --decoder linear --patch 2 --mask-ratio 0.6",
+    ),
+    Row(
+        command="mae --network convnext",
+        target="kerasae.models.convolutional_masked:ConvolutionalMaskedAutoencoder",
+        family="masked",
+        paper="Woo et al., arXiv 2301.00808, section 3",
+        equation="mean squared error of hidden patches, which stay empty in a convolutional encoder",
+        units="squared error",
+        capabilities=("has_tokens",),
+        networks=("convnext",),
+        example="kerasae mae --network convnext --patch 4 --mask-ratio 0.6",
     ),
     Row(
         command="stacked",

@@ -6,6 +6,7 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import (
+    ConvNextBlock,
     Images,
     LowVariance,
     MaskQueries,
@@ -70,6 +71,8 @@ class MaskedAutoencoder(Autoencoder):
     has_likelihood = takes_target = may_be_conditional = False
     decoders = ("deep", "shallow")
     """Kinds of `vit`'s decoder that this model takes."""
+    chain_layer, builder = PatchTokens, "vit"
+    """A layer that the encoder must have, and the builder of `kerasae.networks` that puts it there."""
 
     def __init__(
         self,
@@ -233,7 +236,7 @@ class MaskedAutoencoder(Autoencoder):
         """Mask patches, in groups if set: ids_keep, ids_restore and mask, as `random_masking` returns them."""
         if self.mask_group == 1:
             return random_masking(noise, self.mask_ratio)
-        return group_masking(noise, self.mask_ratio, self._place.grid, self.mask_group)
+        return group_masking(noise, self.mask_ratio, self._grid, self.mask_group)
 
     def _tokens(self, patches, ids_keep, mask, training):
         """Encode the visible patches to tokens: [B, (1 +) visible, D]."""
@@ -257,6 +260,11 @@ class MaskedAutoencoder(Autoencoder):
         x = run(chain[:final], tokens, training, RestoredTokens, ids=ids)
         x = run(chain[final:], x, training, TransformerBlock, last=self.predicted)
         return {"prediction": ops.cast(x, "float32"), "ids": ids[:, -self.predicted :]}
+
+    @property
+    def _grid(self):
+        """(rows, columns) of patches."""
+        return self.decoder.layers[-1].grid
 
     @property
     def _place(self):
@@ -300,7 +308,7 @@ class MaskedAutoencoder(Autoencoder):
 
     def _group(self, mask_ratio, mask_group):
         """Set the groups of patches that are hidden together, and the number of visible patches."""
-        self.groups, self.mask_group = group_members(self._place.grid, mask_group), mask_group
+        self.groups, self.mask_group = group_members(self._grid, mask_group), mask_group
         groups, size = self.groups.shape
         names = ("patch", "patches") if size == 1 else ("group", "groups")
         self.visible = size * visible_count(groups, mask_ratio, *names)
@@ -318,15 +326,18 @@ class MaskedAutoencoder(Autoencoder):
     def _check_chains(self):
         wanted = [
             (self.encoder.layers[1:2], Patches),
-            (self.encoder.layers, PatchTokens),
+            (self.encoder.layers, self.chain_layer),
             (self.decoder.layers[-1:], Images),
         ]
         for found, kind in wanted:
-            if sum(isinstance(layer, kind) for layer in found) != 1:
+            if not any(isinstance(layer, kind) for layer in found):
                 raise InputError(
-                    f"{type(self).__name__}: the networks must be those of kerasae.networks.vit or of its presets; "
-                    f"no {kind.__name__} layer was found where it must be"
+                    f"{type(self).__name__}: the networks must be those of kerasae.networks.{self.builder} or of its "
+                    f"presets, with a patch that divides the image; no {kind.__name__} layer was found where it must be"
                 )
+        self._check_decoder()
+
+    def _check_decoder(self):
         if decoder_kind(self.decoder) not in self.decoders:
             names = " or ".join(map(repr, self.decoders))
             raise InputError(
@@ -336,8 +347,8 @@ class MaskedAutoencoder(Autoencoder):
 
 
 def decoder_kind(decoder):
-    """Tell the kind of a decoder of `vit`; a "shallow" one counts as "deep" with one block."""
-    kinds = {RestoredTokens: "deep", MaskQueries: "cross"}
+    """Tell the kind of a decoder; a "shallow" one counts as "deep" with one block."""
+    kinds = {RestoredTokens: "deep", MaskQueries: "cross", ConvNextBlock: "convnext"}
     return next((kinds[type(layer)] for layer in decoder.layers if type(layer) in kinds), "linear")
 
 

@@ -2,15 +2,22 @@
 
 from kerasae.networks.code_shape import shape_code
 from kerasae.networks.conv_pair import conv
+from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_mini, convnext_tiny
+from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import lstm
 from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
 __all__ = [
     "conv",
+    "convnext",
+    "convnext_atto",
+    "convnext_mini",
+    "convnext_tiny",
     "dense",
     "lstm",
     "pool_vit",
+    "resize_convnext",
     "resize_vit",
     "shape_code",
     "vit",

@@ -7,7 +7,10 @@ import keras
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import TransformerBlock
+from kerasae.layers import ConvNextBlock, TransformerBlock
+
+BLOCKS = (ConvNextBlock, TransformerBlock)
+"""Layers that count as one in a chain of them."""
 
 TOKENS = ("class_token", "mask_token", "positions")
 """Names of a vision transformer's weights that are tokens or position codes."""
@@ -29,9 +32,10 @@ def layer_scales(encoder, decay):
 
     scale = decay^(n + 1 − id), n the number of layers: Clark et al., arXiv 2003.10555, and He et al., arXiv
     2111.06377, appendix A.1. In a chain of `kerasae.networks.vit` embedding, tokens and positions have id 0, block i
-    (from 0) has id i + 1, and layers behind the last block, like a head, have n + 1. In any other model the layers with
-    a matrix or a kernel have the ids 1 … n in order; a layer with vectors only, such as a norm, has the id of the layer
-    before it.
+    (from 0) has id i + 1, and layers behind the last block, like a head, have n + 1. In one of
+    `kerasae.networks.convnext` the stem has id 0, and what halves the map the id of the block behind it, as Woo et al.,
+    arXiv 2301.00808, count. In any other model the layers with a matrix or a kernel have the ids 1 … n in order; a
+    layer with vectors only, such as a norm, has the id of the layer before it.
 
     Args:
         encoder: functional Keras model, built.
@@ -49,9 +53,9 @@ def layer_scales(encoder, decay):
     if not 0.0 < decay <= 1.0:
         raise InputError(f"layer_scales: decay must be in (0, 1]. Received: decay={decay}")
     layers = list(_with_weights(encoder))
-    chain = any(isinstance(layer, TransformerBlock) for layer in layers)
-    ids = _block_ids(layers) if chain else _matrix_ids(layers)
-    last = sum(isinstance(layer, TransformerBlock) for layer in layers) if chain else ids[-1] if ids else 0
+    blocks = sum(isinstance(layer, BLOCKS) for layer in layers)
+    ids = _block_ids(layers) if blocks else _matrix_ids(layers)
+    last = blocks or (ids[-1] if ids else 0)
     return {w.path: decay ** (last + 1 - i) for layer, i in zip(layers, ids, strict=True) for w in layer.weights}
 
 
@@ -64,9 +68,13 @@ def _with_weights(network):
 
 
 def _block_ids(layers):
-    blocks = [i for i, layer in enumerate(layers) if isinstance(layer, TransformerBlock)]
-    ids = {place: i + 1 for i, place in enumerate(blocks)}
-    return [ids.get(place, 0 if place < blocks[-1] else len(blocks) + 1) for place in range(len(layers))]
+    """Each layer's number of blocks up to the next one, itself included; 0 before the first block."""
+    ids, before = [], 0
+    for layer in layers:
+        block = isinstance(layer, BLOCKS)
+        ids.append(before + 1 if block or before else 0)
+        before += block
+    return ids
 
 
 def _matrix_ids(layers):

@@ -5,7 +5,10 @@ from pathlib import Path
 import kerasae
 from kerasae.errors import InputError
 
-ARCHITECTURE = ("size", "patch", "width", "depth", "heads", "pooling", "learned_positions")
+ARCHITECTURE = (
+    *("network", "size", "patch", "width", "depth", "heads", "pooling", "learned_positions"),
+    *("widths", "depths", "kernel"),
+)
 """Fields of a recipe that the weights decide."""
 
 DECODER = ("decoder", "decoder_width", "decoder_depth", "decoder_heads")
@@ -51,10 +54,21 @@ def adapt(model, info, place, recipe):
             f"normalize_targets: {recipe.start} predicts {targets(model.normalize_targets)}; leave it out, "
             "or give new_decoder"
         )
-    encoder = kerasae.networks.resize_vit(model.encoder, info.shape, **place)
+    if recipe.new_decoder and model.builder == "convnext":
+        raise InputError(
+            f"new_decoder: {recipe.start} holds a convolutional network, whose decoder is kept; leave it out"
+        )
+    encoder = resized(model, model.encoder, info.shape, place)
     if recipe.new_decoder:
         return encoder, new_decoder(encoder, info, place, recipe)
-    return encoder, kerasae.networks.resize_vit(model.decoder, info.shape)
+    return encoder, resized(model, model.decoder, info.shape)
+
+
+def resized(model, network, shape, place=None):
+    """Copy the encoder or the decoder of a model for images of another shape; a convolutional one keeps its mean."""
+    if model.builder == "convnext":
+        return kerasae.networks.resize_convnext(network, shape)
+    return kerasae.networks.resize_vit(network, shape, **(place or {}))
 
 
 def targets(normalised):
@@ -63,7 +77,7 @@ def targets(normalised):
 
 
 def new_decoder(encoder, info, place, recipe):
-    """Build an untrained decoder for an encoder."""
+    """Build an untrained decoder for a vision transformer's encoder."""
     from kerasae.layers import PatchTokens, TokenPooling
 
     tokens = next(layer for layer in encoder.layers if isinstance(layer, PatchTokens))
@@ -100,5 +114,5 @@ def fit_to(model, info, path):
         import numpy as np
 
         place = {"mean": float(np.mean(first.mean)), "std": float(np.mean(first.std))}
-    pair = [kerasae.networks.resize_vit(part, info.shape, **place) for part in (model.encoder, model.decoder)]
+    pair = [resized(model, part, info.shape, place) for part in (model.encoder, model.decoder)]
     return type(model)(*pair, model.mask_ratio, model.normalize_targets, info.max_value)

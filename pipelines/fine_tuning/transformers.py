@@ -1,4 +1,4 @@
-"""What fine-tuning a vision transformer asks for beyond other encoders: He et al., arXiv 2111.06377, table 9."""
+"""What fine-tuning a deep encoder of images asks for beyond others: He et al., arXiv 2111.06377, table 9."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -19,7 +19,7 @@ class VisionFields:
     """The learning rate of each layer is this many times that of the next; 1 for the same everywhere. The control from
     scratch has no features to keep, and the full rate everywhere."""
     drop_path: float = field(default=0.0, metadata=within("share"))
-    """Rate at which the last transformer block drops a branch; it rises linearly from 0 at the first."""
+    """Rate at which the last block, of a transformer or of convnext, drops a branch; it rises linearly from 0."""
     min_rate: float = field(default=0.0, metadata=within("amount"))
     """Learning rate at the end."""
     ema: float = field(default=0.0, metadata=within("share"))
@@ -51,25 +51,32 @@ def check(recipe, info, encoder):
             f"min_rate: expected at most finetune_rate, {recipe.finetune_rate:g}. Received: {recipe.min_rate:g}"
         )
     if recipe.drop_path and not blocks(encoder):
-        raise InputError(f"drop_path: {recipe.run} has no transformer blocks, whose branches it drops; leave it out")
-    if recipe.pooling and not blocks(encoder):
+        raise InputError(f"drop_path: {recipe.run} has no blocks, whose branches it drops; leave it out")
+    if recipe.pooling and not has_tokens(encoder):
         raise InputError(f"pooling: {recipe.run} has no tokens, of which it makes the code; leave it out")
     if recipe.layer_decay < 1 and recipe.freeze:
         raise InputError("layer_decay: with freeze only the head is trained; leave one of the two out")
 
 
 def blocks(encoder):
-    """Names of the transformer blocks of an encoder, in order."""
+    """Names of the blocks with a branch to drop of an encoder, in order."""
+    from kerasae.layers import ConvNextBlock, TransformerBlock
+
+    return [layer.name for layer in encoder.layers if isinstance(layer, ConvNextBlock | TransformerBlock)]
+
+
+def has_tokens(encoder):
+    """Whether an encoder is a vision transformer."""
     from kerasae.layers import TransformerBlock
 
-    return [layer.name for layer in encoder.layers if isinstance(layer, TransformerBlock)]
+    return any(isinstance(layer, TransformerBlock) for layer in encoder.layers)
 
 
 def clone(encoder, drop_path):
     """A copy of an encoder with new random weights and this drop path, whose layers compute as models built here do."""
     import keras
 
-    from kerasae.layers import Patches
+    from kerasae.layers import Images, Patches
 
     names, policy = blocks(encoder), keras.config.dtype_policy().name
 
@@ -79,7 +86,7 @@ def clone(encoder, drop_path):
         config = layer.get_config()
         if drop_path and layer.name in names:
             config["drop_path"] = drop_path * names.index(layer.name) / max(1, len(names) - 1)
-        if policy != "float32" and not isinstance(layer, Patches):  # pixels keep float32
+        if policy != "float32" and not isinstance(layer, Images | Patches):  # pixels keep float32
             config["dtype"] = policy
         return type(layer).from_config(config)
 

@@ -146,6 +146,8 @@ def data(recipe, chosen):
 
 def network(chosen, shape):
     """The sizes of the network that a `mae.Recipe` describes, for images of this shape."""
+    if chosen.network != "vit":
+        raise InputError(f"network: a plan counts vision transformers only. Received: {chosen.network}")
     patch = (chosen.patch * 2)[:2] if len(chosen.patch) == 1 else chosen.patch
     unit = chosen.mask_group
     if len(patch) != 2 or any(side % (p * unit) for side, p in zip(shape[:2], patch, strict=True)):

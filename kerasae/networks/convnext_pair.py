@@ -1,0 +1,191 @@
+"""ConvNeXt V2: a convolutional encoder of patches without batch norm, and its decoder."""
+
+import math
+
+import keras
+from keras import layers
+
+from kerasae.errors import InputError
+from kerasae.layers import ConvNextBlock, Images, Patches, TokenNorm, TokenPooling
+from kerasae.networks.inputs import encoder_outputs
+from kerasae.networks.shapes import check_positive, check_shape
+from kerasae.ops.patches import grid_of, pair
+
+
+def convnext(
+    shape,
+    patch=4,
+    *,
+    code=None,
+    widths=(64, 128),
+    depths=(2, 6),
+    kernel=7,
+    expansion=4.0,
+    decoder_width=128,
+    decoder_depth=1,
+    pooling="mean",
+    drop_path=0.0,
+    code_activation=None,
+    posterior=None,
+    pixel_parameters=1,
+    mean=0.0,
+    std=1.0,
+    name="convnext",
+):
+    """Build a ConvNeXt V2 encoder and a decoder that predicts patches from its last map.
+
+    Woo et al., arXiv 2301.00808. A stem cuts the image into small patches; stages of `ConvNextBlock` follow, between
+    them a convolution of stride 2, so that a place of the last map stands for a patch of the image. Places are
+    normalised over their channels, never over a batch. The decoder is `decoder_depth` blocks on the last map's grid and
+    a linear layer from every place to its patch.
+
+    Args:
+        shape: (H, W, C) of an image. Where the patch does not divide it, zeros are added below and on the right, and
+            the decoder cuts them off; a masked autoencoder needs a patch that divides it.
+        patch: stride of the whole encoder, a number or (height, width); 2^(stages − 1) must divide it. What is left
+            after the stages' halvings is the stride of the stem.
+        code: None for the pooled features themselves, or the length Z of a code behind a linear layer.
+        widths, depths: channels and number of blocks of each stage.
+        kernel: side of the depthwise kernels; where it is larger than a stage's map, most of it sees nothing.
+        expansion: hidden width of the blocks' networks over their channels.
+        decoder_width, decoder_depth: channels and number of the decoder's blocks.
+        pooling: without a length of the code: "mean" of all places' normalised features, [B, D], or None for all of
+            them, [B, N, D], row by row. A decoder of pooled features starts from the same ones in every place.
+        drop_path: rate at which the encoder's last block drops its branch in training; it rises linearly from 0.
+        code_activation: of a code of length Z.
+        posterior: of a code of length Z: None, or the posterior whose parameters the encoder gives, as for `conv`.
+        pixel_parameters: numbers per input value that the likelihood needs.
+        mean, std: as for `vit`.
+        name: prefix of the layers' names.
+
+    Returns:
+        (encoder, decoder): functional models, [B, H, W, C] → code and code → [B, H, W, C·pixel_parameters].
+
+    Raises:
+        InputError: for a shape that is no image, a patch that the stages do not divide, or depths that do not go with
+            the widths, or a posterior or an activation of a code that has no length.
+
+    Example:
+        >>> encoder, decoder = convnext((32, 32, 3), patch=4, widths=(64, 128), depths=(2, 6))
+    """
+    shape, patch = check_shape("convnext", shape, (3,)), pair(patch)
+    check_positive("convnext", widths=widths, depths=depths, kernel=kernel, pixel_parameters=pixel_parameters)
+    check_positive("convnext", decoder_width=decoder_width, decoder_depth=decoder_depth)
+    check_code(code, pooling, posterior, code_activation)
+    stem = stem_of(patch, widths, depths)
+    whole = tuple(-(-n // p) * p for n, p in zip(shape[:2], patch, strict=True))
+    grid = grid_of(whole, patch)
+    added = None if whole == shape[:2] else tuple((0, n - old) for n, old in zip(whole, shape[:2], strict=True))
+    places = {"patch": patch, "grid": grid, "added": added}
+    encoder = encoder_of(
+        shape,
+        **places,
+        standard={"mean": mean, "std": std},
+        stages=lambda x: stages(x, stem, widths, depths, kernel, expansion, drop_path, name),
+        pooling=pooling,
+        code=None if code is None else (encoder_outputs(code, posterior), code_activation),
+        name=name,
+    )
+    inputs = keras.Input(encoder.output_shape[1:] if code is None else (code,))
+    x = decoder_map(inputs, grid, decoder_width, code is not None, name)
+    for i in range(decoder_depth):
+        x = ConvNextBlock(kernel, expansion, name=f"{name}_decoder_block_{i}")(x)
+    x = predicted(x, **places, channels=shape[-1] * pixel_parameters, name=name)
+    return encoder, keras.Model(inputs, x, name=f"{name}_decoder")
+
+
+def encoder_of(shape, patch, grid, added, standard, stages, pooling, code, name):
+    """The encoder: [B, H, W, C] → places, pooled, and behind a linear layer of `code`, (units, activation)."""
+    x = inputs = keras.Input(shape)
+    if added:
+        x = layers.ZeroPadding2D(added, name=f"{name}_pad")(x)
+    # Pixels keep float32 in mixed precision: they are also the target.
+    x = Patches(patch, **standard, name=f"{name}_patches", dtype="float32")(x)
+    x = stages(Images(patch, grid, name=f"{name}_standardised", dtype="float32")(x))
+    x = layers.Reshape((math.prod(grid), x.shape[-1]), name=f"{name}_places")(x)
+    if pooling is not None:
+        x = TokenPooling(pooling, class_token=False, name=f"{name}_pool")(x)
+    if code is not None:
+        x = layers.Dense(*code, name=f"{name}_code")(x)
+    return keras.Model(inputs, x, name=f"{name}_encoder")
+
+
+def decoder_map(x, grid, width, own_length, name):
+    """What the decoder's blocks start from: a code, or places → [B, rows, columns, width]."""
+    count = math.prod(grid)
+    if own_length:
+        x = layers.Dense(count * width, name=f"{name}_decoder_grid")(x)
+    else:
+        x = layers.RepeatVector(count, name=f"{name}_decoder_repeat")(x) if len(x.shape) == 2 else x
+        x = layers.Dense(width, name=f"{name}_decoder_embed")(x)
+    return layers.Reshape((*grid, width), name=f"{name}_decoder_map")(x)
+
+
+def predicted(x, patch, grid, added, channels, name):
+    """Images by a linear layer from every place to its patch: [B, rows, columns, width] → [B, H, W, channels]."""
+    x = TokenNorm(name=f"{name}_decoder_norm")(x)
+    x = layers.Reshape((math.prod(grid), x.shape[-1]), name=f"{name}_decoder_places")(x)
+    x = layers.Dense(math.prod(patch) * channels, name=f"{name}_decoder_pred")(x)
+    x = Images(patch, grid, name=f"{name}_decoder_images", dtype="float32")(x)
+    return layers.Cropping2D(added, name=f"{name}_decoder_crop")(x) if added else x
+
+
+def stages(x, stem, widths, depths, kernel, expansion, drop_path, name):
+    """The stem and the stages: [B, H, W, C] → [B, rows, columns, widths[-1]], normalised."""
+    x = layers.Conv2D(widths[0], stem, stem, name=f"{name}_stem")(x)
+    x = TokenNorm(name=f"{name}_stem_norm")(x)
+    block = 0
+    for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        if stage:
+            x = TokenNorm(name=f"{name}_down_norm_{stage}")(x)
+            x = layers.Conv2D(width, 2, 2, name=f"{name}_down_{stage}")(x)
+        for _ in range(depth):
+            rate = drop_path * block / max(1, sum(depths) - 1)
+            x = ConvNextBlock(kernel, expansion, rate, name=f"{name}_block_{block}")(x)
+            block += 1
+    return TokenNorm(name=f"{name}_norm")(x)
+
+
+def stem_of(patch, widths, depths):
+    """Stride of the stem, (height, width), of which the stages' halvings make the patch."""
+    if len(widths) != len(depths) or not widths:
+        raise InputError(
+            f"convnext: widths and depths must name the same stages, at least one. Received: widths={tuple(widths)}, "
+            f"depths={tuple(depths)}"
+        )
+    halvings = 2 ** (len(widths) - 1)
+    if any(side % halvings for side in patch):
+        raise InputError(
+            f"convnext: patch must be a multiple of {halvings}, as {len(widths)} stages halve {len(widths) - 1} times. "
+            f"Received: patch={patch}; use fewer stages or larger patches"
+        )
+    return tuple(side // halvings for side in patch)
+
+
+def check_code(code, pooling, posterior, code_activation):
+    """Raise InputError for a code that cannot be built."""
+    if pooling not in ("mean", None):
+        raise InputError(f"convnext: pooling must be 'mean' or None. Received: pooling={pooling!r}")
+    if code is None and (posterior is not None or code_activation is not None):
+        raise InputError("convnext: a posterior or a code_activation needs a length of the code; give code")
+    if code is not None:
+        check_positive("convnext", code=code)
+        if pooling is None:
+            raise InputError("convnext: a code of some length is made of pooled features; give pooling='mean'")
+
+
+def convnext_mini(shape, patch=4, **options):
+    """`convnext` for small images and few cores: 2 and 6 blocks of 64 and 128 channels, 0.9 million weights."""
+    return convnext(shape, patch, **{"widths": (64, 128), "depths": (2, 6), **options})
+
+
+def convnext_atto(shape, patch=32, **options):
+    """ConvNeXt V2-A of Woo et al., arXiv 2301.00808: 3.4 million weights; decoder 512×1. Takes `convnext`'s options."""
+    sizes = {"widths": (40, 80, 160, 320), "depths": (2, 2, 6, 2), "decoder_width": 512}
+    return convnext(shape, patch, **{**sizes, **options})
+
+
+def convnext_tiny(shape, patch=32, **options):
+    """ConvNeXt V2-T of the same paper: 27.9 million weights; decoder 512×1. Takes `convnext`'s options."""
+    sizes = {"widths": (96, 192, 384, 768), "depths": (3, 3, 9, 3), "decoder_width": 512}
+    return convnext(shape, patch, **{**sizes, **options})

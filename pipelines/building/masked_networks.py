@@ -1,0 +1,45 @@
+"""The networks of a masked autoencoder: a vision transformer, or a convolutional one."""
+
+import kerasae
+from kerasae.errors import InputError
+
+SIZES = {"vit": ("width", "depth", "heads", "decoder_heads"), "convnext": ("widths", "depths", "kernel")}
+"""Network → the sizes that only it has; None leaves them to its builder."""
+
+OF_TRANSFORMERS = {"size": "tiny", "pooling": "mean", "learned_positions": False, "decoder": "deep"}
+"""What a transformer alone has, and its defaults."""
+
+
+def check(recipe, info):
+    """Raise InputError for settings of the other network, and for a patch that does not divide the images."""
+    from kerasae.ops.patches import grid_of
+
+    other = "vit" if recipe.network == "convnext" else "convnext"
+    asked = [name for name in SIZES[other] if getattr(recipe, name) is not None]
+    if other == "vit":
+        asked += [name for name, default in OF_TRANSFORMERS.items() if getattr(recipe, name) != default]
+    if asked:
+        raise InputError(f"{asked[0]}: has no effect on network {recipe.network}; leave it out")
+    grid_of(info.shape[:2], side(recipe))
+
+
+def build(recipe, shape, place):
+    """The encoder and the decoder that the recipe describes, for images of a shape and of these statistics."""
+    names = (*SIZES[recipe.network], "decoder_width", "decoder_depth")
+    sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    if recipe.network == "convnext":
+        return kerasae.networks.convnext_mini(shape, side(recipe), **place, **sizes)
+    return getattr(kerasae.networks, f"vit_{recipe.size}")(
+        shape,
+        side(recipe),
+        decoder=recipe.decoder,
+        pooling=recipe.pooling,
+        learned_positions=recipe.learned_positions,
+        **place,
+        **sizes,
+    )
+
+
+def side(recipe):
+    """The patch as the library takes it: one number, or (height, width)."""
+    return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch
