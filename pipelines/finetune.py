@@ -6,6 +6,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.building import starting
 from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe, NumericsFields
 from pipelines.command_line.figures import finish
@@ -83,7 +84,7 @@ def run(recipe: Recipe):
 
     with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
-        model = runs.load_model(recipe.run, source.info)
+        model = starting.fit_to(runs.load_model(recipe.run), source.info, recipe.run)
         if not hasattr(model, "feature_encoder"):
             raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
         transformers.check(recipe, source.info, model.feature_encoder())

@@ -5,6 +5,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
+from pipelines.building import starting
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
 from pipelines.command_line.figures import finish
@@ -55,6 +56,13 @@ class Recipe(NumericsFields, RunRecipe):
     """Mean of each channel in [0, 1]; measured on the training images when not given."""
     std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
     """Standard deviation of each channel; measured on the training images when not given."""
+    start: str | None = None
+    """Run, or .keras file, of a masked autoencoder to go on from; its positions and channels are adapted to these
+    images."""
+    new_decoder: bool = False
+    """With start: take the encoder only, and train a new decoder, first alone while the encoder rests."""
+    decoder_epochs: int | None = field(default=None, metadata=within("count"))
+    """Epochs of the new decoder alone; a tenth of epochs when not given."""
     epochs: int = field(default=100, metadata=within("count"))
     """Epochs of training."""
     batch_size: int = field(default=256, metadata=within("count"))
@@ -99,14 +107,17 @@ def run(recipe: Recipe):
 
     with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
-        place = statistics(recipe, source)
-        model = trainable(lambda: build(recipe, source.info, place))
+        place, origin = statistics(recipe, source), starting.load(recipe.start) if recipe.start else None
+        model = trainable(lambda: build(recipe, source.info, place, origin))
         if recipe.low_variance:
             model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
-        directory = begin("mae")
+        directory = begin("mae", origin=origin)
         print(summary(recipe, model, source.train))
+        if origin is not None:
+            print(starting.say(origin, source.info, recipe.start))
+            directory.save_start(build(recipe, source.info, place, origin))
         progress = fit(directory, model, source, recipe)
-        result = precision.float32_model(model, lambda: build(recipe, source.info, place))
+        result = precision.float32_model(model, lambda: build(recipe, source.info, place, origin))
         directory.save_model(result)
         return finish(directory, figures(progress, result, source))
 
@@ -114,6 +125,7 @@ def run(recipe: Recipe):
 def check(recipe, source):
     """Raise InputError, before anything is written, for settings that these images cannot be trained with."""
     info = source.info
+    starting.check(recipe)
     if len(info.shape) != 3:
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
     if len(recipe.patch) > 2:
@@ -148,8 +160,13 @@ def statistics(recipe, source):
     return {n: m if g is None else g for n, g, m in zip(("mean", "std"), given, measured, strict=True)}
 
 
-def build(recipe, info, place):
-    """The model that the recipe describes, for data of this shape and these statistics."""
+def build(recipe, info, place, origin=None):
+    """The model that the recipe describes, for data of this shape and these statistics, or adapted from `origin`."""
+    if origin is not None:
+        kept = {"normalize_targets": origin.normalize_targets, "mask_ratio": origin.mask_ratio}
+        cls = variant(recipe) if recipe.new_decoder else type(origin)
+        networks = starting.adapt(origin, info, place, recipe)
+        return cls(*networks, pixel_max=info.max_value, **{**kept, **options(recipe)})
     names = ("width", "depth", "heads", "decoder_width", "decoder_depth", "decoder_heads")
     chosen = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     networks = getattr(kerasae.networks, f"vit_{recipe.size}")(
@@ -216,6 +233,8 @@ def fit(directory, model, source, recipe):
         weight_decay=recipe.weight_decay,
         betas=(0.9, 0.95),
     )
+    if recipe.new_decoder:
+        warm_up_decoder(directory, model, source, recipe)
     parts, at_once = devices.parts(recipe, settings.batch_size)
     model.compile(optimizer, micro_batches=parts, at_once=at_once, jit_compile=recipe.jit or "auto")
     return directory.fit(
@@ -227,6 +246,22 @@ def fit(directory, model, source, recipe):
         augment=augmentation(recipe, source.info),
         callbacks=[pictures(directory, model, source, recipe)] if recipe.pictures_every else [],
     )
+
+
+def warm_up_decoder(directory, model, source, recipe):
+    """Train a new decoder while the encoder rests."""
+    from kerasae import runs
+    from kerasae.optimizers import schedules
+
+    epochs = recipe.decoder_epochs or max(1, recipe.epochs // 10)
+    settings = runs.Stage(epochs=epochs, batch_size=effective_batch(recipe, source.train))
+    rate, steps = peak_rate(recipe, source.train), settings.steps(source.train)
+    optimizer = schedules.build(steps, rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.95))
+    model.encoder.trainable = False
+    model.compile(optimizer, micro_batches=recipe.accumulate, jit_compile=recipe.jit or "auto")
+    augment = augmentation(recipe, source.info)
+    directory.fit("decoder", model, source.train, settings, seed=recipe.seed, augment=augment)
+    model.encoder.trainable = True
 
 
 def augmentation(recipe, info):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kerasae.errors import InputError
+from pipelines.building import starting
 from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.ranges import within
@@ -53,7 +54,7 @@ def run(recipe: Recipe):
     from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
-        model = runs.load_model(recipe.run, source.info)
+        model = starting.fit_to(runs.load_model(recipe.run), source.info, recipe.run)
         check_probes(recipe, model)
         source = matched(recipe.run, model, source)
         directory = begin("probe", origin=model)

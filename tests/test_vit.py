@@ -325,10 +325,31 @@ def test_resizing_to_the_same_size_changes_nothing():
     np.testing.assert_allclose(resize_vit(encoder, (4, 6, 1))(x), encoder(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [(1, 3), (3, 1), (3, 4)])
+def test_grey_images_give_the_same_whatever_their_number_of_channels(channels):
+    """Codes and predicted patches: the first kernel shares its sum out, the last repeats its mean."""
+    old, new = channels
+    pair = vit((4, 6, old), 2, **SMALL, decoder="linear", pooling=None)
+    encoder, decoder = (resize_vit(part, (4, 6, new)) for part in pair)
+    grey = RNG.uniform(size=(2, 4, 6, 1)).astype("float32")
+    codes = pair[0](np.repeat(grey, old, axis=-1))
+    np.testing.assert_allclose(encoder(np.repeat(grey, new, axis=-1)), codes, rtol=1e-4, atol=1e-5)
+    mean = np.mean(pair[1](codes), axis=-1, keepdims=True)
+    np.testing.assert_allclose(decoder(codes), np.repeat(mean, new, axis=-1), rtol=1e-4, atol=1e-5)
+
+
+def test_resizing_takes_the_statistics_of_the_new_images():
+    encoder = vit((4, 6, 1), 2, **SMALL, mean=0.5, std=2.0)[0]
+    moved = resize_vit(encoder, (4, 6, 1), mean=0.1, std=0.3)
+    x = RNG.uniform(size=(2, 4, 6, 1)).astype("float32")
+    np.testing.assert_allclose(moved(x * 0.3 + 0.1), encoder(x * 2 + 0.5), rtol=1e-4, atol=1e-5)
+
+
 def test_resizing_mistakes():
     encoder, _ = vit((4, 6, 1), 2, **SMALL)
-    with pytest.raises(InputError, match="3 channels"):
-        resize_vit(encoder, (4, 6, 3))
+    toned = vit((4, 6, 2), 2, **SMALL, mean=(0.1, 0.2))[0]
+    with pytest.raises(InputError, match="mean has 2 values, but the images have 3 channels"):
+        resize_vit(toned, (4, 6, 3))
     with pytest.raises(InputError, match="5×6.*nearest.*4×6 and 6×6"):
         resize_vit(encoder, (5, 6, 1))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])

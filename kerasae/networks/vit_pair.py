@@ -21,7 +21,7 @@ from kerasae.layers import (
 )
 from kerasae.networks.shapes import check_positive, check_shape
 from kerasae.ops import resize_positions
-from kerasae.ops.patches import grid_of, pair
+from kerasae.ops.patches import adapt_channels, grid_of, pair
 
 
 def vit(
@@ -201,40 +201,46 @@ def pool_vit(encoder, pooling):
     return keras.Model(encoder.inputs[0], x, name=encoder.name)
 
 
-def resize_vit(network, shape):
-    """Copy an encoder or decoder for images of another height and width, with its positions interpolated.
+def resize_vit(network, shape, mean=None, std=None):
+    """Copy an encoder or decoder for images of another shape, with its positions interpolated.
 
-    Dosovitskiy et al., arXiv 2010.11929, section 3.2. All other weights are copied unchanged.
+    Dosovitskiy et al., arXiv 2010.11929, section 3.2. The layer next to the patches is adapted to another number of
+    channels by `kerasae.ops.adapt_channels`; all other weights are copied unchanged.
 
     Args:
         network: an encoder or a decoder of `vit`.
-        shape: (H, W, C) of the new images; C as before.
+        shape: (H, W, C) of the new images.
+        mean, std: of the new images, as for `vit`; None keeps what the encoder subtracts and divides by.
 
     Returns:
         A functional model with weights of its own.
 
     Raises:
-        InputError: if the patch does not divide the new size, or the channels differ.
+        InputError: if the patch does not divide the new size, or mean and std do not fit the channels.
 
     Example:
         >>> larger = resize_vit(encoder, (48, 32, 3))
     """
     shape, chain = check_shape("resize_vit", shape, (3,)), network.layers[1:]
     images, patch = _images_of(network)
-    if images[-1] != shape[-1]:
-        raise InputError(f"resize_vit: shape {shape} has {shape[-1]} channels, but {network.name} has {images[-1]}")
     grid = grid_of(shape[:2], patch)
+    last = chain[-2] if isinstance(chain[-1], Images) else None  # the layer that predicts the patches of a decoder
     count = grid[0] * grid[1] + _tokens_of(network) - math.prod(grid_of(images[:2], patch))
     code = network.input_shape[1:]  # of a decoder; a pooled code does not depend on the image size
     x = inputs = keras.Input(shape if isinstance(chain[0], Patches) else (count, *code[1:]) if code[1:] else code)
     for layer in chain:
         if isinstance(layer, MaskQueries):
             tokens = x
-        x = _for_grid(layer, grid, count)((x, tokens) if isinstance(layer, CrossBlock) else x)
+        changes = {"mean": mean, "std": std} | (
+            {"units": layer.units // images[-1] * shape[-1]} if layer is last else {}
+        )
+        x = _for_grid(layer, grid, count, **changes)((x, tokens) if isinstance(layer, CrossBlock) else x)
     resized = keras.Model(inputs, x, name=network.name)
     for old, new in zip(network.weights, resized.weights, strict=True):
         if new.shape == old.shape:
             new.assign(old)
+        elif not old.path.endswith("positions"):
+            new.assign(adapt_channels(old, images[-1], shape[-1], -1 if last else 0, inputs=last is None))
     for old, new in zip(chain, resized.layers[1:], strict=True):
         if isinstance(old, Positioned):
             new.positions.assign(_interpolated(old, grid))
@@ -260,9 +266,10 @@ def _tokens_of(network):
     return network.input_shape[1]
 
 
-def _for_grid(layer, grid, count):
-    """Copy a layer's configuration for another grid of patches and `count` tokens."""
+def _for_grid(layer, grid, count, **changes):
+    """Copy a layer's configuration for another grid of patches and `count` tokens, with changes that it knows."""
     config = layer.get_config()
+    config |= {name: value for name, value in changes.items() if name in config and value is not None}
     if "grid" in config:
         config["grid"] = grid
     if isinstance(layer, layers.RepeatVector):

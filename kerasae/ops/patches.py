@@ -191,3 +191,29 @@ def at_visible_level(prediction, patches, visible):
     mean = ops.sum(patches * visible, axis=(1, 2), keepdims=True) / count
     variance = ops.sum(ops.square(patches - mean) * visible, axis=(1, 2), keepdims=True) / count
     return mean + ops.sqrt(variance) * prediction
+
+
+def adapt_channels(weights, channels, new_channels, axis, inputs):
+    """Adapt the weights of a linear layer on patches, or before them, to another number of channels.
+
+    Of inputs, every new channel gets the sum of the old channels' weights over the number of new ones, so that a grey
+    image gives the same output whatever its number of channels. Of outputs, every new channel gets the mean of the old.
+
+    Args:
+        weights: NumPy array with p·q·C values along `axis`, the channels last in a patch.
+        channels, new_channels: C before and after.
+        axis: of the patches' values.
+        inputs: whether the patches are the layer's input; else they are its output.
+
+    Returns:
+        An array with p·q·C' values along `axis`.
+
+    Example:
+        >>> adapt_channels(np.ones((4 * 3, 8)), 3, 1, axis=0, inputs=True).shape
+        (4, 8)
+    """
+    pixels = np.moveaxis(np.asarray(weights), axis, -1)
+    pixels = pixels.reshape(*pixels.shape[:-1], -1, channels)
+    merged = pixels.sum(-1, keepdims=True) / new_channels if inputs else pixels.mean(-1, keepdims=True)
+    spread = np.repeat(merged, new_channels, axis=-1)
+    return np.moveaxis(spread.reshape(*spread.shape[:-2], -1), -1, axis)

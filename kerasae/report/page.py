@@ -35,6 +35,7 @@ MEANINGS = {
     r"(.*_)?raw_svm_accuracy": ("%", "test accuracy of a support vector machine on the raw input"),
     r"(.*_)?pca_probe_accuracy": ("%", "test accuracy of a linear classifier on principal components"),
     r"(.*_)?pca_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in principal components"),
+    r"(.*_)?start_probe_accuracy": ("%", "test accuracy of a linear classifier on the weights before adaptation"),
     r"(.*_)?untrained_probe_accuracy": ("%", "test accuracy of a linear classifier on an untrained encoder's code"),
     r"(.*_)?majority_accuracy": ("%", "test accuracy of always saying the most frequent class"),
     r"(.*_)?convnet_accuracy": ("%", "test accuracy of a small convolutional network trained from scratch to its end"),

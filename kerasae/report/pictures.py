@@ -32,6 +32,7 @@ BASELINES = {
     "raw_svm": "raw input, support vectors",
     "pca_probe": "PCA, logistic regression",
     "pca_nearest": "PCA, nearest neighbour",
+    "start_probe": "weights before adaptation",
     "untrained_probe": "untrained encoder",
     "majority": "most frequent class",
     "convnet": "convolutional network from scratch",

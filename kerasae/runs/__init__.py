@@ -4,6 +4,7 @@ from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_r
 from kerasae.runs.directory import (
     Run,
     Stage,
+    check_fit,
     fingerprint,
     load_model,
     read_recipe,
@@ -17,6 +18,7 @@ from kerasae.runs.sources import open_source, reading
 __all__ = [
     "Run",
     "Stage",
+    "check_fit",
     "class_names",
     "fingerprint",
     "load_model",

@@ -164,6 +164,11 @@ class Run:
         write_model(self.path / "model.keras", model, include_optimizer=False)
         processes.wait()
 
+    def save_start(self, model):
+        """Save the weights from which this run starts, adapted to its data, as `start.keras`."""
+        write_model(self.path / "start.keras", model, include_optimizer=False)
+        processes.wait()
+
     def finish(self, figures):
         """Write texts and finite numbers to `summary.json`, by name, and return the run."""
         self.figures = {

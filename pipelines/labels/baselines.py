@@ -23,6 +23,7 @@ NAMES = {
     "raw_svm": "raw input, support vector machine",
     "pca_probe": "PCA, logistic regression",
     "pca_nearest": "PCA, nearest neighbour",
+    "start_probe": "weights before adaptation, logistic regression",
     "untrained_probe": "untrained encoder, logistic regression",
     "majority": "most frequent class",
     "convnet": "convolutional network from scratch",
@@ -30,7 +31,12 @@ NAMES = {
 """Figure NAME_accuracy of a baseline → what it is."""
 
 
-WORDS = {"raw": "raw values", "pca": "principal components", "untrained": "features of random weights"}
+WORDS = {
+    "raw": "raw values",
+    "pca": "principal components",
+    "start": "features before adaptation",
+    "untrained": "features of random weights",
+}
 """What the protocol of a baseline calls its input."""
 
 
@@ -47,10 +53,11 @@ class Baselines:
         components: principal components to keep, as many as the features are wide.
         seed: of the components and of the untrained encoder.
         model: the pretrained model, of which an untrained copy is probed; None for no such baseline.
+        start: the model that the pretraining started from, or None.
     """
 
-    def __init__(self, source, components, seed, model=None):
-        self.source, self.components, self.seed, self.model = source, components, seed, model
+    def __init__(self, source, components, seed, model=None, start=None):
+        self.source, self.components, self.seed, self.model, self.start = source, components, seed, model, start
         self.maximum = source.info.max_value
 
     def fit(self, rows, seed):
@@ -61,8 +68,9 @@ class Baselines:
         raw = kerasae.evaluate.raw_input(train, self.maximum)
         parts = [str(seed), *map(digest, (raw, train.labels, self.test, test_y))]
         found = {name: keep([name, *parts, *more], test_y, build) for name, more, build in self.ways(train, raw, seed)}
-        if self.model is not None:
-            found["untrained_probe"] = self.untrained(train, seed)
+        for name in ("untrained", "start"):
+            if self.encoders[name] is not None:
+                found[f"{name}_probe"] = self.probe(name, train, seed)
         found["majority"] = kerasae.evaluate.most_frequent_class(self.source.train.labels, test_y)
         return {name: found[name] for name in NAMES if name in found}
 
@@ -100,22 +108,30 @@ class Baselines:
         )
 
     @cached_property
-    def fresh(self):
-        """A copy of the model with new random weights, and its features of the test examples."""
-        import keras
+    def encoders(self):
+        """Name → model and its features of the test examples, or None: an untrained copy, and the start."""
+        models = {"untrained": self.model and untrained(self.model, self.seed), "start": self.start}
+        return {
+            name: model and (model, kerasae.evaluate.features(model, self.source.test))
+            for name, model in models.items()
+        }
 
-        from kerasae.training import precision
+    def probe(self, name, train, seed):
+        """Fit a linear probe to the features of one of `encoders`."""
+        model, test_x = self.encoders[name]
+        x = kerasae.evaluate.features(model, train)
+        return linear(lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS[name])
 
-        keras.utils.set_random_seed(self.seed)
-        config = keras.saving.serialize_keras_object(self.model)
-        copy = precision.in_float32(lambda: keras.saving.deserialize_keras_object(config))
-        return copy, kerasae.evaluate.features(copy, self.source.test)
 
-    def untrained(self, train, seed):
-        """Linear probe of the untrained copy."""
-        copy, test_x = self.fresh
-        x = kerasae.evaluate.features(copy, train)
-        return linear(lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS["untrained"])
+def untrained(model, seed):
+    """Copy a model with new random weights."""
+    import keras
+
+    from kerasae.training import precision
+
+    keras.utils.set_random_seed(seed)
+    config = keras.saving.serialize_keras_object(model)
+    return precision.in_float32(lambda: keras.saving.deserialize_keras_object(config))
 
 
 def linear(project, train_y, test_y, seed, words):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import kerasae
+from pipelines.building import starting
 from pipelines.labels import causes, table
 from pipelines.labels.baselines import NAMES, Baselines, neighbours
 from pipelines.labels.repeats import check_labels, labelled, spread
@@ -18,7 +19,11 @@ def measure(model, source, recipe):
     counts = recipe.labels or (None,)
     check_labels(source, counts, recipe.seed)
     train, test = encode(model, source, recipe)
-    beside = Baselines(source, train["features"].shape[1], recipe.seed, model) if recipe.baselines else None
+    width, start = train["features"].shape[1], Path(recipe.run) / "start.keras"
+    before = kerasae.saving.load_model(start) if start.exists() and recipe.baselines else None
+    if before is not None:
+        before = starting.fit_to(before, source.info, start)
+    beside = Baselines(source, width, recipe.seed, model, before) if recipe.baselines else None
     rows, figures = [], {}
     for count in counts:
         found = repeat(train, test, source, recipe, count, beside)

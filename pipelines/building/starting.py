@@ -1,0 +1,104 @@
+"""Start from weights: a trained masked autoencoder, adapted to images of another size and number of channels."""
+
+from pathlib import Path
+
+import kerasae
+from kerasae.errors import InputError
+
+ARCHITECTURE = ("size", "patch", "width", "depth", "heads", "pooling", "learned_positions")
+"""Fields of a recipe that the weights decide."""
+
+DECODER = ("decoder", "decoder_width", "decoder_depth", "decoder_heads")
+"""Fields that the weights decide unless the decoder is new."""
+
+
+def check(recipe):
+    """Raise InputError for settings that contradict a start from weights, or that mean nothing without one."""
+    if recipe.start is None:
+        for name in ("new_decoder", "decoder_epochs"):
+            if getattr(recipe, name):
+                raise InputError(f"{name}: only with start; leave it out")
+        return
+    if recipe.decoder_epochs is not None and not recipe.new_decoder:
+        raise InputError("decoder_epochs: only with new_decoder; leave it out")
+    for name in ARCHITECTURE + (() if recipe.new_decoder else DECODER):
+        if getattr(recipe, name) != type(recipe).__dataclass_fields__[name].default:
+            raise InputError(f"{name}: the weights of {recipe.start} decide it; leave it out")
+
+
+def load(start):
+    """Load the masked autoencoder of a run or of a `.keras` file."""
+    from kerasae import runs, saving
+    from kerasae.training import precision
+
+    path = Path(start)
+    if path.suffix in (".pth", ".pt", ".safetensors", ".npz", ".bin"):
+        raise InputError(f"start: {start} is no run or .keras file; import it first: kerasae weights import {start}")
+    model = runs.load_model(path) if path.is_dir() else precision.in_float32(lambda: saving.load_model(path))
+    if not isinstance(model, kerasae.models.MaskedAutoencoder):
+        raise InputError(f"start: expected a masked autoencoder. Received: {start}, a {type(model).__name__}")
+    return model
+
+
+def adapt(model, info, place, recipe):
+    """Copy a masked autoencoder for images like `info`, standardised by `place`, as a recipe asks.
+
+    Its targets stay what they were; a recipe that names others is refused, unless the decoder is new.
+    """
+    asked = recipe.normalize_targets
+    if not recipe.new_decoder and asked not in (None, model.normalize_targets):
+        raise InputError(
+            f"normalize_targets: {recipe.start} predicts {targets(model.normalize_targets)}; leave it out, "
+            "or give new_decoder"
+        )
+    encoder = kerasae.networks.resize_vit(model.encoder, info.shape, **place)
+    if recipe.new_decoder:
+        return encoder, new_decoder(encoder, info, place, recipe)
+    return encoder, kerasae.networks.resize_vit(model.decoder, info.shape)
+
+
+def targets(normalised):
+    """Say what a masked autoencoder predicts."""
+    return "patches normalised by their own mean and deviation" if normalised else "pixels"
+
+
+def new_decoder(encoder, info, place, recipe):
+    """Build an untrained decoder for an encoder."""
+    from kerasae.layers import PatchTokens, TokenPooling
+
+    tokens = next(layer for layer in encoder.layers if isinstance(layer, PatchTokens))
+    pooled = next((layer.kind for layer in encoder.layers if isinstance(layer, TokenPooling)), None)
+    names = ("decoder_width", "decoder_depth", "decoder_heads")
+    sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
+    build = getattr(kerasae.networks, f"vit_{recipe.size}")
+    likewise = {"width": tokens.output.shape[-1], "depth": 1, "heads": 1, "class_token": tokens.class_token}
+    likewise |= {"pooling": pooled, "learned_positions": tokens.learned, "decoder": recipe.decoder}
+    return build(info.shape, encoder.layers[1].patch, **likewise, **place, **sizes)[1]
+
+
+def say(model, info, start):
+    """Say what was adapted, in one line."""
+    old, new = tuple(model.example_shape), tuple(info.shape)
+    changes = []
+    if old[:2] != new[:2]:
+        changes.append(f"positions interpolated from {old[0]}×{old[1]} to {new[0]}×{new[1]}")
+    if old[2] != new[2]:
+        changes.append(f"the first kernel's sum over {old[2]} channels shared out to {new[2]}")
+    return f"started from {start}: {', '.join(changes) or 'images of the same shape'}"
+
+
+def fit_to(model, info, path):
+    """Give the model for data like `info`: itself, or a vision transformer resized; raises InputError for others."""
+    from kerasae import runs
+
+    if tuple(model.example_shape) == tuple(info.shape) or not hasattr(model, "hide") or len(info.shape) != 3:
+        runs.check_fit(Path(path) / "model.keras", model, info)
+        return model
+    print(say(model, info, path))
+    first, place = model.encoder.layers[1], {}
+    if info.shape[-1] != model.example_shape[-1]:
+        import numpy as np
+
+        place = {"mean": float(np.mean(first.mean)), "std": float(np.mean(first.std))}
+    pair = [kerasae.networks.resize_vit(part, info.shape, **place) for part in (model.encoder, model.decoder)]
+    return type(model)(*pair, model.mask_ratio, model.normalize_targets, info.max_value)
