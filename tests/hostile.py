@@ -132,7 +132,8 @@ STARTS += [
     ["weights", "import", "file.pth"],
     ["weights", "export", "run"],
 ]
-STARTS += [[command, "run"] for command in ("probe", "finetune", "evaluate", "export", "report")]
+STARTS += [[command, "run"] for command in ("evaluate", "export", "report")]
+STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune")]
 
 
 def specs():

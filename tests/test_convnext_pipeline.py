@@ -69,12 +69,15 @@ def test_codes_are_probed(run, request):
 
 
 def test_places_are_probed_by_attention(masked):
-    recipe = probe.Recipe(run=str(masked.path), labels=(200,), baselines=False, probes=("attentive",), attentive_epochs=1)
+    recipe = probe.Recipe(
+        run=str(masked.path), labels=(200,), baselines=False, probes=("attentive",), attentive_epochs=1
+    )
     assert probe.run(recipe).figures["attentive_accuracy"] > 0.3
 
 
 def tuned(path, **changes):
-    settings = {"labels": 200, "finetune_epochs": 3, "finetune_batch": 50, "finetune_rate": 5e-3, "scratch": False}
+    settings = {"labels": 200, "finetune_epochs": 3, "finetune_batch": 50, "finetune_rate": 5e-3}
+    settings |= {"scratch": False, "baselines": False}
     return finetune.Recipe(run=str(path), **{**settings, **changes})
 
 

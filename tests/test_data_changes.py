@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from kerasae.data import load, match_classes
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.errors import InputError
 from pipelines.command_line import main as cli
 
@@ -218,3 +219,12 @@ def test_data_without_labels_have_nothing_to_match(tmp_path):
     picture(tmp_path / "data" / "1.png", 1)
     source = load(f"folder:{tmp_path / 'data'}")
     assert match_classes(source, ["a"]) is source
+
+
+def test_fingerprints_tell_data_apart():
+    zeros = np.zeros((2, 6), "uint8")
+    parts = [(), ("",), (None,), ("ab",), ("a", "b"), (zeros,), (zeros.reshape(3, 4),), (zeros.astype("int8"),)]
+    parts += [(zeros, zeros), ("a", zeros), (zeros, "a"), (zeros.tobytes().decode(),)]
+    assert len({fingerprint_data(part) for part in parts}) == len(parts)
+    wide = np.arange(12, dtype="uint8").reshape(2, 6)
+    assert fingerprint_data((wide.T,)) == fingerprint_data((wide.T.copy(),)) != fingerprint_data((wide,))

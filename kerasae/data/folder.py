@@ -55,16 +55,13 @@ def load_folder(
             which it is not clear what they mean.
     """
     found, class_names, notes = find_parts(_folder(directory), unlabelled)
-    inspected = {name: inspect(part, skip_broken) for name, part in found.items()}
-    parts, facts = ({name: pair[i] for name, pair in inspected.items()} for i in (0, 1))
-    if empty := [name for name, part in parts.items() if not part.names]:
-        raise InputError(f"data: folder:{directory}: no image of the part {empty[0]!r} could be read.")
-    columns = {name: np.concatenate([part[name] for part in facts.values()]) for name in Look._fields}
+    parts, facts = _readable(directory, found, skip_broken)
     paths = [path for part in parts.values() for path in part.paths]
+    columns = {name: np.concatenate([part[name] for part in facts.values()]) for name in Look._fields}
     pixel_format, changes = agree(paths, columns, value_range, bands)
-    height, width = image_size or _common_size(paths, np.stack([columns["height"], columns["width"]], axis=1))
-    decoder = Decoder(pixel_format, (height, width) if image_size or center < 1 else None, center)
-    shape = (height, width, len(pixel_format.chosen))
+    size = image_size or _common_size(paths, columns)
+    decoder = Decoder(pixel_format, size if image_size or center < 1 else None, center)
+    shape = (*size, len(pixel_format.chosen))
     splits = {name: _split(part, facts[name]["reader"], shape, decoder) for name, part in parts.items()}
     if "test" not in splits and "train" in splits and len(splits["train"]) > 1:
         splits |= _hold_out(splits["train"], parts["train"], notes)
@@ -75,11 +72,20 @@ def load_folder(
         pixel_format.maximum,
         class_names,
         value_range=pixel_format.value_range,
-        skipped=sum(len(found[name].names) - len(part.names) for name, part in parts.items()),
+        skipped=sum(len(part.names) for part in found.values()) - len(paths),
         notes=(*notes, *changes),
         fingerprint=data,
         **({} if pixel_format.is_tensorflow else _band_statistics(splits, data, decoder)),
     )
+
+
+def _readable(directory: str, found: dict[str, Part], skip_broken: bool) -> tuple[dict[str, Part], dict[str, dict]]:
+    """The files of every part that can be read, and the columns of `inspect`, by part."""
+    inspected = {name: inspect(part, skip_broken) for name, part in found.items()}
+    parts, facts = ({name: pair[i] for name, pair in inspected.items()} for i in (0, 1))
+    if empty := [name for name, part in parts.items() if not part.names]:
+        raise InputError(f"data: folder:{directory}: no image of the part {empty[0]!r} could be read.")
+    return parts, facts
 
 
 def _folder(directory: str) -> Path:
@@ -91,8 +97,9 @@ def _folder(directory: str) -> Path:
     return root.absolute()
 
 
-def _common_size(paths: list[str], sizes: np.ndarray) -> tuple[int, int]:
+def _common_size(paths: list[str], columns: dict[str, np.ndarray]) -> tuple[int, int]:
     """Height and width of all images."""
+    sizes = np.stack([columns["height"], columns["width"]], axis=1)
     odd = (sizes != sizes[0]).any(axis=1)
     if odd.any():
         a, b = ("{} is {} x {}".format(paths[i], *sizes[i]) for i in (0, int(np.argmax(odd))))
