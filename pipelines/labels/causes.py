@@ -87,11 +87,11 @@ def longer(run, recipe):
 def few_images(run, recipe, source):
     """Whether a transformer was trained on few images."""
     count = len(source.train)
-    if recipe["command"] != "mae" or count >= FEW:
+    if recipe["command"] != "mae" or recipe["recipe"].get("network", "vit") != "vit" or count >= FEW:
         return None
     return (
-        f"{count:,} images are few for a transformer; a convolutional encoder learns more from them: "
-        f"kerasae train denoising --network conv --data {recipe['recipe']['data']}"
+        f"{count:,} images are few for a transformer; try a convolutional encoder: "
+        f"kerasae mae --network convnext --data {recipe['recipe']['data']}"
     )
 
 
