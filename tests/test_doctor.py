@@ -186,6 +186,14 @@ def test_a_check_that_raises_is_a_finding():
     assert (found.name, found.ok) == ("losses", False) and "IndexError" in found.says and found.mend
 
 
+def test_an_installation_without_tensorflow_gets_findings(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(SystemExit):
+        checkup.run(checkup.Recipe(folder=str(tmp_path)))
+    page = capsys.readouterr().out
+    assert "mend first: versions, GPUs, devices, products, decoding" in page and len(page.splitlines()) <= 30
+
+
 def test_lines_are_short_and_steer_no_terminal():
     found = list(finding.lines(Finding("checkpoint", True, "word " * 60 + "\x1b[2J", "more " * 30)))
     assert len(found) > 4 and max(map(len, found)) <= 100 and "\x1b" not in "".join(found)

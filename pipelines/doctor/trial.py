@@ -44,10 +44,10 @@ class Devices:
 
 def check(folder):
     """Try the devices, and say whether they agree and whether checkpoints in the folder can be read back."""
-    import tensorflow as tf
-
-    gpus = len(tf.config.list_physical_devices("GPU"))
     try:
+        import tensorflow as tf
+
+        gpus = len(tf.config.list_physical_devices("GPU"))
         results = try_all(gpus, folder)
     except Exception as error:  # whatever an installation that is not in order raises
         return [failed("devices", error)]
