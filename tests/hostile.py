@@ -112,8 +112,8 @@ def words():
     """Words that command lines are made of."""
     flags = ["--help", "--version", "--data", "--out", "--recipe", "--seed", "--epochs", "--labels"]
     names = ["plain", "variational", "run", "digits", "npz:data.npz", "folder:pictures", "mae-mnist", "import"]
-    serving = "data-worker"  # waits for others and does not end
-    return st.sampled_from([*(command for command in cli.COMMANDS if command != serving), *flags, *names])
+    left_out = ("data-worker", "doctor")  # the one does not end, the other measures for twenty seconds
+    return st.sampled_from([*(command for command in cli.COMMANDS if command not in left_out), *flags, *names])
 
 
 def command_lines():

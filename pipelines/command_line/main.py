@@ -33,6 +33,7 @@ from pipelines.command_line.voice import complain, speaking
 
 COMMANDS = {
     "quickstart": "pipelines.quickstart",
+    "doctor": "pipelines.doctor.checkup",
     "list": "pipelines.command_line.listing",
     "train": "pipelines.train",
     "stacked": "pipelines.stacked",
