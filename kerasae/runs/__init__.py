@@ -12,13 +12,14 @@ from kerasae.runs.directory import (
     refuse_links,
     write_rows,
 )
-from kerasae.runs.sources import open_source, reading
+from kerasae.runs.sources import intake, open_source, reading
 
 __all__ = [
     "Run",
     "Stage",
     "class_names",
     "fingerprint",
+    "intake",
     "load_model",
     "open_source",
     "read_recipe",
