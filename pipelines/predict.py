@@ -68,7 +68,7 @@ def run(recipe: Recipe) -> int:
             predictor = predictor._replace(intake=predictor.intake.resizing(recipe.image_size))
         broken = write(file, predictions(predictor, recipe), predictor.class_names)
     if broken:
-        logger.warning("%s image%s could not be read; see the column error", broken, "s"[: broken > 1])
+        logger.warning("%s broken image%s; the column error says why", broken, "s"[: broken > 1])
     return broken
 
 
