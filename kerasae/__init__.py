@@ -23,6 +23,7 @@ __all__ = [
     "optimizers",
     "plots",
     "report",
+    "results",
     "runs",
     "saving",
     "training",

@@ -131,6 +131,8 @@ STARTS += [
     ["list"],
     ["weights", "import", "file.pth"],
     ["weights", "export", "run"],
+    ["embed", "run", "--to", "codes.npz"],
+    ["predict", "run", "data.npz", "pictures"],
 ]
 STARTS += [[command, "run"] for command in ("evaluate", "export", "report")]
 STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune")]

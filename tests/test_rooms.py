@@ -26,6 +26,7 @@ LEVELS = {
     "export": 4,
     "weights": 4,
     "saving": 4,
+    "results": 4,
     "runs": 5,
     "report": 5.5,
     "pipelines": 6,

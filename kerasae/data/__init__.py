@@ -6,6 +6,7 @@ from kerasae.data.classes import match_classes
 from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.erasing import RandomErasing
 from kerasae.data.info import Info, Source
+from kerasae.data.intake import BrokenImage, Intake
 from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
 from kerasae.data.rand_augment import RandAugment
@@ -14,10 +15,12 @@ from kerasae.data.statistics import channel_statistics, spread_examples
 from kerasae.data.subsets import balanced_subset, holdout
 
 __all__ = [
+    "BrokenImage",
     "Chain",
     "CutMix",
     "ElasticDistortion",
     "Info",
+    "Intake",
     "MixUp",
     "Mixing",
     "RandAugment",

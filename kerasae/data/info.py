@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from kerasae.data.batching import in_order
@@ -93,9 +94,33 @@ class Source:
             raise InputError(f"split: {self.info.spec} has no split {name!r}; it has {names}; choose one of these.")
         return self.splits[name]
 
+    def stored(self) -> list[tuple[Split, np.ndarray]]:
+        """Every example once, in stored order: splits, and for each the names [N] of the parts of its examples.
+
+        Parts that were cut from the same arrays or files, such as a held-out test, come as one split.
+        """
+        rest, found = dict(self.splits), []
+        while rest:
+            first = next(iter(rest.values()))
+            parts = {name: split for name, split in rest.items() if split.shares_store(first)}
+            rest = {name: split for name, split in rest.items() if name not in parts}
+            found.append(_joined(parts))
+        return found
+
     def tfdata(self, split: str = "train") -> tf.data.Dataset:
         """Single examples `(image, label)` in order and as stored; the label is int64, -1 where unknown."""
         return in_order(self.split(split), 256).unbatch()
+
+
+def _joined(parts: dict[str, Split]) -> tuple[Split, np.ndarray]:
+    """One split of parts that share their store, in stored order, and the name of the part of each example."""
+    rows = np.concatenate([split.rows for split in parts.values()])
+    names = np.repeat(list(parts), [len(split) for split in parts.values()])
+    labelled = any(split.labels is not None for split in parts.values())
+    labels = [np.full(len(split), -1) if split.labels is None else split.labels for split in parts.values()]
+    order = np.argsort(rows, kind="stable")
+    joined = next(iter(parts.values())).at_rows(rows[order], np.concatenate(labels)[order] if labelled else None)
+    return joined, names[order]
 
 
 def make_source(spec: str, splits: dict[str, Split], max_value: float, class_names=None, **facts) -> Source:

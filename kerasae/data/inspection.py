@@ -98,14 +98,21 @@ def _inspect(path: str) -> Look:
     if suffix in UNREADABLE:
         raise ValueError(f"{suffix} is not read; convert it to PNG or JPEG")
     data = Path(path).read_bytes()
-    header = Header() if is_array(data) else _examine(data)
-    pixels = decode(data) if header.reader == PILLOW else turn(_by_tensorflow(data), header.reader)
-    channels = pixels.shape[-1]
-    if header.grey or (header.palette and is_grey(pixels)):
-        channels = 1
+    header, pixels = read_stored(data)
     depth, low, high = pixels.dtype.name, float(pixels.min()), float(pixels.max())
     facts = (header.reader, header.transparent, header.cmyk, header.frames, len(data))
-    return Look(*pixels.shape[:2], channels, depth, low, high, *facts)
+    return Look(*pixels.shape, depth, low, high, *facts)
+
+
+def read_stored(data: bytes) -> tuple["Header", np.ndarray]:
+    """Decode an image file as training does: its header, and pixels [H, W, C] as stored, one channel where it is grey.
+
+    Raises one of `UNUSABLE` if it cannot be read in full.
+    """
+    header = Header() if is_array(data) else _examine(data)
+    pixels = decode(data) if header.reader == PILLOW else turn(_by_tensorflow(data), header.reader)
+    grey = header.grey or (header.palette and is_grey(pixels))
+    return header, pixels[..., :1] if grey else pixels
 
 
 class Header(NamedTuple):

@@ -1,7 +1,7 @@
 """Parts and classes of a folder of images, by the names of its folders."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -185,6 +185,17 @@ def _walk(folder: Path, prefix: str, listing: Callable, above: tuple[str, ...]):
     yield from (prefix + name for name in files)
     for name in folders:
         yield from _walk(folder / name, f"{prefix}{name}/", listing, (*above, here))
+
+
+def walk_images(folder: Path) -> Iterator[str]:
+    """Names of all images at any depth of a folder, with "/" between folders, one after the other.
+
+    Files come before folders, both by name; hidden ones are left out.
+
+    Raises:
+        InputError: a folder cannot be listed, or holds itself by a link.
+    """
+    return _walk(folder, "", _list, ())
 
 
 def listed(names) -> str:

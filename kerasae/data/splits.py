@@ -79,6 +79,15 @@ class Split:
         return self._store.dtype.name
 
     @property
+    def rows(self) -> np.ndarray:
+        """Where each example is stored: its row in the arrays or files that this split shares with others, int [N]."""
+        return self._rows
+
+    def shares_store(self, other: "Split") -> bool:
+        """Whether both splits are parts of the same stored examples, as a held-out test is of the training data."""
+        return self._store is other._store
+
+    @property
     def paths(self) -> np.ndarray | None:
         """The file of each example as bytes [N], None where it is not one file each."""
         paths = getattr(self._store, "paths", None)
@@ -129,6 +138,10 @@ class Split:
             )
         labels = None if self.labels is None else self.labels[indices]
         return Split(self._store, labels, self._rows[indices])
+
+    def at_rows(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "Split":
+        """The examples at the given rows of what is stored, also those of other parts, with these labels."""
+        return Split(self._store, labels, rows)
 
     def relabelled(self, labels: np.ndarray) -> "Split":
         """The same examples with other labels [N]."""

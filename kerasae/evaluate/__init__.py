@@ -10,6 +10,7 @@ from kerasae.evaluate.baselines import (
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
+from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
@@ -36,6 +37,7 @@ __all__ = [
     "Tokens",
     "attentive_probe",
     "classify",
+    "embedded",
     "evidence_lower_bound",
     "features",
     "hidden_patch_error",

@@ -1,5 +1,22 @@
-"""Level 4: export SavedModels with named endpoints, verified in a separate process without kerasae."""
+"""Level 4: export SavedModels with named endpoints, verified in a separate process without kerasae, and run them.
 
-from kerasae.export.saved_model import Checker, Endpoint, ParityError, endpoints, save, verify
+Names load on first use, so that an export can be run where neither Keras nor the models are at hand.
+"""
 
-__all__ = ["Checker", "Endpoint", "ParityError", "endpoints", "save", "verify"]
+import importlib
+
+HOMES = {
+    **dict.fromkeys(
+        ("Checker", "Endpoint", "ParityError", "endpoints", "save", "verify"), "kerasae.export.saved_model"
+    ),
+    "ServedModel": "kerasae.export.served_model",
+}
+"""Public name → its module."""
+
+__all__ = ["Checker", "Endpoint", "ParityError", "ServedModel", "endpoints", "save", "verify"]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return getattr(importlib.import_module(HOMES[name]), name)
+    raise AttributeError(f"module 'kerasae.export' has no attribute {name!r}")

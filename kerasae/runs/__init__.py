@@ -13,7 +13,7 @@ from kerasae.runs.directory import (
     refuse_links,
     write_rows,
 )
-from kerasae.runs.sources import open_source, reading
+from kerasae.runs.sources import intake, open_source, reading
 
 __all__ = [
     "Run",
@@ -21,6 +21,7 @@ __all__ = [
     "check_fit",
     "class_names",
     "fingerprint",
+    "intake",
     "load_model",
     "open_source",
     "read_recipe",

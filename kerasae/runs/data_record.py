@@ -13,6 +13,7 @@ def describe(info) -> dict:
     """What is kept of the `Info` of a data set."""
     names = None if info.class_names is None else list(info.class_names)
     content = {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
+    content["dtype"] = info.dtype
     return content if info.value_range is None else {**content, "value_range": list(info.value_range)}
 
 

@@ -3,6 +3,7 @@
 import logging
 
 import kerasae
+from kerasae.runs import data_record, directory
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +26,24 @@ def open_source(recipe, data_dir=None):
     if count := source.info.skipped:
         logger.warning("%s: %s broken image%s skipped", recipe["data"], count, "s"[: count > 1])
     return source
+
+
+def intake(path, model):
+    """What the model of a run takes: examples read as the run has read its data.
+
+    Args:
+        path: directory of the run.
+        model: its model.
+
+    Returns:
+        A `kerasae.data.Intake`, also of a run whose data are gone.
+    """
+    record = data_record.read(path) or {}
+    value_range, dtype = record.get("value_range"), record.get("dtype")
+    if dtype not in ("uint8", "uint16", "float32"):  # a run that has no record of it
+        dtype = "float32" if value_range else "uint8" if model.pixel_max <= 255 else "uint16"
+    recipe = directory.read_recipe(path)["recipe"]
+    return kerasae.data.Intake.as_read(recipe, model.example_shape, dtype, model.pixel_max, value_range)
 
 
 def reading(recipe, data_dir=None):

@@ -43,7 +43,7 @@ def entered(recipe):
             if getattr(recipe, "run", None):
                 compare_data(recipe, source.info)
             keras.utils.set_random_seed(recipe.seed)
-            yield chosen, source, partial(runs.Run, asked.out, recipe=asked, data=source.info)
+            yield chosen, source, partial(runs.Run, getattr(asked, "out", None), recipe=asked, data=source.info)
 
 
 def compare_data(recipe, info):

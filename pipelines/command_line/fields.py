@@ -90,30 +90,30 @@ class RunRecipe(DataRecipe):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DerivedRecipe(DataRecipe):
-    """A recipe that starts from the run of another."""
+class StartedRecipe(DataRecipe):
+    """A recipe that starts from a run, and reads its data unless others are named."""
 
     run: str = field(metadata={"positional": True})
     """Directory of the run to start from."""
     data: str | None = None
     """Data set; that of the run when not given."""
-    out: str | None = None
-    """Run directory of the result; a folder inside the run's when not given."""
 
     def resolved(self):
-        """This recipe with the data of its run filled in, and its `folder` inside that run as its place."""
-        from kerasae.runs import read_recipe, refuse_links
+        """This recipe with the data of its run filled in."""
+        return self.reading_like_run()
+
+    def reading_like_run(self):
+        """This recipe with data, and the way of reading them, of its run; as it is where it names data of its own."""
+        from kerasae.runs import read_recipe
 
         origin = read_recipe(self.run)["recipe"]
-        refuse_links(self.run)  # one in the place of the folder would lead the results elsewhere
-        placed = replace(self, out=self.out or f"{self.run}/{self.folder}")
         if self.data is not None:
-            return placed  # how the run read its own data says nothing about others
+            return self  # how the run read its own data says nothing about others
         if origin.get("data") is None:
             raise InputError(f"{self.run} was not trained here and has no data of its own; give some with --data")
         size = self.image_size or origin.get("image_size")
         return replace(
-            placed,
+            self,
             data=origin.get("data"),
             data_dir=self.data_dir or origin.get("data_dir"),
             image_size=tuple(size) if size else None,
@@ -126,3 +126,19 @@ class DerivedRecipe(DataRecipe):
         """A field of this recipe where it was given, else that of the run."""
         value, default = getattr(self, name), DataRecipe.__dataclass_fields__[name].default
         return value if value != default else origin.get(name, default)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedRecipe(StartedRecipe):
+    """A recipe that starts from the run of another, and writes one of its own."""
+
+    out: str | None = None
+    """Run directory of the result; a folder inside the run's when not given."""
+
+    def resolved(self):
+        """This recipe with the data of its run filled in, and its `folder` inside that run as its place."""
+        from kerasae.runs import refuse_links
+
+        found = self.reading_like_run()
+        refuse_links(self.run)  # one in the place of the folder would lead the results elsewhere
+        return replace(found, out=self.out or f"{self.run}/{self.folder}")

@@ -42,6 +42,8 @@ COMMANDS = {
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",
+    "embed": "pipelines.embed",
+    "predict": "pipelines.predict",
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",

@@ -1,0 +1,81 @@
+"""Run an export as those do whom it was made for: with TensorFlow and its card, without Keras and the models."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kerasae.data import Intake
+from kerasae.errors import InputError
+
+ANSWERS = {"classify": "probabilities", "score": "scores"}
+"""Endpoint → its output that is predicted, the first that an export has."""
+
+
+class ServedModel:
+    """Predict by an export: probabilities of a classifier [B, K], scores of an autoencoder [B].
+
+    A SavedModel is a program that TensorFlow runs: load only those of people you trust.
+
+    Attributes:
+        intake: `kerasae.data.Intake` of the examples, as the run of the export has read them.
+        class_names: names of the classes, by the card; numbers where it has none; None for an autoencoder.
+
+    Args:
+        path: folder of the export, with its `card.json`.
+
+    Raises:
+        InputError: it is no export of kerasae, is damaged, or has nothing to predict with.
+
+    Example:
+        >>> served = ServedModel("saved_models/mnist")
+        >>> served.predict(images).shape
+        (16, 10)
+    """
+
+    def __init__(self, path):
+        try:
+            card = json.loads(Path(path, "card.json").read_text(encoding="utf-8"))
+            self.intake = _intake(card)
+            endpoint = next(name for name in ANSWERS if name in card["endpoints"])
+            self.class_names = _class_names(card) if endpoint == "classify" else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+            reason = f"{type(error).__name__} {error}".strip()[:100]
+            raise InputError(f"{path} has no readable card.json of an export ({reason}); export it again") from None
+        self._output = ANSWERS[endpoint]
+        self._model = _load(path)  # the endpoint needs this reference
+        if endpoint not in self._model.signatures:
+            raise InputError(f"{path} has no endpoint {endpoint}, which its card names; export it again")
+        self._endpoint = self._model.signatures[endpoint]
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Predict examples [B, *shape] as `intake` gives them: float32 [B, K] or [B]."""
+        return self._endpoint(tf.constant(x))[self._output].numpy()
+
+
+def _load(path):
+    try:
+        with tf.device("CPU:0"):
+            return tf.saved_model.load(str(path))
+    except Exception as error:  # whatever TensorFlow raises for damaged files
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise InputError(f"{path} cannot be loaded: {reason}; export it again") from None
+
+
+def _intake(card: dict) -> Intake:
+    """What the card says of the input, and of how the run has read its images."""
+    takes, recipe = card["input"], (card.get("recipe") or {}).get("recipe") or {}
+    shape = tuple(int(n) for n in takes["shape"][1:])
+    value_range = (card.get("data") or {}).get("value_range")
+    if takes["dtype"] not in ("uint8", "uint16", "float32") or min(shape) < 1:
+        raise ValueError(f"input {takes}")
+    return Intake.as_read(recipe, shape, takes["dtype"], float(takes["range"][1]), value_range)
+
+
+def _class_names(card: dict) -> list[str]:
+    names = (card.get("data") or {}).get("class_names")
+    count = card["endpoints"]["classify"]["outputs"]["probabilities"]["shape"][-1]
+    if names is not None and len(names) != count:
+        raise ValueError(f"{len(names)} class names for {count} classes")
+    return [str(name) for name in (range(count) if names is None else names)]

@@ -1,0 +1,17 @@
+"""Level 4: what leaves for other programs, written piece by piece: arrays of codes, tables of predictions."""
+
+from kerasae.results.code_archive import CodeArchive
+from kerasae.results.code_table import CodeTable, need_arrow
+from kerasae.results.prediction_lines import Prediction, encodable, write_csv, write_json_lines
+from kerasae.results.whole_files import whole_file
+
+__all__ = [
+    "CodeArchive",
+    "CodeTable",
+    "Prediction",
+    "encodable",
+    "need_arrow",
+    "whole_file",
+    "write_csv",
+    "write_json_lines",
+]

@@ -1,0 +1,192 @@
+"""Predict images by a run or an export: classes of a classifier, scores of an autoencoder, a line for each.
+
+A score says how unlike the training data an example is, in the unit of its model: higher = less like it. Of an export
+only TensorFlow and its card are used; an export is a program, so run only those of people you trust. Images are read as
+the run has read its own: they are resized if it resized them, or with --image-size. Files and folders are read as they
+come, in flat memory.
+"""
+
+import contextlib
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.command_line.ranges import check, within
+
+logger = logging.getLogger("kerasae.predict")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """By what, of what, and how it is written."""
+
+    model: str = field(metadata={"positional": True})
+    """Directory of a run, or of an export."""
+    inputs: tuple[str, ...] = field(metadata={"positional": True})
+    """Image files, folders, which are searched at any depth, and .npz files with x_test, x_train or x."""
+    to: str | None = None
+    """File to write, which appears when it is whole; standard output when not given."""
+    format: Literal["csv", "json"] = "csv"
+    """CSV with a header, or an object of JSON per line."""
+    image_size: tuple[int, ...] | None = field(default=None, metadata=within("side"))
+    """Resize images of other sizes to the model's: one number for a square, or height and width."""
+    strict: bool = False
+    """Stop at an image that cannot be read, instead of writing a line that says why."""
+    batch_size: int = field(default=256, metadata=within("count"))
+    """Examples that are predicted at once."""
+
+    def __post_init__(self):
+        check(self)
+
+
+class Predictor(NamedTuple):
+    """A model from whatever directory: what it takes, the names of its classes, what it computes."""
+
+    intake: Any
+    """`kerasae.data.Intake`."""
+    class_names: list[str] | None
+    """None for an autoencoder."""
+    predict: Callable
+    """Examples [B, *shape] → probabilities [B, K], or scores [B]."""
+
+
+def run(recipe: Recipe) -> int:
+    """Predict and write; returns how many images could not be read."""
+    refuse_missing(recipe.inputs)
+    write = {"csv": kerasae.results.write_csv, "json": kerasae.results.write_json_lines}[recipe.format]
+    with output(recipe.to) as file:
+        predictor = load(recipe.model)
+        if recipe.image_size:
+            predictor = predictor._replace(intake=predictor.intake.resizing(recipe.image_size))
+        broken = write(file, predictions(predictor, recipe), predictor.class_names)
+    if broken:
+        logger.warning("%s broken image%s; the column error says why", broken, "s"[: broken > 1])
+    return broken
+
+
+def refuse_missing(inputs) -> None:
+    """Raise InputError for the first input that does not exist."""
+    for name in inputs:
+        if "\0" in name or not os.path.exists(name):
+            raise InputError(f"input: {name!r} does not exist; expected image files, folders or .npz files")
+
+
+@contextlib.contextmanager
+def output(to):
+    """Standard output, or a file as text."""
+    if to is None:
+        yield sys.stdout
+        return
+    import io
+
+    with kerasae.results.whole_file(to) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        yield text
+        text.detach()
+
+
+# ---- the model
+
+
+def load(path) -> Predictor:
+    """The model in the directory of a run or of an export."""
+    if Path(path, "recipe.json").exists():
+        return of_run(path)
+    if Path(path, "saved_model.pb").exists():
+        served = kerasae.export.ServedModel(path)
+        return Predictor(served.intake, served.class_names, served.predict)
+    raise InputError(f"model: {path} is neither a run nor an export; expected a recipe.json or a saved_model.pb in it")
+
+
+def of_run(path) -> Predictor:
+    """The model of a run: a classifier, or an autoencoder that scores examples alone."""
+    from kerasae import runs
+
+    model = runs.load_model(path)
+    intake = runs.intake(path, model)
+    if not isinstance(model, kerasae.models.Classifier):
+        if model.conditional:
+            name = type(model).__name__
+            raise InputError(f"model: {path} holds a conditional {name}, which needs the class of every example")
+        return Predictor(intake, None, compiled(model.score, intake))
+    names = runs.class_names(path) or [str(number) for number in range(model.classes)]
+    if len(names) != model.classes:
+        raise InputError(f"model: {path} names {len(names)} classes, but its classifier has {model.classes}")
+    return Predictor(intake, names, compiled(model.probabilities, intake))
+
+
+def compiled(function, intake):
+    """A method of a model as a graph, for batches of any length."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, *intake.shape], intake.dtype)]
+    step = tf.function(lambda x: tf.cast(function(x), tf.float32), signature, autograph=False)
+    return lambda x: step(x).numpy()
+
+
+# ---- the examples
+
+
+def predictions(predictor: Predictor, recipe: Recipe) -> Iterator:
+    """A `kerasae.results.Prediction` for each example, in the order of the inputs."""
+    found = examples(recipe.inputs)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while some := list(itertools.islice(found, recipe.batch_size)):
+            yield from predicted(predictor, some, recipe.strict, pool)
+
+
+def examples(inputs) -> Iterator[tuple[str, Any]]:
+    """Name of each example, and its values; or None where the name is that of an image file."""
+    from kerasae.data import array_rows
+    from kerasae.data.layouts import READABLE, walk_images
+
+    for name in inputs:
+        if os.path.isdir(name):
+            empty = True
+            for inner in walk_images(Path(name)):
+                empty = False
+                yield os.path.join(name, inner), None
+            if empty:
+                raise InputError(f"input: {name} has no images; expected files ending in {', '.join(sorted(READABLE))}")
+        elif name.lower().endswith(".npz"):
+            yield from array_rows.rows(name)
+        else:
+            yield name, None
+
+
+def predicted(predictor: Predictor, some: list, strict: bool, pool: Executor) -> Iterator:
+    """Predictions of some examples: those that can be read go through the model together."""
+    import numpy as np
+
+    def read(example):
+        name, values = example
+        try:
+            return predictor.intake.file(name) if values is None else predictor.intake.row(values, name)
+        except kerasae.data.BrokenImage as error:
+            return error
+
+    values = list(pool.map(read, some))
+    good = [value for value in values if isinstance(value, np.ndarray)]
+    answers = iter(predictor.predict(np.stack(good)) if good else ())
+    for (name, _), value in zip(some, values, strict=True):
+        if isinstance(value, np.ndarray):
+            yield said(name, next(answers))
+        elif strict:
+            raise InputError(f"input: {name} cannot be read as an image ({value}); repair or remove it")
+        else:
+            yield kerasae.results.Prediction(name, error=str(value))
+
+
+def said(name, answer):
+    """The prediction that a score, or the probabilities of classes, make."""
+    if answer.ndim:
+        return kerasae.results.Prediction(name, probabilities=answer.tolist())
+    return kerasae.results.Prediction(name, score=float(answer))
