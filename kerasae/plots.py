@@ -1,9 +1,9 @@
-"""Pictures of training, reconstructions, filters and results; every function returns a matplotlib Figure.
+"""Draw training curves, reconstructions, filters and results; every function returns a matplotlib Figure.
 
 No pyplot and no global state: the figures work without a display, in threads and in notebooks. Save one with
 `figure.savefig("picture.png")`, or embed it in a page with `png_base64`.
 
-Images are floats in [0, 1], [N, H, W, C]; other channel counts than 1 and 3 show the mean over channels.
+Images are floats in [0, 1], [N, H, W, C]; for other channel counts than 1 and 3 the mean over channels is drawn.
 Vectors [N, D] and long sequences [N, T, C] of up to eight features are drawn as lines, other [N, H, W] as
 grey images.
 """
@@ -11,7 +11,7 @@ grey images.
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,8 +21,9 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from kerasae.errors import InputError
 
 COLOURS = ("#2f6db3", "#d9722e", "#3b9465", "#a23b72", "#7a6a9b", "#8a7a3c")
+GREYS = tuple({"color": shade, "linestyle": style} for style in ("--", ":", "-.") for shade in ("#555555", "#999999"))
 INK, FAINT = "#333333", "#d0d0d0"
-GAP, TITLE = 0.06, 0.24  # inches between pictures, and where a title stands between them
+GAP, TITLE = 0.06, 0.24  # inches between pictures, without and with a title
 LINES_UP_TO = 8  # features of a sequence; a wider one is shown as a picture of time × feature
 NOT_METRICS = ("stage", "epoch", "step")
 
@@ -30,12 +31,12 @@ NOT_METRICS = ("stage", "epoch", "step")
 def curves(
     rows: Sequence[Mapping], keys: Sequence[str] | None = None, units: Mapping[str, str] | None = None
 ) -> Figure:
-    """Training curves: a panel per stage and quantity, `loss` (solid) and `val_loss` (dashed) in the same.
+    """Draw training curves: a panel per stage and quantity, with `loss` (solid) and `val_loss` (dashed) in one panel.
 
     Args:
         rows: one mapping per epoch with `stage`, `epoch` and numbers (or their text, as a CSV file has it);
             empty and missing values are left out.
-        keys: which quantities, without "val_"; all numeric ones by default.
+        keys: names of the quantities, without "val_"; by default all numeric columns.
         units: quantity → unit for the axis, e.g. `{"loss": "nats per example", "accuracy": "fraction"}`.
 
     Raises:
@@ -65,7 +66,7 @@ def curves(
 
 
 def image_grid(images: np.ndarray, columns: int = 8, titles: Sequence[str] | None = None) -> Figure:
-    """Examples [N, ...] in reading order, `columns` to a row, each with its title if given.
+    """Draw examples [N, ...] in reading order, `columns` to a row, each with its title if given.
 
     Raises:
         InputError: no images, integers instead of floats, or another number of titles than of images.
@@ -95,11 +96,11 @@ def image_grid(images: np.ndarray, columns: int = 8, titles: Sequence[str] | Non
 def reconstructions(
     x: np.ndarray, x_hat: np.ndarray, corrupted: np.ndarray | None = None, *, what: str = "corrupted"
 ) -> Figure:
-    """Inputs above their reconstructions, column by column; corrupted inputs, if given, in a row between.
+    """Draw inputs above their reconstructions, column by column; corrupted inputs, if given, in between.
 
     Args:
         x, x_hat, corrupted: examples [N, ...].
-        what: the word beside the row of the corrupted, such as "visible" for masked images.
+        what: label of the row of corrupted inputs, such as "visible" for masked images.
 
     Raises:
         InputError: if the shapes differ.
@@ -118,12 +119,12 @@ def reconstructions(
 
 
 def filters(kernel: np.ndarray, shape: Sequence[int], n: int = 64) -> Figure:
-    """The first `n` first-layer filters as images; mid-grey is zero, each is scaled by its largest weight.
+    """Draw the first `n` first-layer filters as images; mid-grey is zero, each is scaled by its largest weight.
 
     Args:
         kernel: weights [D, units] of a dense layer, or [h, w, C, units] of a convolution.
-        shape: of one filter, (H, W), (H, W, C) or (D,) for vectors, with D values in all.
-        n: how many units to show.
+        shape: shape of one filter, (H, W), (H, W, C) or (D,) for vectors, with D values in all.
+        n: number of units to show.
 
     Raises:
         InputError: if D values do not fill `shape`.
@@ -148,7 +149,7 @@ def filters(kernel: np.ndarray, shape: Sequence[int], n: int = 64) -> Figure:
 
 
 def interpolations(images: np.ndarray) -> Figure:
-    """Decoded paths between pairs of codes: [R, S, ...], one path per row, from its start to its end.
+    """Draw decoded paths between pairs of codes: [R, S, ...], one path per row, from its start to its end.
 
     Example:
         >>> len(interpolations(np.zeros((2, 5, 8, 8, 1))).axes)
@@ -163,7 +164,7 @@ def interpolations(images: np.ndarray) -> Figure:
 
 
 def confusion(matrix: np.ndarray, class_names: Sequence[str] | None = None) -> Figure:
-    """Confusion matrix [K, K] of counts: rows are true classes, columns predicted; colour is a row's share.
+    """Draw a confusion matrix [K, K] of counts: rows true, columns predicted classes; colour is a row's share.
 
     Example:
         >>> confusion(np.array([[9, 1], [0, 10]]), ("cat", "dog")).axes[0].get_xlabel()
@@ -190,8 +191,12 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str] | None = None) -> F
     return figure
 
 
-def bars(figures: Mapping[str, float]) -> Figure:
-    """Accuracies side by side, e.g. fine-tuned, scratch, probe: name → fraction in [0, 1], drawn in percent.
+def bars(figures: Mapping[str, float], colours: Mapping[str, str] | None = None) -> Figure:
+    """Draw accuracies side by side, e.g. fine-tuned, scratch, probe: name → fraction in [0, 1], drawn in percent.
+
+    Args:
+        figures: name → accuracy.
+        colours: name → colour; of all others the first of the palette.
 
     Raises:
         InputError: no figures, or one outside [0, 1].
@@ -206,8 +211,8 @@ def bars(figures: Mapping[str, float]) -> Figure:
     figure = Figure(figsize=(6.4, 0.9 + 0.45 * len(figures)), layout="constrained")
     axes = figure.subplots()
     percent = [100 * value for value in figures.values()]
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(figures))]
-    drawn = axes.barh(list(figures), percent, color=colours, height=0.62)
+    shades = [(colours or {}).get(name, COLOURS[0]) for name in figures]
+    drawn = axes.barh(list(figures), percent, color=shades, height=0.62)
     axes.bar_label(drawn, [f"{value:.1f}" for value in percent], padding=4, color=INK)
     axes.invert_yaxis()  # the first figure on top
     axes.set(xlim=(0, 108), xticks=range(0, 101, 20), xlabel="test accuracy (%)")
@@ -217,15 +222,51 @@ def bars(figures: Mapping[str, float]) -> Figure:
     return figure
 
 
+def label_curve(curves: Mapping[str, Sequence[tuple[float, float, float]]], ours: Collection[str]) -> Figure:
+    """Draw accuracy over the number of labels, on a logarithmic axis: features in colour, baselines in grey.
+
+    Args:
+        curves: name → points (labels, mean accuracy in [0, 1], standard deviation), drawn with a band of one deviation.
+        ours: names of the curves that are of features.
+
+    Raises:
+        InputError: no curves, or an accuracy outside [0, 1].
+
+    Example:
+        >>> curves = {"linear probe": [(10, 0.7, 0.02), (100, 0.9, 0.01)], "raw input": [(10, 0.5, 0.03)]}
+        >>> label_curve(curves, ["linear probe"]).axes[0].get_xlabel()
+        'labels'
+    """
+    if not curves or any(not 0 <= point[1] <= 1 for points in curves.values() for point in points):
+        raise InputError("curves: expected name → points (labels, accuracy in [0, 1], deviation).")
+    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
+    axes, colours, styles = figure.subplots(), iter(COLOURS * 9), iter(GREYS * 9)
+    for name, points in curves.items():
+        labels, means, deviations = (np.array(column) for column in zip(*sorted(points), strict=True))
+        look = {"color": next(colours), "linewidth": 2.2} if name in ours else {"linewidth": 1.3, **next(styles)}
+        axes.plot(labels, 100 * means, marker="o", markersize=3.5, label=name, **look)
+        if name in ours:
+            low, high = 100 * (means - deviations), 100 * (means + deviations)
+            axes.fill_between(labels, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    ticks = sorted({point[0] for points in curves.values() for point in points})
+    axes.set(xscale="log", xlabel="labels", ylabel="test accuracy (%)")
+    axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axes.minorticks_off()
+    _plain(axes)
+    axes.grid(color=FAINT, linewidth=0.6)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
 def png_base64(figure: Figure, dpi: int = 110) -> str:
-    """The figure as a PNG in base64 text, for `<img src="data:image/png;base64,…">`."""
+    """Encode a figure as PNG in base64 text, for `<img src="data:image/png;base64,…">`."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _panels(rows, keys) -> dict[tuple[str, str], dict[str, list[tuple[float, float]]]]:
-    """(stage, quantity) → {"training" | "validation": [(epoch, value)…]}, in the order of appearance."""
+    """Group rows by panel: (stage, quantity) → {"training" | "validation": [(epoch, value)…]}, in order."""
     panels = {}
     for row in rows:
         epoch = _number(row.get("epoch"))
@@ -263,7 +304,7 @@ def _curve_panel(axes: Axes, title: str, series: Mapping[str, list], colour: str
 
 
 def _plain(axes: Axes) -> None:
-    """Grey instead of black, no box, the grid behind the data."""
+    """Style axes: grey instead of black, no box, the grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=9)
@@ -285,7 +326,7 @@ def _checked(name: str, images) -> np.ndarray:
 def _cells(
     rows: int, columns: int, example: np.ndarray, left: float = GAP, top: float = GAP, between: float = GAP
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of rows × columns axes in the proportions of the example; left, top, between: free inches."""
+    """Make a figure of rows × columns axes in the proportions of the example; left, top, between: free inches."""
     height, width = (0.9, 1.5) if _is_line(example) else example.shape[:2]
     scale = min(1.1, 11 / columns) / max(height, width)
     tile_w, tile_h = width * scale, height * scale
@@ -309,7 +350,7 @@ def _cells(
 
 
 def _labelled_rows(rows: list[np.ndarray], names: list[str], titles: list[str] | None = None) -> Figure:
-    """A row of pictures per name, the name at its left; titles, if any, above the first row."""
+    """Draw a row of pictures per name, the name at its left; titles, if any, above the first row."""
     left = 0.25 + 0.085 * max(len(name) for name in names)
     figure, grid = _cells(len(rows), len(rows[0]), rows[0][0], left=left, top=TITLE if titles else GAP)
     for line, images, name in zip(grid, rows, names, strict=True):
@@ -327,7 +368,7 @@ def _labelled_rows(rows: list[np.ndarray], names: list[str], titles: list[str] |
 
 
 def _same_heights(grid: np.ndarray) -> None:
-    """One scale per column, so that a line and its reconstruction can be compared."""
+    """Set one scale per column, so that a line and its reconstruction can be compared."""
     for column in grid.T:
         limits = np.array([axes.get_ylim() for axes in column])
         for axes in column:
@@ -341,7 +382,7 @@ def _is_line(example: np.ndarray) -> bool:
 
 
 def _draw(axes: Axes, example: np.ndarray) -> None:
-    """One example: a picture, or lines for a vector or a sequence."""
+    """Draw one example: a picture, or lines for a vector or a sequence."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_color(FAINT)
     axes.spines[:].set_linewidth(0.5)

@@ -1,12 +1,11 @@
-"""Names of kerasae's classes in Keras's registry, so that `keras.saving.load_model` finds them after `import kerasae`.
+"""Register kerasae's classes with Keras, so that `keras.saving.load_model` finds them after `import kerasae`.
 
-A class registers itself when its module is imported. Until then a stand-in has its name, and imports it when a file
-asks for it; importing kerasae costs nothing, and Keras may be imported before or after.
+A class registers itself when its module is imported. Until then a stand-in holds its name, and imports the class when
+a file names it. So importing kerasae is cheap, and Keras may be imported before or after.
 """
 
 import importlib
 import importlib.abc
-import importlib.util
 import sys
 from dataclasses import dataclass
 
@@ -21,23 +20,23 @@ ROOMS = {
     "kerasae.distributions.priors": "StandardNormal UniformSphere",
     "kerasae.optimizers": "LARS LayerwiseAdamW",
 }
-"""Module → the classes in it that files may name; the catalogue and its neighbours have the models."""
+"""Module → the classes in it that files may name, except models, which `kerasae.models.HOMES` lists."""
 
 
 @dataclass(frozen=True)
 class StandIn:
-    """A registered class that is not imported yet."""
+    """Stand in Keras's registry for a class that is not imported yet."""
 
     module: str
     name: str
 
     def from_config(self, config):
-        """Import the class, which takes its name back, and build it as Keras would have."""
+        """Import the class, which then replaces the stand-in in the registry, and build the object."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
 
 def stand_ins() -> dict[str, StandIn]:
-    """Registered name → stand-in, of all classes that Keras may meet in a file."""
+    """Map registered names to stand-ins, for all classes that files may name."""
     from kerasae.models import HOMES
 
     homes = {name: module for module, names in ROOMS.items() for name in names.split()} | HOMES
@@ -45,7 +44,7 @@ def stand_ins() -> dict[str, StandIn]:
 
 
 def register() -> None:
-    """Give Keras, which is imported, a stand-in for every class that is not."""
+    """Register a stand-in with Keras for every class that is not imported yet."""
     import keras
 
     known = keras.saving.get_custom_objects()
@@ -53,21 +52,25 @@ def register() -> None:
 
 
 class AfterKeras(importlib.abc.MetaPathFinder):
-    """Import hook that registers the stand-ins as soon as Keras has been imported, then is gone."""
+    """Import hook that registers the stand-ins as soon as Keras has been imported.
+
+    TensorFlow looks for Keras several times before anybody imports it.
+    """
 
     def find_spec(self, name, path=None, target=None):
-        """Find Keras as usual, and register after its module was executed."""
+        """Find Keras by the other finders, and register after its module was executed."""
         if name != "keras":
             return None
-        sys.meta_path.remove(self)
-        if (spec := importlib.util.find_spec(name)) is not None:
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None:
             execute = spec.loader.exec_module
             spec.loader.exec_module = lambda module: (execute(module), register())
         return spec
 
 
 def register_with_keras() -> None:
-    """Register now if Keras is there, else once it is."""
+    """Register at once if Keras is imported, else as soon as it is."""
     if "keras" in sys.modules:
         register()
     else:

@@ -1,8 +1,8 @@
-"""Level 4: files of models, read so that one from a stranger can do no harm.
+"""Level 4: load model files safely, also from strangers.
 
-Keras's safe mode refuses serialised functions, and still lets a file name anything that Keras exports, of any size.
-This reader takes what kerasae writes and no more: three files, stored as they are; classes of kerasae and layers that
-only compute; as many bytes of weights as the file has. Whatever else a file holds or does is one `InputError`.
+Keras's safe mode refuses serialised functions, but lets a file name any class that Keras exports, of any size. This
+reader accepts only files as kerasae writes them: three uncompressed members; classes of kerasae and layers that only
+compute; no more bytes of weights than the file has. Everything else raises an `InputError`.
 """
 
 import io
@@ -26,11 +26,11 @@ MODULES = ("keras.layers", "keras.initializers", "keras.regularizers", "keras.co
 """Modules of Keras that only compute, but for the classes in `UNSAFE`."""
 
 TRAINERS = ("keras.optimizers", "keras.optimizers.schedules")
-"""Modules of Keras whose classes only compute, too, and are wanted only by whoever trains on. Metrics come as names:
-their classes take as much memory as they are told to."""
+"""Modules of Keras whose classes only compute, allowed only for further training. Metrics must be names, as their
+classes allocate as much memory as a configuration asks for."""
 
 OPERATIONS = "keras.src.ops."
-"""Where functional networks keep what is done between their layers: slices, sums and the like."""
+"""Module of the operations between the layers of functional networks, such as slices and sums."""
 
 NAMED = {
     *(("keras", name) for name in ("DTypePolicy", "Functional", "Sequential")),
@@ -38,13 +38,13 @@ NAMED = {
     ("keras.src.models.sequential", "Sequential"),
     ("keras.random", "SeedGenerator"),
 }
-"""Module and class of what else a network is made of."""
+"""Module and class of other objects that networks contain."""
 
 FUNCTIONS = ("activations", "initializers", "regularizers", "constraints")
 """Modules of Keras whose functions a network may name."""
 
 VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
-"""What Keras calls plain values that JSON cannot spell."""
+"""Keras's class names of plain values that JSON cannot hold."""
 
 UNSAFE = {
     *("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),  # run what somebody else wrote
@@ -53,20 +53,20 @@ UNSAFE = {
 
 
 def load_model(file, compiled=False):
-    """The model in a `.keras` file that `model.save` or a command of kerasae wrote.
+    """Load the model in a `.keras` file that `model.save` or a command of kerasae wrote.
 
-    Layers of your own, which this reader does not know, take `keras.saving.load_model` after `import kerasae`.
+    Models with your own layers are refused; load them by `keras.saving.load_model` after `import kerasae`.
 
     Args:
         file: path.
-        compiled: whether with its optimiser, loss and metrics, to train on where it stopped, even if its weights are
-            not finite; without, what is read is used, not trained further.
+        compiled: whether to load optimiser, loss and metrics too, for further training. Only then are weights with NaN
+            or infinity accepted.
 
     Returns:
-        An `Autoencoder`, of whatever variant, or a `Classifier`.
+        An `Autoencoder` of any variant, or a `Classifier`.
 
     Raises:
-        InputError: the file is missing or damaged, holds something else than a model of kerasae, or asks for more.
+        InputError: the file is missing or damaged, holds no model of kerasae, or names other classes.
 
     Example:
         >>> model = load_model("runs/plain/model.keras")
@@ -86,18 +86,18 @@ def load_model(file, compiled=False):
         return model
     except InputError as error:
         raise InputError(f"{file} cannot be loaded: {error}") from None
-    except Exception as error:  # a configuration is a programme for Keras's constructors, which raise what they like
+    except Exception as error:  # constructors in a configuration may raise any type
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(f"{file} cannot be loaded: {reason[:300]}") from error
 
 
 def untrained(value):
-    """An object of the configuration without optimiser, loss and metrics."""
+    """Drop optimiser, loss and metrics from an object of the configuration."""
     return {name: inner for name, inner in value.items() if name != "compile_config"}
 
 
 def compile_like(model, config):
-    """Give a model the optimiser, loss and metrics of a configuration."""
+    """Compile a model with the optimiser, loss and metrics of a configuration."""
     if not config.get("compile_config"):
         raise InputError("it was saved without an optimiser; leave out compiled=True, then compile it")
     check_classes(config, MODULES + TRAINERS)
@@ -105,7 +105,7 @@ def compile_like(model, config):
 
 
 def check_members(archive):
-    """Raise InputError unless the archive has the three files of a model, each once and as long as it claims."""
+    """Raise InputError unless the archive has the three files of a model, once each and uncompressed."""
     members = archive.infolist()
     names = sorted(member.filename for member in members)
     if names != sorted(MEMBERS):
@@ -116,7 +116,7 @@ def check_members(archive):
 
 
 def check_classes(config, modules):
-    """Raise InputError for the first class or function that a network has no need of, wherever it is named."""
+    """Raise InputError for the first class or function in a configuration that no network needs."""
     known, rest = keras.saving.get_custom_objects(), [config]
     while rest:
         value = rest.pop()
@@ -127,7 +127,7 @@ def check_classes(config, modules):
 
 
 def harmless(value, known, modules):
-    """Whether an object of a configuration is of kerasae, or of a class of Keras in modules that only compute."""
+    """Tell whether an object of a configuration is of kerasae, or of a Keras class that only computes."""
     name, module, registered = (value.get(key) for key in ("class_name", "module", "registered_name"))
     if not isinstance(name, str) or name in UNSAFE:
         return False
@@ -141,7 +141,7 @@ def harmless(value, known, modules):
 
 
 def build(config, most):
-    """The model without its weights, unless these would take more than the `most` bytes that the file has for them."""
+    """Build the model without loading weights; raises InputError if they would take more than `most` bytes."""
 
     def check(size):
         if size > most:
@@ -154,7 +154,7 @@ def build(config, most):
 
 
 def check_weights(archive):
-    """Raise InputError if arrays claim to be larger than the file that holds them, as compressed ones can."""
+    """Raise InputError if arrays claim more bytes than the file that holds them, as compressed arrays can."""
     sizes = []
 
     def note(_, item):

@@ -17,7 +17,7 @@ class Recipe(DerivedRecipe):
     samples: int = field(default=200, metadata=within("count"))
     """Importance samples per example in the likelihood estimate of a variational autoencoder."""
     examples: int | None = field(default=None, metadata=within("count"))
-    """Test examples to use in the likelihood estimate; all of them when not given."""
+    """Test examples to measure, drawn at random; all of them when not given."""
 
     folder = "evaluate"
 
@@ -25,25 +25,38 @@ class Recipe(DerivedRecipe):
 def run(recipe: Recipe):
     """Load the model, measure what its kind allows."""
     from kerasae import runs
+    from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
-        directory = begin("evaluate", origin=model)
+        source = matched(recipe.run, model, source)
+        directory, test = begin("evaluate", origin=model), drawn(source.test, recipe)
         if isinstance(model, kerasae.models.Classifier):
-            return finish(directory, accuracy(directory, model, source))
-        figures = kerasae.evaluate.reconstruction_error(model, source.test)
+            return finish(directory, accuracy(directory, model, source, test))
+        if hasattr(model, "hide"):
+            return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
+        figures = kerasae.evaluate.reconstruction_error(model, test)
         if hasattr(model, "log_weight"):
-            figures |= likelihood(model, source, recipe)
+            figures |= likelihood(model, source.info, test, recipe)
         return finish(directory, figures)
 
 
-def accuracy(directory, model, source):
+def drawn(split, recipe):
+    """The test examples to measure: all, or so many at random, whatever their order in the data."""
+    import numpy as np
+
+    if recipe.examples is None or recipe.examples >= len(split):
+        return split
+    return split.subset(np.sort(np.random.default_rng(recipe.seed).permutation(len(split))[: recipe.examples]))
+
+
+def accuracy(directory, model, source, test):
     """Accuracy and error on the test examples; the confusion matrix goes into `confusion.json`."""
     if model.classes != source.info.classes:
         raise InputError(
             f"the classifier knows {model.classes} classes, but {source.info.spec} has {source.info.classes}"
         )
-    report = kerasae.evaluate.classify(model, source.test)
+    report = kerasae.evaluate.classify(model, test)
     names = source.info.class_names or range(source.info.classes)
     directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
     print_matrix(names, report.confusion)
@@ -60,20 +73,19 @@ def print_matrix(names, matrix):
         print(label.rjust(width) + "".join(str(count).rjust(width) for count in row))
 
 
-def likelihood(model, source, recipe):
+def likelihood(model, info, test, recipe):
     """Importance-sampled negative log-likelihood and the bound, in nats per example, with standard errors."""
-    x, _ = source.test.arrays()
-    x = x[: recipe.examples]
+    x, _ = test.arrays()
     nll = kerasae.evaluate.importance_nll(model, x, recipe.samples, seed=recipe.seed)
     bound = kerasae.evaluate.evidence_lower_bound(model, x, seed=recipe.seed)
-    name = likelihood_name(model, source.info)
+    name = likelihood_name(model, info)
     figures = {f"{name}_{figure}": value for figure, value in kerasae.evaluate.nll_summary(nll).items()}
     return figures | {"negative_elbo": float(-bound.mean()), f"{name}_samples": recipe.samples}
 
 
 def likelihood_name(model, info):
     """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
-    binary = info.dtype == "uint8" and info.max_value == 1
+    binary = "int" in info.dtype and info.max_value == 1
     if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
     print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")

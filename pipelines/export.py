@@ -32,9 +32,11 @@ def run(recipe: Recipe, checker=None):
     Several exports may share a `kerasae.export.Checker`.
     """
     from kerasae import runs
+    from pipelines.labels.names import matched
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
+        source = matched(recipe.run, model, source)  # the card names the outputs
         dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
         options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
         try:

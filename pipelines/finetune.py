@@ -49,7 +49,10 @@ class FinetuneFields:
     augment: Literal["none", "affine", "elastic"] = "none"
     """Distort the labelled images: shifts, turns and scalings, or these and elastic distortions."""
     scratch: bool = True
-    """Also train the same network from random weights, with the same labels and budget, as a control."""
+    """Also train the same network from random weights, with the same labels and steps, as a control."""
+    baselines: bool = True
+    """Give the same labels to classifiers that know no pretraining: of raw input and PCA, and a convolutional network
+    from scratch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +87,16 @@ def run(recipe: Recipe):
         if not hasattr(model, "feature_encoder"):
             raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
         transformers.check(recipe, source.info, model.feature_encoder())
-        directory = begin("finetune", origin=model)
-        return finish(directory, compare(directory, model, source, recipe))
+        directory = begin("finetune", origin=model, labelled=True)
+        figures = compare(directory, model, source, recipe)
+        return directory.finish(figures) if recipe.baselines else finish(directory, figures)
 
 
 def check(recipe, source):
     """Raise InputError before anything is trained if these data cannot be fine-tuned on like that."""
     from pipelines.labels.repeats import check_labels
 
-    check_labels(source, recipe)
+    check_labels(source, [recipe.labels], recipe.seed)
     if recipe.augment != "none" and len(source.info.shape) != 3:
         raise InputError(f"augment: {recipe.augment} distortions need images, not examples {source.info.shape}")
 
@@ -100,8 +104,8 @@ def check(recipe, source):
 def of_run(path, recipe):
     """The fine-tuning that another pipeline's recipe asks for, of the run in `path`."""
     shared = {f.name: getattr(recipe, f.name) for f in (*fields(FinetuneFields), *fields(NumericsFields))}
-    common = {"data_dir": recipe.data_dir, "seed": recipe.seed, "deterministic": recipe.deterministic}
-    return Recipe(run=str(path), **common, **shared)
+    names = ("data_dir", "seed", "deterministic", "accept_changed_data")
+    return Recipe(run=str(path), **{name: getattr(recipe, name) for name in names}, **shared)
 
 
 def compare(directory, model, source, recipe):
@@ -110,9 +114,9 @@ def compare(directory, model, source, recipe):
     The classifier of the first repeat is the run's model.
     """
     from kerasae.training import precision
-    from pipelines.labels.repeats import spread
+    from pipelines.labels import tuning
 
-    scores = {"finetune": [], "scratch": []}
+    reports = {"finetune": [], "scratch": []}
     for repeat in range(recipe.repeats):
         seed = recipe.seed + repeat
         for kind in ("finetune", "scratch") if recipe.scratch else ("finetune",):
@@ -121,11 +125,10 @@ def compare(directory, model, source, recipe):
             fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
             again = partial(build, model, source, recipe, seed, fresh=True)
             classifier = precision.float32_model(classifier, again)
-            report = kerasae.evaluate.classify(classifier, source.test)
-            scores[kind].append(report.accuracy)
+            reports[kind].append(kerasae.evaluate.classify(classifier, source.test))
             if repeat == 0 and kind == "finetune":
                 directory.save_model(classifier)
-    return spread(scores)
+    return tuning.judge(directory, reports, model, source, recipe)
 
 
 def build(model, source, recipe, seed, fresh):
@@ -164,7 +167,7 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
         patience=recipe.patience,
     )
     compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
-    classifier.cut(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
+    classifier.set_micro_batches(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
     changes = {
         "augment": augmentation(recipe, source.info, classifier.encoder),
         "mix": transformers.mixing(recipe, source.info),

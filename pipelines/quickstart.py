@@ -7,7 +7,7 @@ import kerasae
 from pipelines import export, finetune, mae, probe, report, stacked, train
 from pipelines.command_line import door
 from pipelines.command_line.fields import DataRecipe
-from pipelines.command_line.figures import finish
+from pipelines.command_line.figures import finish, without_baselines
 from pipelines.command_line.ranges import within
 from pipelines.recipes import digits
 
@@ -75,9 +75,10 @@ def step(title):
 
 def use_labels(recipe, name, pretrained, tuning):
     """Probe and fine-tune a pretrained run; its figures, with `name` in front."""
-    names = ("seed", "deterministic", "labels", "repeats")
+    names = ("seed", "deterministic", "repeats")
     base = {"run": str(pretrained.path), **{name: getattr(recipe, name) for name in names}}
-    measured = probe.run(probe.Recipe(**base)).figures | finetune.run(replace(tuning, **base)).figures
+    probed = probe.run(probe.Recipe(**base, labels=(recipe.labels,))).figures
+    measured = without_baselines(probed | finetune.run(replace(tuning, **base, labels=recipe.labels)).figures)
     return {f"{name}_{figure}": value for figure, value in measured.items()}
 
 

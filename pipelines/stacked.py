@@ -9,7 +9,7 @@ from pipelines.building import variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe
-from pipelines.command_line.figures import finish
+from pipelines.command_line.figures import finish, without_baselines
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
 
@@ -65,10 +65,12 @@ def use_labels(directory, recipe):
     """Probe the features, fine-tune them, train the control; each in a folder of the run. Returns their figures."""
     from pipelines import finetune, probe
 
-    names = ("labels", "repeats", "seed", "deterministic")
-    probed = probe.run(probe.Recipe(run=str(directory.path), **{name: getattr(recipe, name) for name in names}))
+    names = ("repeats", "seed", "deterministic", "baselines", "accept_changed_data")
+    labels = None if recipe.labels is None else (recipe.labels,)
+    shared = {name: getattr(recipe, name) for name in names}
+    probed = probe.run(probe.Recipe(run=str(directory.path), labels=labels, **shared))
     tuned = finetune.run(finetune.of_run(directory.path, recipe))
-    return probed.figures | tuned.figures
+    return without_baselines(probed.figures | tuned.figures)
 
 
 def pretrain(directory, source, recipe):

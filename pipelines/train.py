@@ -112,7 +112,7 @@ def build(recipe, info):
 
     likelihood = recipe.likelihood
     if likelihood == "categorical":
-        likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if info.dtype == "uint8" else 256)
+        likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if "int" in info.dtype else 256)
     corrupt = variants.corruption(recipe)
     return variants.build(recipe.variant, networks, likelihood, info.max_value, recipe.options, corrupt)
 

@@ -36,6 +36,7 @@ def pipelines(folder):
         **common, out=str(folder / "vae"), variant="variational", code=3, widths=(12,), epochs=2, batch_size=20
     )
     stack = stacked.Recipe(
+        baselines=False,
         **common,
         out=str(folder / "stack"),
         widths=(12,),
@@ -49,6 +50,7 @@ def pipelines(folder):
         accumulate=2, pictures_every=0,
     )  # fmt: skip
     tuned = finetune.Recipe(
+        baselines=False,
         run=str(pretrained), out=str(folder / "finetune"), deterministic=True, finetune_epochs=2, finetune_batch=20,
         finetune_min_steps=1, dropout=0.2, augment="elastic", mixup=0.5, drop_path=0.1, scratch=False,
     )  # fmt: skip

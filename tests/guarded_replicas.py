@@ -86,7 +86,3 @@ def main():
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     print(json.dumps({build.__name__: compare(build, mirrored) for build in (autoencoder, adversarial, classifier)}))
-
-
-if __name__ == "__main__":
-    main()

@@ -148,8 +148,12 @@ def specs():
 def picture(kind):
     """A small good picture."""
     stream = io.BytesIO()
-    Image.fromarray(np.arange(64 * 3, dtype="uint8").reshape(8, 8, 3)).save(stream, kind)
+    pixels = np.arange(64 * 3, dtype="uint8").reshape(8, 8, 3)
+    np.save(stream, pixels) if kind == "npy" else Image.fromarray(pixels).save(stream, kind)
     return stream.getvalue()
+
+
+PICTURES = ("png", "gif", "jpeg", "bmp", "webp", "tiff", "npy")
 
 
 def bombs(side):
@@ -163,12 +167,19 @@ def bombs(side):
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", side % 65536, side % 65536)
     bmp[18:26] = struct.pack("<ii", side, side)
-    return {"png": b"\x89PNG\r\n\x1a\n" + png, "gif": bytes(gif), "jpeg": bytes(jpeg), "bmp": bytes(bmp)}
+    made = {"png": b"\x89PNG\r\n\x1a\n" + png, "gif": bytes(gif), "jpeg": bytes(jpeg), "bmp": bytes(bmp)}
+    sides = struct.pack("<I", side % 2**32)
+    tiff = picture("tiff")
+    for tag in (256, 257):  # width and height, one number of 16 or 32 bits each
+        place = max(tiff.find(struct.pack("<HHI", tag, kind, 1)) for kind in (3, 4))
+        tiff = tiff[: place + 2] + struct.pack("<HI", 4, 1) + sides + tiff[place + 12 :]
+    array = picture("npy").replace(b"(8, 8, 3), }", f"({side}, {side}), }}".encode())
+    return {**made, "tiff": tiff, "npy": array, "webp": picture("webp")[:20] + sides + picture("webp")[24:]}
 
 
 def pictures():
     """Ending and bytes of a picture that is mutated, a bomb, or something else under a picture's name."""
-    kinds = st.sampled_from(["png", "gif", "jpeg", "bmp"])
+    kinds = st.sampled_from(PICTURES)
     damaged = kinds.flatmap(lambda kind: st.tuples(st.just(kind), mutated(picture(kind))))
     sides = st.sampled_from([9000, 65535, 2**31 - 1, 0, 2**28])
     promised = st.tuples(kinds, sides).map(lambda pair: (pair[0], bombs(pair[1])[pair[0]]))

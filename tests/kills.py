@@ -26,13 +26,14 @@ import processes
 TIMES = {"seconds", "data_wait", "steps_per_second", "examples_per_second", "memory_mib"}
 """Columns of metrics.csv that no two runs have alike."""
 
-LAYERS = "--widths 8 4 --pretrain-epochs 3 --joint-epochs 2 --finetune-epochs 2"
+LAYERS = "--no-baselines --widths 8 4 --pretrain-epochs 3 --joint-epochs 2 --finetune-epochs 2"
 MAE = "--patch 4 --width 12 --depth 1 --heads 2 --decoder-width 12 --decoder-depth 1 --decoder-heads 2"
 COMMANDS = {
     "stacked": f"stacked {LAYERS} --pretrain-batch 60 --finetune-batch 60 --holdout 0.2",
     "mae": f"mae {MAE} --epochs 4 --warmup-epochs 1 --batch-size 60 --pictures-every 4",
     "train": "train variational --widths 16 --code 4 --epochs 8 --batch-size 60 --holdout 0.2",
-    "finetune": "finetune {mae} --labels 40 --finetune-epochs 4 --finetune-batch 20 --mixup 0.8 --ema 0.9",
+    "finetune": "finetune {mae} --no-baselines --labels 40 --finetune-epochs 4 --finetune-batch 20 --mixup 0.8"
+    " --ema 0.9",
 }
 """Name → a command that trains for a few seconds; fine-tuning starts from the masked autoencoder."""
 

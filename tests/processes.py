@@ -7,12 +7,9 @@ or the interpreter's own start are what is tested, a test starts a real process 
 import json
 import multiprocessing
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-ROOT = Path(__file__).parents[1]
 
 PRELOADED = [
     "tensorflow",
@@ -87,11 +84,8 @@ def command(*tokens):
     sys.exit(cli.main([str(token) for token in tokens]))
 
 
-def printed(script, *arguments):
-    """The JSON that a script of this folder prints in a process of its own."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": paths}
-    command = [sys.executable, str(ROOT / "tests" / script), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+def printed(function, *arguments):
+    """The JSON object that a function prints in a process of its own."""
+    status, text = Started(function, *arguments).wait(600)
+    assert status == 0, text[-3000:]
+    return json.loads(next(line for line in reversed(text.splitlines()) if line.startswith("{")))

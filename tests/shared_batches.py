@@ -5,7 +5,6 @@ on two, and on two with an interruption; figures and weights as JSON.
 import json
 import os
 import signal
-import sys
 import tempfile
 
 import keras
@@ -86,7 +85,3 @@ def main():
             "resumed": trained(f"{folder}/resumed", mirrored, stop_after=6),
         }
     print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

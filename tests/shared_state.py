@@ -64,7 +64,3 @@ def main():
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     found = {build.__name__: compare(build, mirrored) for build in (quantized, diverging, persistent)}
     print(json.dumps({**found, "odd": refusal(lambda: persistent(5), mirrored)}))
-
-
-if __name__ == "__main__":
-    main()

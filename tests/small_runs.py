@@ -24,7 +24,7 @@ def recipes(out, epochs):
     yield "mae", mae, mae.Recipe(out=str(out / "mae"), epochs=epochs, base_rate=1e-3, **patches, **VIT)
     regular = {"dropout": 0.1, "input_dropout": 0.1, "drop_path": 0.2, "label_smoothing": 0.1, "mixup": 0.5}
     labelled = {**LABELLED, "finetune_epochs": epochs}
-    tuned = {"run": str(out / "mae"), "out": str(out / "finetune"), "scratch": False}
+    tuned = {"run": str(out / "mae"), "out": str(out / "finetune"), "scratch": False, "baselines": False}
     yield "finetune", finetune, finetune.Recipe(**tuned, **regular, **labelled)
 
 

@@ -123,7 +123,7 @@ def test_a_run_cut_short_and_a_run_of_another_recipe(mistake, tmp_path, shelf):
     newest = next((tmp_path / "run" / "checkpoints" / "train").glob("step-*.npz"))
     newest.write_bytes(newest.read_bytes()[:1000])
     assert cli.main(["train", "plain", "--out", "run", *QUICK]) == 0, "a damaged checkpoint is made again"
-    assert cli.main(["probe", "run", "--labels", "20"]) == 0
+    assert cli.main(["probe", "run", "--labels", "20", "--no-baselines"]) == 0
 
 
 def test_labels_missing_where_needed(mistake, tmp_path):
@@ -161,7 +161,18 @@ def test_values_that_make_no_sense_stop_before_anything_is_written(flags, words,
 
 
 def test_a_mistake_about_labels_is_corrected_without_pretraining_again(mistake, tmp_path, capfd):
-    command = ["stacked", "--widths", "8", "--pretrain-epochs", "1", "--finetune-epochs", "1", "--out", "run"]
+    command = [
+        "stacked",
+        "--no-baselines",
+        "--widths",
+        "8",
+        "--pretrain-epochs",
+        "1",
+        "--finetune-epochs",
+        "1",
+        "--out",
+        "run",
+    ]
     assert cli.main([*command, "--labels", "20"]) == 0
     before = (tmp_path / "run" / "metrics.csv").read_bytes()
     assert cli.main([*command, "--labels", "30", "--dropout", "0.5"]) == 0

@@ -224,7 +224,7 @@ def test_jit_compile_trains_the_same(case):
             np.testing.assert_allclose(one, other, atol=1e-3)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_mixed_precision_trains_in_float32_losses(case, policy):
     losses = case.compile(run_eagerly=True).train_on_batch(case.x, case.y, return_dict=True)

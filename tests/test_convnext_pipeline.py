@@ -64,17 +64,20 @@ def test_masked_pretraining_learns_and_draws(masked):
 def test_codes_are_probed(run, request):
     """Far above the 10 % of a guess, after seconds of training."""
     path, probes = request.getfixturevalue(run).path, probe.USUAL
-    figures = probe.run(probe.Recipe(run=str(path), labels=400, probes=probes)).figures
+    figures = probe.run(probe.Recipe(run=str(path), labels=(400,), probes=probes, baselines=False)).figures
     assert figures["probe_accuracy"] > 0.5 and figures["knn_accuracy"] > 0.4
 
 
 def test_places_are_probed_by_attention(masked):
-    recipe = probe.Recipe(run=str(masked.path), labels=200, probes=("attentive",), attentive_epochs=1)
+    recipe = probe.Recipe(
+        run=str(masked.path), labels=(200,), probes=("attentive",), attentive_epochs=1, baselines=False
+    )
     assert probe.run(recipe).figures["attentive_accuracy"] > 0.3
 
 
 def tuned(path, **changes):
-    settings = {"labels": 200, "finetune_epochs": 3, "finetune_batch": 50, "finetune_rate": 5e-3, "scratch": False}
+    settings = {"labels": 200, "finetune_epochs": 3, "finetune_batch": 50, "finetune_rate": 5e-3}
+    settings |= {"scratch": False, "baselines": False}
     return finetune.Recipe(run=str(path), **{**settings, **changes})
 
 

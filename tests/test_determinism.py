@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(
     scope="module",
-    params=[("train", "mae", "finetune"), pytest.param(("stacked",), marks=pytest.mark.slow)],
+    params=[("mae", "finetune"), pytest.param(("train", "stacked"), marks=pytest.mark.slow)],
     ids="-".join,
 )
 def twice(request, tmp_path_factory):

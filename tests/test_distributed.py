@@ -55,9 +55,8 @@ def make(tmp_path_factory):
 
 QUICK, LONG = 3, 10
 NAMES = {
-    # Every pipeline; random numbers in a step, two players, updates of several passes. Fine-tuning by two processes,
-    # which is what pretraining by two and fine-tuning on two devices have shown already, is left to the long runs.
-    QUICK: {"two": ("adversarial", "mae", "finetune"), "workers": ("adversarial", "mae")},
+    # Random numbers in a step, two players, updates of several passes; fine-tuning is left to the long runs.
+    QUICK: {"two": ("adversarial", "mae"), "workers": ("adversarial", "mae")},
     LONG: {"two": small_runs.ALL, "workers": small_runs.ALL},
 }
 """Epochs → the runs that are made in each way."""

@@ -1,13 +1,14 @@
 import doctest
 import types
 
+import keras
 import numpy as np
 import pytest
 from sklearn.metrics import mean_squared_error
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.evaluate import mean_score, reconstruction, reconstruction_error
+from kerasae.evaluate import hidden_patch_error, mean_score, reconstruction, reconstruction_error
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +57,23 @@ def test_wrong_shapes_are_named():
 def test_examples_run():
     failed, tried = doctest.testmod(reconstruction, extraglobs={"np": np})
     assert failed == 0 and tried >= 3
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_hidden_patches_alone_are_measured(normalised):
+    """Against NumPy on the pixels that a fixed mask hides; nothing of pixels where targets are normalised."""
+    keras.utils.set_random_seed(0)
+    pair = kerasae.networks.vit((8, 8, 1), 2, width=8, depth=1, heads=2, decoder_width=4, decoder_heads=1)
+    model = kerasae.models.MaskedAutoencoder(*pair, normalize_targets=normalised, pixel_max=16.0)
+    x = np.random.default_rng(0).integers(0, 17, (6, 8, 8, 1)).astype("uint8")
+    found = hidden_patch_error(model, x)
+    assert found["hidden_error"] == pytest.approx(float(np.mean(model.score(x))), rel=1e-5)
+    if normalised:
+        assert set(found) == {"hidden_error", "examples"}
+        return
+    made = np.asarray(model.reconstruct(x))
+    hidden = made != x / np.float32(16)
+    assert hidden.mean() == pytest.approx(0.75, abs=0.05)
+    mse = ((made - x / 16)[hidden] ** 2).sum() / (6 * 48)
+    assert found["hidden_mse"] == pytest.approx(mse, rel=1e-4)
+    assert found["hidden_psnr"] == pytest.approx(-10 * np.log10(mse), rel=1e-4)

@@ -44,6 +44,7 @@ def mae_run(tmp_path_factory):
 
 def recipe(mae_run, **options):
     return finetune.Recipe(
+        baselines=False,
         run=str(mae_run),
         data="digits",
         labels=60,

@@ -102,7 +102,7 @@ def fresh(place, run, data):
 def test_what_is_damaged_below_was_whole(place, fresh, diverged):
     fresh(diverged)
     assert place.run("nothing damaged", ["replay", "run"], ())[0] == 0
-    fresh({f"pictures/{i}.{kind}": hostile.picture(kind) for i in range(3) for kind in ("png", "gif", "jpeg", "bmp")})
+    fresh({f"pictures/{i}.{kind}": hostile.picture(kind) for i in range(3) for kind in hostile.PICTURES})
     for tokens in (TRAIN, ["train", "plain", "--data", "folder:pictures"]):
         assert place.run("nothing damaged", tokens)[0] == 130, "stopped before the first step"
     for command in ("report", "evaluate", "probe"):
@@ -187,7 +187,7 @@ def test_weights(drawn, place):
 def test_files_of_a_run(drawn, place, run, fresh):
     confusion = b'{"classes": ["a", "b"], "matrix": [[1, 2], [3, 4]]}'
     good = {**run, "probes.csv": b"probe,protocol\nlinear,x\n", "confusion.json": confusion}
-    names = ["recipe.json", "recipe.json", "metrics.csv", "summary.json", "probes.csv", "confusion.json"]
+    names = ["recipe.json", "recipe.json", "data.json", "metrics.csv", "summary.json", "probes.csv", "confusion.json"]
     name = drawn.draw(st.sampled_from(names))
     made = hostile.mutated(good[name])
     if name.endswith(".json"):

@@ -9,6 +9,7 @@ import signal
 import zipfile
 from pathlib import Path
 
+import guarded_replicas
 import keras
 import numpy as np
 import pytest
@@ -218,7 +219,7 @@ def test_a_step_of_its_own_is_refused():
 @pytest.fixture(scope="module")
 def replicas():
     """What `guarded_replicas.py` printed, by model."""
-    return printed("guarded_replicas.py")
+    return printed(guarded_replicas.main)
 
 
 @pytest.mark.parametrize("name", ["autoencoder", "adversarial", "classifier"])

@@ -119,16 +119,6 @@ def test_saves_and_loads(code, tmp_path):
     assert isinstance(again.posterior, VonMisesFisherPosterior)
 
 
-@pytest.mark.parametrize("options", [{"jit_compile": True}, {"micro_batches": 2}, {"dtype": "mixed_bfloat16"}], ids=str)
-def test_trains_in_every_mode(options):
-    """XLA, parts of a batch and half precision draw or round otherwise; the fall of the loss is the same."""
-    keras.config.set_dtype_policy(options.pop("dtype", "float32"))
-    model = spherical()
-    model.compile(keras.optimizers.Adam(0.02), **options)
-    losses = model.fit(X, batch_size=6, epochs=40, verbose=0).history["loss"]
-    assert np.isfinite(losses).all() and np.mean(losses[-5:]) < np.mean(losses[:5])
-
-
 def test_mistakes_are_refused():
     with pytest.raises(InputError, match="at least 2 dimensions"):
         spherical(code=1)

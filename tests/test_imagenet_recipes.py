@@ -76,9 +76,11 @@ def test_the_whole_way_on_photos_of_mixed_sizes(tmp_path):
     )
     assert "test_loss" in mae.run(recipe).figures
     budget = {"finetune_epochs": 20, "finetune_batch": 16, "finetune_rate": 3e-3, "rand_augment": 0.0}
-    tuned = finetune.run(replace(imagenet.tuned_base(), run=pretrained, **budget))
+    tuned = finetune.run(replace(imagenet.tuned_base(), run=pretrained, baselines=False, **budget))
     assert tuned.figures["finetune_accuracy"] > 0.9
-    probed = probe.run(replace(imagenet.probed_base(), run=pretrained, sgd_optimizer="sgd", sgd_batch=16))
+    probed = probe.run(
+        replace(imagenet.probed_base(), run=pretrained, baselines=False, sgd_optimizer="sgd", sgd_batch=16)
+    )
     assert probed.figures["sgd_probe_accuracy"] > 0.9
 
 

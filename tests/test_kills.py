@@ -21,8 +21,8 @@ def whole(tmp_path_factory):
     return made
 
 
-SLOW = ("train", "finetune")
-"""Stages of the other two are what these train; what they draw resumes in test_training, too."""
+SLOW = ("train", "stacked", "finetune")
+"""The loop is the same; what these draw resumes in test_training, their stages in test_pipelines."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in kills.COMMANDS])

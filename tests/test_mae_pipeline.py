@@ -105,7 +105,7 @@ def test_images_are_standardised_by_their_own_statistics(trained):
 
 
 def test_its_run_can_be_probed(trained):
-    figures = probe.run(probe.Recipe(run=str(trained.path), labels=200)).figures
+    figures = probe.run(probe.Recipe(run=str(trained.path), labels=(200,), baselines=False)).figures
     assert figures["probe_accuracy"] > 0.5
 
 
@@ -121,8 +121,13 @@ def test_sizes_and_given_statistics_reach_the_networks():
 @pytest.mark.parametrize(
     "changes, kind, hidden",
     [
-        ({"decoder": "shallow"}, "MaskedAutoencoder", 12),
-        ({"decoder": "cross", "prediction_ratio": 0.5, "mask_group": 2}, "CrossMaskedAutoencoder", 12),
+        pytest.param({"decoder": "shallow"}, "MaskedAutoencoder", 12, marks=pytest.mark.slow),
+        pytest.param(
+            {"decoder": "cross", "prediction_ratio": 0.5, "mask_group": 2},
+            "CrossMaskedAutoencoder",
+            12,
+            marks=pytest.mark.slow,
+        ),
         ({"decoder": "linear", "low_variance": 0.5}, "SimMIM", 10),
         (
             CONVNEXT | {"widths": (4, 6), "depths": (1, 1), "kernel": 3, "mask_ratio": 0.5, "accumulate": 2},

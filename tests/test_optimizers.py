@@ -71,6 +71,25 @@ def test_scales_follow_clones_and_classifiers():
     assert sorted(free) == ["logits/bias", "logits/kernel"]
 
 
+def test_a_sequential_encoder_that_is_read_from_a_file_keeps_its_rates(tmp_path):
+    """Keras leaves the name of a Sequential model out of the paths of its weights when it builds it anew."""
+    from kerasae.models import Classifier
+
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)], name="trunk")
+    classifier = Classifier(encoder, 2)
+    classifier.compile(
+        LayerwiseAdamW(0.1, scales=layer_scales(classifier.encoder, 0.5)), "sparse_categorical_crossentropy"
+    )
+    classifier.optimizer.build(classifier.trainable_weights)
+    classifier.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x, y = np.ones((2, 4), "float32"), np.array([0, 1])
+    for model in (classifier, again):
+        model.train_on_batch(x, y)
+    for mine, read in zip(classifier.trainable_weights, again.trainable_weights, strict=True):
+        np.testing.assert_array_equal(mine, read, err_msg=mine.path)
+
+
 def test_what_is_decayed():
     encoder = small_vit()
     fixed = {w.path for w in encoder.weights if not decayed(w)}

@@ -1,6 +1,7 @@
 """The pipelines on a few real digits: what they write, that they resume, and how they answer mistakes."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training.loop import Interrupted
 from pipelines import evaluate, finetune, probe, stacked, train
 from pipelines.command_line import main as cli
+from pipelines.labels import table
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,7 @@ def small_digits(tmp_path_factory):
 
 def stack(data, out, **changes):
     recipe = stacked.Recipe(
+        baselines=False,
         data=data,
         out=str(out),
         widths=(24, 12),
@@ -125,11 +128,23 @@ def test_labels_beyond_the_subset_are_never_used(small_digits, monkeypatch):
 
 def test_train_probe_and_evaluate_a_vae(vae_run):
     assert runs.load_model(vae_run.path).beta == 0.5
-    probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=40, repeats=2)).figures
+    probed = probe.run(probe.Recipe(run=str(vae_run.path), labels=(40,), repeats=2, baselines=False)).figures
     assert 0.0 <= probed["probe_accuracy"] <= 1.0 and "probe_accuracy_std" in probed
     figures = evaluate.run(evaluate.Recipe(run=str(vae_run.path), samples=20)).figures
     assert figures["cross_entropy_bound_mean"] <= figures["negative_elbo"]
     assert figures["cross_entropy_bound_standard_error"] > 0
+
+
+def test_some_test_examples_are_drawn_at_random(small_digits):
+    """Data are often sorted by class; the first of them would be of one."""
+    split = kerasae.data.load(small_digits).test
+    split = split.subset(np.argsort(split.labels))
+    asked = evaluate.Recipe(run="", examples=20)
+    some, again, others = (evaluate.drawn(split, r) for r in (asked, asked, dataclasses.replace(asked, seed=1)))
+    assert len(np.unique(some.labels)) > 3 and len(some) == 20
+    np.testing.assert_array_equal(some.arrays()[0], again.arrays()[0])
+    assert not np.array_equal(some.arrays()[0], others.arrays()[0])
+    assert evaluate.drawn(split, evaluate.Recipe(run="")) is split
 
 
 @pytest.fixture
@@ -143,7 +158,12 @@ def masked_run(small_digits, tmp_path):
 
 def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
     recipe = probe.Recipe(
-        run=str(masked_run), probes=("attentive", "knn", "linear", "sgd"), labels=40, repeats=2, sgd_batch=16
+        run=str(masked_run),
+        probes=("attentive", "knn", "linear", "sgd"),
+        labels=(40,),
+        repeats=2,
+        sgd_batch=16,
+        baselines=False,
     )
     probed = probe.run(recipe)
     assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
@@ -172,8 +192,8 @@ def test_attentive_probe_needs_tokens(vae_run, tmp_path):
 
 def test_protocols_that_differ_in_a_word_are_one_line():
     lines = ["C=1 chosen of 6, 40 labels", "C=0.1 chosen of 6, 40 labels", "C=1 chosen of 6, 40 labels"]
-    assert probe.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
-    assert probe.common(["a b", "c"]) == "a b; or c" and probe.common(["a b"]) == "a b"
+    assert table.common(lines) == "C=1/C=0.1 chosen of 6, 40 labels"
+    assert table.common(["a b", "c"]) == "a b; or c" and table.common(["a b"]) == "a b"
 
 
 def test_evaluate_prints_the_confusion_matrix(stacked_run, capsys):

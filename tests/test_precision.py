@@ -106,6 +106,7 @@ def test_train_reaches_the_loss_of_float32(data, seen, tmp_path):
 
 def test_stacked_layers_joint_training_and_fine_tuning(data, seen, tmp_path):
     recipe = stacked.Recipe(
+        baselines=False,
         data=data,
         out=str(tmp_path / "run"),
         precision="float16",
@@ -142,7 +143,9 @@ def test_mae_and_the_fine_tuning_of_its_encoder(data, seen, tmp_path):
         pictures_every=0,
     )
     trained = mae.run(recipe)
-    tuning = finetune.Recipe(run=str(trained.path), precision="float16", finetune_epochs=1, ema=0.9, scratch=False)
+    tuning = finetune.Recipe(
+        run=str(trained.path), precision="float16", finetune_epochs=1, ema=0.9, scratch=False, baselines=False
+    )
     tuned = finetune.run(tuning)
     check(seen, "float16")
     assert exact(trained.path) and exact(tuned.path)
@@ -158,7 +161,7 @@ def test_the_optimiser_scales_the_loss_in_float16_only():
     assert float(kinds["float16"].learning_rate) == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("case", cases.MODELS, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", cases.first_of_its_family(cases.MODELS))
 def test_softmax_logarithms_and_means_are_taken_in_float32(case):
     with precision.computing_in("float16"):
         model = case.target(**case.arguments())

@@ -143,13 +143,12 @@ def test_saves_loads_and_gives_features(tmp_path):
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "features.keras")(given), model.encode(given))
 
 
-@pytest.mark.parametrize("jit", [False, True])
-def test_steps_are_the_same_under_xla_and_in_micro_batches(jit):
+def test_steps_are_the_same_in_micro_batches():
     weights = []
-    for parts, compiled in ((1, False), (5, jit)):
+    for parts in (1, 5):
         keras.utils.set_random_seed(1)
         model = recurrent()
-        model.compile(keras.optimizers.SGD(0.1), micro_batches=parts, jit_compile=compiled)
+        model.compile(keras.optimizers.SGD(0.1), micro_batches=parts, jit_compile=False)
         model.fit({"x": X, "mask": SEEN}, batch_size=5, epochs=2, verbose=0)
         weights.append(model.get_weights())
     for one, other in zip(*weights, strict=True):

@@ -173,17 +173,48 @@ def test_run_prints_where_the_page_is(tmp_path, capsys):
     assert recipe["widths"] == "5 4"
 
 
+PROBES = """probe,kind,features,labels,repeats,accuracy,accuracy_std,balanced_accuracy,protocol
+sgd,features,192,{first},2,0.5,0.01,,SGD on <b>192</b> features
+"raw input, nearest neighbour",baseline,,{second},2,0.75,,,"k=1, 64 raw values"
+"""
+
+
 def test_a_figure_of_a_probe_stands_with_its_protocol(tmp_path):
-    figures = {"sgd_probe_accuracy": 0.5, "attentive_accuracy": 0.75}
-    make_run(tmp_path, "probe", {"labels": None}, figures)
-    lines = ["probe,accuracy,protocol", "sgd,0.5,SGD on <b>192</b> features", 'attentive,0.75,"a query, 10 epochs"']
-    (tmp_path / "probes.csv").write_text("\n".join(lines))
+    figures = {"sgd_probe_accuracy": 0.5, "raw_nearest_accuracy": 0.75, "probe_worth_points": -25.0}
+    make_run(tmp_path, "probe", {"labels": [100]}, figures)
+    (tmp_path / "probes.csv").write_text(PROBES.format(first=100, second=100))
     text = report.write(tmp_path).read_text()
-    assert "<dt>sgd</dt><dd>SGD on &lt;b&gt;192&lt;/b&gt; features</dd>" in text
-    assert "<dt>attentive</dt><dd>a query, 10 epochs</dd>" in text and 'class="notes"' not in text
-    assert "a linear layer on the frozen code" in text and "a learned query over all frozen tokens" in text
+    assert '<th scope="row">sgd</th><td class="value">50.00 ± 1.00 %</td>' in text
+    assert '<td class="meaning">SGD on &lt;b&gt;192&lt;/b&gt; features</td>' in text and 'class="notes"' not in text
+    assert "-25.0 points" in text and "a linear layer on the frozen code" not in text
+    assert "What pretraining is worth" not in text, "one number of labels is no curve"
     (tmp_path / "probes.csv").write_text("nothing\nof the kind\n")
     assert "probes.csv is damaged" in notes(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("command", "recipe", "unit"),
+    [
+        ("train", {"variant": "variational"}, "nats"),
+        ("mae", {"decoder": "deep"}, "squared error"),
+        ("mae", {"decoder": "linear"}, "absolute error"),
+        ("finetune", {}, "nats"),
+        ("train", {"variant": "mine:Own"}, ""),
+    ],
+)
+def test_losses_stand_in_the_unit_of_their_variant(command, recipe, unit):
+    section = page.Section(path=None, title="", depth=0, command=command, recipe=recipe)
+    assert page.units_of(section) == unit
+    picture = pictures.plots.curves(epochs("train", loss=2.0), ["loss"], {"loss": page.units_of(section)})
+    assert picture.axes[0].get_ylabel() == (f"loss ({unit})" if unit else "loss")
+
+
+def test_several_numbers_of_labels_are_a_curve(tmp_path):
+    make_run(tmp_path, "probe", {"labels": [10, 20]}, {"labels_10_probe_accuracy": 0.5})
+    lines = PROBES.format(first=10, second=10) + PROBES.format(first=20, second=20).partition("\n")[2]
+    (tmp_path / "probes.csv").write_text(lines)
+    text = report.write(tmp_path).read_text()
+    assert "<h3>What pretraining is worth</h3>" in text and "<h3>Accuracies</h3>" not in text
 
 
 def test_text_from_outside_is_escaped(tmp_path):

@@ -47,9 +47,9 @@ def test_an_imported_run_is_probed_fine_tuned_and_exported(tmp_path, mistake, ca
     )
     for name in ("probe", "finetune", "evaluate", "export"):
         assert "--data" in mistake(name, "runs/mae")
-    command("probe", "runs/mae", "--data", "npz:rgb.npz")
+    command("probe", "runs/mae", "--data", "npz:rgb.npz", "--no-baselines")
     assert runs.read_summary("runs/mae/probe-all")["probe_accuracy"] > 0.9
-    quick = ["--finetune-epochs", "1", "--finetune-min-steps", "2", "--no-scratch"]
+    quick = ["--no-baselines", "--finetune-epochs", "1", "--finetune-min-steps", "2", "--no-scratch"]
     command("finetune", "runs/mae", "--data", "npz:rgb.npz", *quick)
     command("evaluate", "runs/mae/finetune-all")
     command("export", "runs/mae", "served", "--data", "npz:rgb.npz")

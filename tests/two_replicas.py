@@ -5,7 +5,6 @@ starts: hence the process.
 """
 
 import json
-import sys
 
 import cases
 import keras
@@ -51,7 +50,3 @@ def main(*asked):
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     print(json.dumps({case.id: compare(case, mirrored) for case in cases.MODELS if case.id in asked}))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

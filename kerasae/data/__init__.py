@@ -2,6 +2,7 @@
 
 from kerasae.data.augment import Chain, ElasticDistortion, RandomAffine
 from kerasae.data.batching import batches, in_order, steps_per_epoch
+from kerasae.data.classes import match_classes
 from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.erasing import RandomErasing
 from kerasae.data.info import Info, Source
@@ -32,6 +33,7 @@ __all__ = [
     "holdout",
     "in_order",
     "load",
+    "match_classes",
     "spread_examples",
     "steps_per_epoch",
 ]

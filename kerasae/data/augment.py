@@ -149,9 +149,11 @@ def checked_images(images: tf.Tensor) -> tf.Tensor:
     if (
         images.shape.rank != 4
         or None in images.shape[1:3]
-        or not (images.dtype.is_floating or images.dtype == tf.uint8)
+        or not (images.dtype.is_floating or images.dtype in (tf.uint8, tf.uint16))
     ):
-        raise InputError(f"images: expected uint8 or floats [B, H, W, C]; received {images.dtype.name} {images.shape}.")
+        raise InputError(
+            f"images: expected uint8, uint16 or floats [B, H, W, C]; received {images.dtype.name} {images.shape}."
+        )
     return images
 
 
@@ -165,7 +167,7 @@ def per_channel(name: str, value, images: tf.Tensor) -> np.ndarray:
 def as_stored(moved: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Back to the type and shape of `images`."""
     moved = tf.ensure_shape(moved, images.shape)
-    return tf.saturate_cast(tf.round(moved), tf.uint8) if images.dtype == tf.uint8 else tf.cast(moved, images.dtype)
+    return tf.saturate_cast(tf.round(moved), images.dtype) if images.dtype.is_integer else tf.cast(moved, images.dtype)
 
 
 def _gaussian_matrix(size: int, sigma: float) -> np.ndarray:

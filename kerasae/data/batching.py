@@ -100,8 +100,8 @@ def batches(
 
     if workers and not split.portable:
         raise InputError(
-            "data_workers: records of tfds, and arrays of more than a gibibyte, are read by this process only; "
-            "give a folder of images."
+            "data_workers: records of tfds, arrays of more than a gibibyte, and images that need Pillow (anything but "
+            "JPEG and opaque PNG of 8 bits) are read by this process only; give a folder of such images."
         )
     prepared = in_turn(prepared_from, start_step, workers) if workers else prepared_from(start_step)
     return _plain(prepared if replicas == 1 else _cut(prepared, len(own), size))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.info import Source, make_source
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.data.subsets import holdout
@@ -22,4 +23,5 @@ def load_digits() -> Source:
     store = ArrayStore(images)
     train, test = holdout(labels, TEST_FRACTION, SPLIT_SEED)
     splits = {name: Split(store, labels[rows], rows) for name, rows in (("train", train), ("test", test))}
-    return make_source("digits", splits, max_value=16, class_names=[str(name) for name in bunch.target_names])
+    names = [str(name) for name in bunch.target_names]
+    return make_source("digits", splits, 16, names, fingerprint=fingerprint_data((images, labels)))

@@ -6,20 +6,19 @@ import numpy as np
 import tensorflow as tf
 
 from kerasae.data.images import Decoder
+from kerasae.data.inspection import PILLOW
 
 
 class EncodedStore:
-    """Encoded images that become uint8 of one shape; a subclass says where the bytes of a row are.
+    """Encoded images that become pixels of one shape and type; a subclass says where the bytes of a row are.
 
     Args:
         shape: of one decoded example, (H, W, C).
         decoder: makes it from the bytes.
     """
 
-    dtype = tf.uint8
-
     def __init__(self, shape: tuple[int, int, int], decoder: Decoder):
-        self.shape, self.decoder = shape, decoder
+        self.shape, self.decoder, self.dtype = shape, decoder, tf.as_dtype(decoder.format.dtype)
         # Called outside of a graph, a loop of Python over the images takes a millisecond for each.
         self._read = tf.function(self._read_rows, [tf.TensorSpec([None], tf.int64)], autograph=False)
         self.parallel_calls = max(2, os.cpu_count() or 2)
@@ -28,42 +27,62 @@ class EncodedStore:
         """The bytes of the given rows, string [B]."""
         raise NotImplementedError
 
+    def readers(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """What `Decoder` has to know beside the bytes, for the given rows: nothing, or `reader` [B]."""
+        return ()
+
     def read(self, rows: tf.Tensor) -> tf.Tensor:
         """Images [B, H, W, C] of the given rows."""
         return self._read(rows)
 
     def _read_rows(self, rows):
-        return tf.map_fn(self._whole, self.encoded(rows), fn_output_signature=self._signature())
+        given = (self.encoded(rows), *self.readers(rows))
+        return tf.map_fn(lambda image: self._whole(*image), given, fn_output_signature=self._signature())
 
     def read_cropped(self, rows: tf.Tensor, seeds: tf.Tensor, crop) -> tf.Tensor:
         """The same, each a random crop of the image as it is stored: seeds int32 [B, 2], a `RandomResizedCrop`."""
 
-        def cut(pair):
-            image = self.decoder.cropped(*pair, crop, self.shape[:2])
+        def cut(given):
+            data, seed, *reader = given
+            image = self.decoder.cropped(data, seed, crop, self.shape[:2], *reader)
             return tf.ensure_shape(image, self.shape)
 
-        return tf.map_fn(cut, (self.encoded(rows), seeds), fn_output_signature=self._signature())
+        given = (self.encoded(rows), seeds, *self.readers(rows))
+        return tf.map_fn(cut, given, fn_output_signature=self._signature())
 
-    def _whole(self, data):
-        return tf.ensure_shape(self.decoder.whole(data), self.shape)
+    def _whole(self, data, reader=None):
+        return tf.ensure_shape(self.decoder.whole(data, reader), self.shape)
 
     def _signature(self):
         return tf.TensorSpec(self.shape, self.dtype)
 
 
 class FileStore(EncodedStore):
-    """Image files, each read when it is gathered."""
+    """Image files, each read when it is gathered.
 
-    def __init__(self, paths, shape: tuple[int, int, int], decoder: Decoder):
+    Args:
+        paths: of the files.
+        shape, decoder: as for `EncodedStore`.
+        readers: the reader of each file, as in `inspection.Look`, int [N].
+    """
+
+    def __init__(self, paths, shape: tuple[int, int, int], decoder: Decoder, readers: np.ndarray):
         super().__init__(shape, decoder)
+        # Where every file is upright and TensorFlow's, nothing has to be asked of each.
+        plain = decoder.format.is_tensorflow and (readers == 1).all()
+        self.portable = bool(decoder.format.is_tensorflow and (readers != PILLOW).all())  # NumPy stays in a process
         with tf.device("CPU:0"):
             self.paths = tf.constant([os.fsencode(path) for path in paths])
+            self._readers = None if plain else tf.constant(readers, tf.int32)
 
     def __len__(self) -> int:
         return int(self.paths.shape[0])
 
     def encoded(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(tf.io.read_file, tf.gather(self.paths, rows))
+
+    def readers(self, rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return () if self._readers is None else (tf.gather(self._readers, rows),)
 
 
 class RecordStore(EncodedStore):

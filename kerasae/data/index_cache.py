@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-FORMAT = 1  # of the columns; another number makes every kept index void
+FORMAT = 2  # of the columns; another number makes every kept index void
 
 
 def folder() -> Path:

@@ -23,15 +23,21 @@ class Info:
     shape: tuple[int, ...]
     """Shape of one example: (H, W, C) for images, (D,) for vectors."""
     dtype: str
-    """"uint8" or "float32"."""
+    """"uint8", "uint16" or "float32"."""
     max_value: float
-    """The stored value that means 1.0: 255 for photos, 16 for digits, 1 for binarised data and for floats."""
+    """The value that means 1.0: 255 for photos, 65535 for 16 bits, 16 for digits, 1 for binarised data and floats."""
     counts: dict[str, int]
     """Examples per split."""
     class_names: tuple[str, ...] | None = None
     """A name per class in the order of the labels; None without labels."""
+    value_range: tuple[float, float] | None = None
+    """Stored floats that were scaled to 0 and 1; None where values are as stored."""
     skipped: int = 0
     """Broken files that were left out."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the data were read, a line each."""
+    fingerprint: str = ""
+    """SHA-256 of what the splits hold: it changes with the data, not with the place where they lie."""
 
     @property
     def classes(self) -> int:
@@ -40,9 +46,9 @@ class Info:
 
     def as_dict(self) -> dict:
         """The fields as plain lists, strings and numbers, ready for JSON."""
-        fields = dataclasses.asdict(self)
-        names = self.class_names
-        return {**fields, "shape": list(self.shape), "class_names": None if names is None else list(names)}
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,12 @@ class Source:
         return in_order(self.split(split), 256).unbatch()
 
 
-def make_source(spec: str, splits: dict[str, Split], max_value: float, class_names=None, skipped=0) -> Source:
-    """Put splits of one shape and type together as a `Source`."""
+def make_source(spec: str, splits: dict[str, Split], max_value: float, class_names=None, **facts) -> Source:
+    """Put splits of one shape and type together as a `Source`; `facts` are further fields of its `Info`."""
     first = next(iter(splits.values()))
     counts = {name: len(split) for name, split in splits.items()}
     names = None if class_names is None else tuple(class_names)
-    return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, skipped), splits)
+    return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, **facts), splits)
 
 
 def with_test(splits: dict[str, Split]) -> dict[str, Split]:

@@ -7,20 +7,33 @@ from kerasae.data.checks import number, whole
 from kerasae.data.info import Source
 from kerasae.errors import InputError
 
+LARGEST = 3e38  # of float32
 KINDS = {"digits": "digits", "tfds": "tfds:NAME[/config]", "folder": "folder:DIR", "npz": "npz:FILE"}
 
 
-def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False, center: float = 1.0) -> Source:
+def load(
+    spec: str,
+    *,
+    data_dir=None,
+    image_size=None,
+    skip_broken: bool = False,
+    center: float = 1.0,
+    unlabelled: bool = False,
+    min_value: float | None = None,
+    max_value: float | None = None,
+    bands: tuple[int, ...] | None = None,
+) -> Source:
     """Load the data set that `spec` names.
 
     | spec | data |
     |---|---|
     | `digits` | scikit-learn's 1,797 handwritten digits 8x8, embedded: train 1,437, test 360, values 0..16 |
     | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory if it fits |
-    | `folder:DIR` | image files, one folder per class or no classes; read when needed |
+    | `folder:DIR` | image files, a folder per class, or train/, val/, test/ with or without classes; read when needed |
     | `npz:FILE` | arrays x_train, y_train, x_test, y_test; labels and test optional; in memory |
 
-    A folder or file without a test part gets a fixed 10 % of it held out as "test", class by class.
+    Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
+    that a folder that grows moves no test image into training.
 
     Args:
         spec: see the table.
@@ -30,6 +43,11 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
         center: for folder and tfds, in (0, 1]: images are scaled to cover `image_size` / center before the centre is
             cut out; 0.875 is usual for photos around an object.
         skip_broken: for folder, leave unreadable images out and count them in `info.skipped`.
+        unlabelled: for folder, folders that are no parts are places of images, not classes.
+        min_value: for folder and npz, the stored float that means 0; 0 when not given.
+        max_value: for folder and npz, the stored value that means 1, such as 4095 for scans of 12 bits. When not given,
+            the largest of the type for integers, and 1 for floats. Values beyond it are refused.
+        bands: for folder, numbers of the bands to keep, in that order; the first is 1.
 
     Raises:
         InputError: the spec, an argument or the data cannot be used; the message says what to do.
@@ -41,7 +59,10 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
     """
     kind, rest = _parse(spec)
     size = _image_size(image_size)
-    _refuse_unused(kind, data_dir=data_dir, image_size=image_size, skip_broken=skip_broken, center=center)
+    given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
+    given |= {"min_value": min_value, "max_value": max_value, "bands": bands}
+    _refuse_unused(kind, center=center, **given)
+    value_range = _value_range(min_value, max_value)
     # each kind needs a library of its own (scikit-learn, tensorflow_datasets, Pillow): import what is used
     if kind == "digits":
         from kerasae.data.digits import load_digits
@@ -54,10 +75,10 @@ def load(spec: str, *, data_dir=None, image_size=None, skip_broken: bool = False
     if kind == "folder":
         from kerasae.data.folder import load_folder
 
-        return load_folder(rest, size, skip_broken, center)
+        return load_folder(rest, size, skip_broken, center, unlabelled, value_range, _bands(bands))
     from kerasae.data.npz import load_npz
 
-    return load_npz(rest)
+    return load_npz(rest, value_range)
 
 
 def _parse(spec) -> tuple[str, str]:
@@ -91,14 +112,30 @@ def _image_size(image_size) -> tuple[int, int] | None:
     return whole("image_size", sides[0], 1, 8192), whole("image_size", sides[1], 1, 8192)
 
 
+def _value_range(low, high) -> tuple[float | None, float | None]:
+    low = None if low is None else number("min_value", low, -LARGEST, LARGEST)
+    return low, None if high is None else number("max_value", high, -LARGEST, LARGEST)
+
+
+def _bands(bands) -> tuple[int, ...] | None:
+    if bands is None:
+        return None
+    if not isinstance(bands, tuple | list) or not bands:
+        raise InputError(f"bands: expected numbers from 1 up; received {bands!r}.")
+    return tuple(whole("bands", band, 1) for band in bands)
+
+
 def _refuse_unused(kind: str, **given) -> None:
     """An argument that a source would ignore is a mistake: say so."""
-    if not isinstance(given["skip_broken"], bool):
-        raise InputError(f"skip_broken: expected True or False; received {given['skip_broken']!r}.")
+    for name in ("skip_broken", "unlabelled"):
+        if not isinstance(given[name], bool):
+            raise InputError(f"{name}: expected True or False; received {given[name]!r}.")
     cut = number("center", given["center"], 0.1, 1.0) < 1
     images = ("tfds", "folder")
-    users = {"data_dir": ("tfds",), "image_size": images, "skip_broken": ("folder",), "center": images}
+    users = {"data_dir": ("tfds",), "image_size": images, "center": images}
+    users |= dict.fromkeys(("skip_broken", "unlabelled", "bands"), ("folder",))
+    users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz"))
     for name, kinds in users.items():
-        used = cut if name == "center" else given[name] not in (None, False)
+        used = cut if name == "center" else given[name] is not None and given[name] is not False
         if used and kind not in kinds:
             raise InputError(f"{name}: only used with {' and '.join(kinds)}, not with {kind}; leave it out.")

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasae.data.checks import fits_in_memory
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.info import Source, make_source, with_test
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
@@ -13,13 +14,14 @@ from kerasae.errors import InputError
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(file: str) -> Source:
+def load_npz(file: str, value_range: tuple[float | None, float | None] = (None, None)) -> Source:
     """Arrays of `file`; labels and the test part are optional, other arrays are ignored.
 
     x is images [N, H, W], to which a channel is added, images [N, H, W, C], or vectors [N, D]: floats in 0..1
     (kept as float32) or integers in 0..255 (kept as uint8, so -1 or 300 is refused; where the largest is 1,
-    `max_value` is 1). y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed 10 % of every class of the
-    train part is held out. Nothing in the file is ever unpickled.
+    `max_value` is 1). Others need `value_range`, the stored values that mean 0 (of floats only) and 1: floats are
+    scaled by it, integers up to 65535 are kept as uint16. y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed
+    10 % of every class of the train part is held out. Nothing in the file is ever unpickled.
 
     Raises:
         InputError: the file is missing, damaged, or holds something else.
@@ -28,13 +30,24 @@ def load_npz(file: str) -> Source:
     x, y = {}, {}
     for part in ("train", "test"):
         if f"x_{part}" in arrays:
-            x[part] = _images(arrays[f"x_{part}"], f"x_{part} of {file}")
+            x[part] = _images(arrays[f"x_{part}"], f"x_{part} of {file}", value_range)
             y[part] = _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}")
     _agree(x, y, file)
     class_names = _class_names(y["train"], file)
-    max_value = 1 if x["train"].dtype == np.float32 or max(part.max() for part in x.values()) == 1 else 255
+    max_value, scaled = _range(x, *value_range)
     splits = {part: Split(ArrayStore(x[part]), y[part]) for part in x}
-    return make_source(f"npz:{file}", with_test(splits), max_value, class_names)
+    fingerprint = fingerprint_data(array for part in x for array in (part, x[part], y[part]))
+    facts = {"value_range": scaled, "fingerprint": fingerprint}
+    return make_source(f"npz:{file}", with_test(splits), max_value, class_names, **facts)
+
+
+def _range(x: dict[str, np.ndarray], least: float | None, most: float | None):
+    """The value that means 1, and the stored floats that were scaled to 0 and 1, None for none."""
+    if x["train"].dtype == np.float32:
+        return 1, None if least is most is None else (least or 0.0, 1.0 if most is None else most)
+    if most is not None:
+        return most, None
+    return 1 if max(part.max() for part in x.values()) == 1 else 255, None
 
 
 def _read(file: str) -> dict[str, np.ndarray]:
@@ -77,36 +90,45 @@ def _check_names(names: list[str], file: str) -> None:
         raise InputError(f"data: npz:{file} has y_test without x_test; add the images or remove the labels.")
 
 
-def _images(x: np.ndarray, name: str) -> np.ndarray:
-    """uint8 or float32 [N, H, W, C] or [N, D]."""
+def _images(x: np.ndarray, name: str, value_range: tuple[float | None, float | None]) -> np.ndarray:
+    """uint8, uint16 or float32 [N, H, W, C] or [N, D]."""
     if x.ndim not in (2, 3, 4) or 0 in x.shape:
         raise InputError(f"data: {name}: expected [N, D], [N, H, W] or [N, H, W, C], none empty; received {x.shape}.")
-    x = _floats(x, name) if x.dtype.kind == "f" else _integers(x, name)
+    x = (_floats if x.dtype.kind == "f" else _integers)(x, name, *value_range)
     return x[..., None] if x.ndim == 3 else x
 
 
-def _floats(x: np.ndarray, name: str) -> np.ndarray:
+def _floats(x: np.ndarray, name: str, least: float | None, most: float | None) -> np.ndarray:
     if not np.isfinite(x).all():
         raise InputError(f"data: {name}: expected finite numbers; received {(~np.isfinite(x)).sum()} NaN or infinite.")
     low, high = float(x.min()), float(x.max())
-    if low < 0 or high > 1:
+    start, end = least or 0.0, 1.0 if most is None else most
+    if not start < end:
+        raise InputError(f"min_value: expected less than max_value, {end:g}; received {start:g}.")
+    if low < start or high > end:
         raise InputError(
-            f"data: {name}: expected floats from 0 to 1; received {low:.4g} to {high:.4g}; "
-            "scale them, or store 0..255 as uint8."
+            f"data: {name}: expected floats from {start:g} to {end:g}; received {low:.4g} to {high:.4g}; "
+            "give min_value and max_value to scale them, or store 0..255 as uint8."
         )
+    x = x if (least, most) == (None, None) else (x.astype(np.float64) - start) / (end - start)
     return np.ascontiguousarray(x, np.float32)
 
 
-def _integers(x: np.ndarray, name: str) -> np.ndarray:
+def _integers(x: np.ndarray, name: str, least: float | None, most: float | None) -> np.ndarray:
+    if least is not None:
+        raise InputError(f"min_value: only used with floats, not with the integers of {name}; leave it out.")
     if x.dtype.kind not in "iub":
         raise InputError(f"data: {name}: expected floats or integers; received type {x.dtype}.")
     low, high = int(x.min()), int(x.max())
-    if low < 0 or high > 255:
+    most = 255 if most is None else most
+    if not 1 <= most <= 65535 or most != int(most):
+        raise InputError(f"max_value: expected a whole number from 1 to 65535 for integers; received {most:g}.")
+    if low < 0 or high > most:
         raise InputError(
-            f"data: {name}: expected integers from 0 to 255; received {low} to {high}; scale them to floats "
-            f"from 0 to 1."
+            f"data: {name}: expected integers from 0 to {most:g}; received {low} to {high}; scale them to floats "
+            f"from 0 to 1, or give max_value."
         )
-    return np.ascontiguousarray(x, np.uint8)
+    return np.ascontiguousarray(x, np.uint8 if most <= 255 else np.uint16)
 
 
 def _labels(y: np.ndarray | None, count: int, name: str) -> np.ndarray | None:

@@ -75,8 +75,14 @@ class Split:
 
     @property
     def dtype(self) -> str:
-        """Type of the values as stored: "uint8" or "float32"."""
+        """Type of the values as stored: "uint8", "uint16" or "float32"."""
         return self._store.dtype.name
+
+    @property
+    def paths(self) -> np.ndarray | None:
+        """The file of each example as bytes [N], None where it is not one file each."""
+        paths = getattr(self._store, "paths", None)
+        return None if paths is None else paths.numpy()[self._rows]
 
     @property
     def parallel_calls(self) -> int:
@@ -123,6 +129,10 @@ class Split:
             )
         labels = None if self.labels is None else self.labels[indices]
         return Split(self._store, labels, self._rows[indices])
+
+    def relabelled(self, labels: np.ndarray) -> "Split":
+        """The same examples with other labels [N]."""
+        return Split(self._store, labels, self._rows)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The whole split as NumPy `(x, y)`, y None without labels; raises `InputError` if far too big."""

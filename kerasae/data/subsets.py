@@ -1,6 +1,10 @@
-"""Choosing examples: class-balanced labelled subsets and held-out parts, functions of the seed alone."""
+"""Choosing examples: class-balanced labelled subsets and held-out parts, functions of a seed or of names alone."""
 
+import hashlib
 import math
+import os
+import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,6 +68,37 @@ def holdout(labels_or_count, fraction: float, seed: int) -> tuple[np.ndarray, np
     shares = _proportional_shares([len(group) for group in groups], held_count)
     held = np.concatenate([rng.permutation(g)[:share] for g, share in zip(groups, shares, strict=True)])
     return np.setdiff1d(np.arange(count), held), np.sort(held)
+
+
+def holdout_by_name(names: Sequence[str], fraction: float) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Hold out files by a hash of their names, so that files added later never move those that are there.
+
+    A file is held out if the first 8 bytes of SHA-256 of its name (UTF-8, in Unicode's form NFC), as a number in
+    [0, 1), are below `fraction`. Where that holds out none of the files, the one with the smallest number is; where it
+    holds out all, the one with the largest is not.
+
+    Args:
+        names: at least two, relative to the folder of the data, with "/" between folders.
+        fraction: share to hold out, between 0 and 1.
+
+    Returns:
+        Sorted indices `(train, held out)`, and whether the rule alone gave both.
+
+    Example:
+        >>> train, held, _ = holdout_by_name(["cat/1.png", "cat/2.png"], 0.1)
+    """
+    places = np.array([_place(name) for name in names])
+    held = places < fraction
+    enough = bool(held.any() and not held.all())
+    if not enough:
+        held[np.argmax(places) if held.all() else np.argmin(places)] ^= True
+    return np.flatnonzero(~held), np.flatnonzero(held), enough
+
+
+def _place(name: str) -> float:
+    """A number in [0, 1) that depends on a name only."""
+    digest = hashlib.sha256(os.fsencode(unicodedata.normalize("NFC", name))).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _label_vector(labels) -> np.ndarray:

@@ -12,8 +12,10 @@ import tensorflow as tf
 from kerasae.data import records
 from kerasae.data.checks import memory_for
 from kerasae.data.encoded import RecordStore
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.images import Decoder, resize
 from kerasae.data.info import Source, make_source
+from kerasae.data.pixel_format import PixelFormat
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
 
@@ -40,9 +42,14 @@ def load_tfds(name: str, data_dir=None, image_size: tuple[int, int] | None = Non
     if small and None not in builder.info.features[keys[0]].shape:
         splits, largest = _in_memory(builder, counts, shape, keys, center)
     else:
-        splits, largest = _in_files(builder, counts, shape, keys, Decoder(shape[-1], shape[:2], center)), 255
+        splits, largest = (
+            _in_files(builder, counts, shape, keys, Decoder(PixelFormat(shape[-1]), shape[:2], center)),
+            255,
+        )
     names = builder.info.features[keys[1]].names if keys[1] else None
-    return make_source(f"tfds:{name}", splits, max_value=1 if largest == 1 else 255, class_names=names)
+    sizes = (f"{split} {info.num_examples} {info.num_bytes}" for split, info in builder.info.splits.items())
+    fingerprint = fingerprint_data((builder.info.full_name, *sizes))
+    return make_source(f"tfds:{name}", splits, 1 if largest == 1 else 255, names, fingerprint=fingerprint)
 
 
 def _in_memory(builder, counts, shape, keys, center) -> tuple[dict[str, Split], int]:

@@ -1,4 +1,4 @@
-"""Level 1: what a distribution's density, mean or divergence is; plain values and pure functions."""
+"""Level 1: densities, means, draws and divergences of distributions, as plain values and pure functions."""
 
 from kerasae.distributions.divergences import bernoulli_kl, free_bits, gaussian_kl, gaussian_log_density
 from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood

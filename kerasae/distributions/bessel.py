@@ -1,7 +1,7 @@
-"""Modified Bessel functions of the first kind I_v(κ), by their logarithms and ratios, in float32.
+"""Logarithms and ratios of modified Bessel functions of the first kind, I_v(κ), in float32.
 
-Orders of at least `LARGE` take Debye's uniform expansion (the logarithm of DLMF 10.41.3); lower ones descend from there
-by the recurrence I_{v−1} = (2v/κ) I_v + I_{v+1} (DLMF 10.29.1), written so that no two large numbers are subtracted.
+Orders of at least `LARGE` take Debye's uniform expansion (the logarithm of DLMF 10.41.3). Lower orders descend from
+there by the recurrence I_{v−1} = (2v/κ) I_v + I_{v+1} (DLMF 10.29.1), without subtracting two large numbers.
 """
 
 import math
@@ -9,7 +9,7 @@ import math
 from keras import ops
 
 LARGE = 10.0
-"""The order from which four terms of the expansion give float32's digits."""
+"""Least order at which four terms of the expansion reach float32's precision."""
 
 DEBYE = (
     (1, (3 / 24, -5 / 24)),
@@ -21,7 +21,7 @@ DEBYE = (
 
 
 def log_bessel(order, kappa):
-    """Give log I_v(κ), the logarithm of the modified Bessel function of the first kind.
+    """Compute log I_v(κ), the logarithm of the modified Bessel function of the first kind.
 
     Its derivative in κ is I_{v+1}/I_v + v/κ. At κ = 10⁵ neighbouring float32 numbers lie 0.008 apart; use
     `reduced_bessel` where the leading κ cancels.
@@ -42,7 +42,7 @@ def log_bessel(order, kappa):
 
 
 def bessel_ratio(order, kappa):
-    """Give I_{v+1}(κ) / I_v(κ), in [0, 1): with v = Z/2 − 1 the mean resultant length A_Z(κ).
+    """Compute I_{v+1}(κ) / I_v(κ), in [0, 1): the mean resultant length A_Z(κ) for v = Z/2 − 1.
 
     Args:
         order: v ≥ 0, a number.
@@ -59,7 +59,7 @@ def bessel_ratio(order, kappa):
 
 
 def reduced_bessel(order, kappa):
-    """Give log(Γ(v+1) (2/κ)^v I_v(κ)) − κ and the gap κ (I_v/I_{v+1} − 1): both stay exact for small and large κ.
+    """Compute log(Γ(v+1) (2/κ)^v I_v(κ)) − κ and the gap κ (I_v/I_{v+1} − 1), precise for small and large κ.
 
     With the gap g_v, I_{v+1}/I_v = κ / (κ + g_v), and the recurrence reads g_{v−1} = 2v − κ g_v / (κ + g_v).
 
@@ -80,7 +80,7 @@ def reduced_bessel(order, kappa):
 
 
 def debye(order, kappa):
-    """Give what `reduced_bessel` gives by Debye's expansion, for orders from `LARGE` on."""
+    """Compute the results of `reduced_bessel` by Debye's expansion, for orders of at least `LARGE`."""
     root = ops.sqrt(order**2 + ops.square(kappa))
     rise = ops.square(kappa) / (root + order)  # s − v
     excess = order**2 / (root + kappa)  # s − κ; below, s − κ − v = −v (s − v + κ) / (s + κ)

@@ -1,4 +1,4 @@
-"""Densities of, and divergences between, diagonal Gaussians; divergences of Bernoulli distributions."""
+"""Densities and divergences of diagonal Gaussians, and divergences of Bernoulli distributions."""
 
 import math
 
@@ -8,7 +8,7 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 
 def gaussian_kl(mean, log_var):
-    """KL( N(mean, exp(log_var)) || N(0, 1) ) for every dimension of the code, in nats.
+    """Compute KL( N(mean, exp(log_var)) || N(0, 1) ) for every dimension of the code, in nats.
 
     ½ (μ² + σ² − 1 − log σ²): Kingma and Welling, arXiv 1312.6114, appendix B.
 
@@ -24,7 +24,7 @@ def gaussian_kl(mean, log_var):
 
 
 def gaussian_log_density(z, mean=0.0, log_var=0.0):
-    """log N(z; mean, exp(log_var)) summed over the last axis, in nats: [..., Z] -> [...]."""
+    """Compute log N(z; mean, exp(log_var)) summed over the last axis, in nats: [..., Z] → [...]."""
     z = ops.cast(z, "float32")
     mean, log_var = ops.cast(mean, "float32"), ops.cast(log_var, "float32")
     squares = ops.square(z - mean) * ops.exp(-log_var)
@@ -32,7 +32,7 @@ def gaussian_log_density(z, mean=0.0, log_var=0.0):
 
 
 def free_bits(mean_kl, nats):
-    """Sum the KL of the dimensions with a floor under each, λ-free bits: a scalar in nats.
+    """Sum the KL of the dimensions with a floor λ under each, the free bits: a scalar in nats.
 
     Σ_j max(λ, E_batch[KL_j]): Kingma et al., arXiv 1606.04934, eq. 16. A dimension under the floor is replaced by the
     constant λ, so that it gets no gradient.
@@ -45,7 +45,7 @@ def free_bits(mean_kl, nats):
 
 
 def bernoulli_kl(target, mean):
-    """KL( Bernoulli(target) || Bernoulli(mean) ), in nats.
+    """Compute KL( Bernoulli(target) || Bernoulli(mean) ), in nats.
 
     ρ log(ρ / ρ̂) + (1 − ρ) log((1 − ρ) / (1 − ρ̂)): Ng, CS294A lecture notes "Sparse autoencoder", section 3.
 

@@ -1,4 +1,4 @@
-"""What a decoder's output says about x: p(x | z) and its mean.
+"""Likelihoods p(x | z): the distribution of x given the decoder's output.
 
 A likelihood turns the decoder's raw output, the *parameters*, into a mean in the range of the input and into
 log p(x | z). It holds plain values only. `parameters` says how many numbers the decoder must give per input value.
@@ -16,14 +16,14 @@ from kerasae.ops.pixels import sum_per_example
 
 
 class Likelihood(PlainValues):
-    """Parent of the likelihoods: `mean(parameters)` and `log_prob(parameters, x)`.
+    """Compute `mean(parameters)` and `log_prob(parameters, x)`: the parent of the likelihoods.
 
     A child writes `mean` and `value_log_prob`.
 
     Attributes:
         parameters: numbers that the decoder gives per input value.
         of_logits: whether the mean applies a sigmoid or a softmax to the decoder's output.
-        any_value: whether x may be any number; otherwise it lies in [0, 1].
+        any_value: whether x may be any number; otherwise x lies in [0, 1].
     """
 
     parameters = 1
@@ -31,16 +31,16 @@ class Likelihood(PlainValues):
     any_value = False
 
     def mean(self, parameters):
-        """Mean of p(x | z), in the shape and the range of x."""
+        """Compute the mean of p(x | z), in the shape and the range of x."""
         raise NotImplementedError
 
     def log_prob(self, parameters, x, mask=None):
-        """Give log p(x | z): [B], nats per example, summed over the input values.
+        """Compute log p(x | z): [B], nats per example, summed over the input values.
 
         Args:
-            parameters: [B, ...], what the decoder gives.
+            parameters: [B, ...], the decoder's output.
             x: [B, *shape].
-            mask: None, or 1 = counts, 0 = missing: [B, *shape], or only the first axes of it.
+            mask: None, or 1 = counts, 0 = missing: [B, *shape], or only its first axes.
         """
         values = self.value_log_prob(parameters, x)
         if mask is not None:
@@ -49,16 +49,16 @@ class Likelihood(PlainValues):
         return sum_per_example(values)
 
     def value_log_prob(self, parameters, x):
-        """Give log p(x_i | z) of every input value: float32 [B, *shape], nats."""
+        """Compute log p(x_i | z) of every input value: float32 [B, *shape], nats."""
         raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class Bernoulli(Likelihood):
-    """p(x | z) = Π p^x (1−p)^(1−x) with p = sigmoid(parameters).
+    """Model binary values: p(x | z) = Π p^x (1−p)^(1−x) with p = sigmoid(parameters).
 
-    For x in {0, 1}. For grey values in [0, 1] it is the cross-entropy that the literature uses, which is no density:
-    compare it only with itself.
+    For grey values in [0, 1] it is the cross-entropy that the literature uses. That is no density: compare it only with
+    other such cross-entropies.
 
     Example:
         >>> Bernoulli().log_prob(np.zeros((1, 4)), np.ones((1, 4)))  # 4 log ½ = -2.7726 nats
@@ -74,7 +74,7 @@ class Bernoulli(Likelihood):
 
 @keras.saving.register_keras_serializable("kerasae")
 class Gaussian(Likelihood):
-    """p(x | z) = N(x; parameters, scale²), one fixed standard deviation for every value.
+    """Model real values with one fixed standard deviation: p(x | z) = N(x; parameters, scale²).
 
     −log p = Σ (x − m)² / (2 scale²) + D log scale + D/2 log 2π.
 
@@ -103,7 +103,7 @@ class Gaussian(Likelihood):
 
 @keras.saving.register_keras_serializable("kerasae")
 class Categorical(Likelihood):
-    """Each input value is one of `levels` equally spaced values in [0, 1], with a softmax over them.
+    """Model quantised values by a softmax over `levels` equally spaced values in [0, 1].
 
     log p(x | z) = Σ log softmax(parameters)[round(x · (levels − 1))].
 
@@ -123,7 +123,7 @@ class Categorical(Likelihood):
 
     def _by_level(self, parameters):
         _, *middle, last = ops.shape(parameters)
-        # -1: the batch is unknown while a functional model is built.
+        # -1, as the batch size is unknown while a functional model is built.
         return ops.reshape(parameters, (-1, *middle, last // self.parameters, self.parameters))
 
     def mean(self, parameters):
@@ -140,7 +140,7 @@ BY_NAME = {"bernoulli": Bernoulli, "gaussian": Gaussian, "categorical": Categori
 
 
 def get(likelihood):
-    """A `Likelihood` from a name ("bernoulli", "gaussian", "categorical") or from one, which is returned as it is."""
+    """Get a `Likelihood` by its name, "bernoulli", "gaussian" or "categorical"; a `Likelihood` is returned as it is."""
     if isinstance(likelihood, Likelihood):
         return likelihood
     if isinstance(likelihood, str) and likelihood in BY_NAME:

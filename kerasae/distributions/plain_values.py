@@ -1,14 +1,14 @@
-"""What likelihoods, posteriors and priors have in common: they are plain values that Keras can save."""
+"""The parent of likelihoods, posteriors and priors: plain values that Keras can save."""
 
 
 class PlainValues:
-    """Parent of the distributions: an object that its constructor's arguments describe."""
+    """Save a distribution as its constructor's arguments: the parent of the distributions."""
 
     def get_config(self):
-        """Give the constructor's arguments by name."""
+        """Return the constructor's arguments by name."""
         return {}
 
     @classmethod
     def from_config(cls, config):
-        """Make the object that `get_config` described."""
+        """Build the distribution from the arguments that `get_config` returned."""
         return cls(**config)

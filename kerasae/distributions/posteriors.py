@@ -1,7 +1,7 @@
-"""What the encoder's output says about the code: q(z | x), its mean, draws, density and divergence from a prior.
+"""Posteriors q(z | x): the distribution of the code given the encoder's output.
 
-A posterior turns the encoder's raw output, `encoded`, into these. It holds plain values only: the weights are the
-encoder's, and random numbers come from the caller, who owns the seeds.
+A posterior turns the encoder's raw output, `encoded`, into a mean, draws, a density and a divergence from a prior. It
+holds plain values only: the encoder holds the weights, and the caller provides random numbers and owns the seeds.
 """
 
 import keras
@@ -15,23 +15,23 @@ from kerasae.errors import InputError
 
 
 class Posterior(PlainValues):
-    """Parent of the posteriors: `mean`, `draw`, `log_prob` and `kl` of `encoded` [B, ..., outputs(Z)]."""
+    """Compute `mean`, `draw`, `log_prob` and `kl` of `encoded` [B, ..., outputs(Z)]: the parent of the posteriors."""
 
     def outputs(self, code):
-        """Give the number of encoder outputs in the last axis for a code whose last axis has `code` numbers."""
+        """Return the length of the encoder output's last axis for a code whose last axis has length `code`."""
         raise NotImplementedError
 
     def mean(self, encoded):
-        """Give the code without noise: float32 [B, ..., Z]."""
+        """Compute the code without noise: float32 [B, ..., Z]."""
         raise NotImplementedError
 
     def draw(self, encoded, random, samples=None):
-        """Draw z ~ q(z | x) with gradients to `encoded`, the reparametrised draw.
+        """Draw z ~ q(z | x) with gradients to `encoded`, by reparametrisation.
 
         Args:
             encoded: [B, ..., outputs(Z)].
-            random: has ``normal(shape)`` and ``uniform(shape)``, which is in [0, 1); both give float32.
-            samples: number of draws, or None for one without an axis of its own.
+            random: source with ``normal(shape)`` and ``uniform(shape)`` in [0, 1), both float32.
+            samples: number of draws, or None for one draw without an axis for samples.
 
         Returns:
             float32 [B, ..., Z] or [samples, B, ..., Z].
@@ -39,11 +39,11 @@ class Posterior(PlainValues):
         raise NotImplementedError
 
     def log_prob(self, encoded, z, axes=1):
-        """Give log q(z | x) in nats, summed over the last `axes` axes of z, [B, ..., Z] or [S, B, ..., Z]."""
+        """Compute log q(z | x) in nats, summed over the last `axes` axes of z, [B, ..., Z] or [S, B, ..., Z]."""
         raise NotImplementedError
 
     def kl(self, encoded, prior):
-        """Give KL(q(z | x) || prior) in nats and closed form, or None where none is known.
+        """Compute KL(q(z | x) || prior) in nats and closed form, or None where none is known.
 
         Returns:
             float32 [B, ..., Z] where the code's numbers are independent, else [B, ..., 1]; sum over the code's axes.
@@ -53,7 +53,7 @@ class Posterior(PlainValues):
 
 @keras.saving.register_keras_serializable("kerasae")
 class GaussianPosterior(Posterior):
-    """q(z | x) = Π N(z_j; μ_j, σ_j²): Kingma and Welling, arXiv 1312.6114, eq. 9 and 10.
+    """Model the code by q(z | x) = Π N(z_j; μ_j, σ_j²): Kingma and Welling, arXiv 1312.6114, eq. 9 and 10.
 
     `encoded` [B, ..., 2Z] holds the means μ, then the log-variances log σ². The divergence from `StandardNormal` is
     per dimension.
@@ -84,7 +84,7 @@ class GaussianPosterior(Posterior):
         return gaussian_kl(*self._parts(encoded)) if isinstance(prior, StandardNormal) else None
 
     def _parts(self, encoded):
-        """Mean and log-variance, float32 [B, ..., Z] each."""
+        """Split `encoded` into mean and log-variance, float32 [B, ..., Z] each."""
         if encoded.shape[-1] % 2:
             raise InputError(
                 "GaussianPosterior: encoded must have means, then as many log-variances, in its last axis. "
@@ -95,10 +95,10 @@ class GaussianPosterior(Posterior):
 
 @keras.saving.register_keras_serializable("kerasae")
 class VonMisesFisherPosterior(Posterior):
-    """q(z | x) = C_Z(κ) exp(κ μᵀz) on the unit sphere: Davidson et al., arXiv 1804.00891, section 3.
+    """Model the code by q(z | x) = C_Z(κ) exp(κ μᵀz) on the unit sphere: Davidson et al., arXiv 1804.00891, section 3.
 
-    `encoded` [B, ..., Z+1] holds Z numbers whose direction is μ, then one, r, with κ = softplus(r) + 1. The divergence
-    from `UniformSphere` is [B, ..., 1]. A code with more axes holds an independent unit vector in each last axis.
+    `encoded` [B, ..., Z+1] holds Z numbers whose direction is μ, then a number r with κ = softplus(r) + 1. The
+    divergence from `UniformSphere` is [B, ..., 1]. Codes of more axes hold independent unit vectors in the last.
 
     Raises:
         InputError: for codes of fewer than 2 dimensions.
@@ -128,7 +128,7 @@ class VonMisesFisherPosterior(Posterior):
         return von_mises_fisher.kl_uniform(mean.shape[-1], kappa)
 
     def _parts(self, encoded):
-        """Mean direction [B, ..., Z] and concentration [B, ..., 1], both float32."""
+        """Split `encoded` into mean direction [B, ..., Z] and concentration [B, ..., 1], both float32."""
         encoded = ops.cast(encoded, "float32")
         return von_mises_fisher.unit(encoded[..., :-1]), ops.softplus(encoded[..., -1:]) + 1.0
 
@@ -137,7 +137,7 @@ BY_NAME = {"gaussian": GaussianPosterior, "von_mises_fisher": VonMisesFisherPost
 
 
 def get_posterior(posterior):
-    """Give a `Posterior` from a name ("gaussian", "von_mises_fisher") or from one, which is returned as it is."""
+    """Get a `Posterior` by its name, "gaussian" or "von_mises_fisher"; a `Posterior` is returned as it is."""
     if isinstance(posterior, Posterior):
         return posterior
     if isinstance(posterior, str) and posterior in BY_NAME:

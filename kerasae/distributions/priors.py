@@ -1,6 +1,6 @@
-"""What is assumed about the code before x is seen: p(z), its draws and its density.
+"""Priors p(z): the distribution of the code before x is seen, with its draws and density.
 
-A prior holds plain values only; random numbers come from the caller, who owns the seeds.
+A prior holds plain values only; the caller provides random numbers and owns the seeds.
 """
 
 import math
@@ -14,10 +14,10 @@ from kerasae.errors import InputError
 
 
 class Prior(PlainValues):
-    """Parent of the priors: `draw(shape, random)` and `log_prob(z, axes)`.
+    """Compute `draw(shape, random)` and `log_prob(z, axes)`: the parent of the priors.
 
     Attributes:
-        of_encoder: whether the prior is made of encoded inputs, and has no draws and no density before `bind`.
+        of_encoder: whether the prior is made of encoded inputs; it then has draws and a density only after `bind`.
     """
 
     of_encoder = False
@@ -27,17 +27,17 @@ class Prior(PlainValues):
         raise NotImplementedError
 
     def log_prob(self, z, axes=1):
-        """Give log p(z) in nats, summed over the last `axes` axes of z [..., Z]."""
+        """Compute log p(z) in nats, summed over the last `axes` axes of z [..., Z]."""
         raise NotImplementedError
 
     def bind(self, posterior, encode):
-        """Give the prior of a model with a `Posterior` and a function x → `encoded`: itself, unless made of these."""
+        """Return the prior bound to a model's `Posterior` and encoder, x → `encoded`; by default the prior itself."""
         return self
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class StandardNormal(Prior):
-    """p(z) = Π N(z_j; 0, 1).
+    """Model the code by p(z) = Π N(z_j; 0, 1).
 
     Example:
         >>> StandardNormal().log_prob(np.zeros((1, 2)))  # −log 2π = -1.8379 nats
@@ -53,7 +53,7 @@ class StandardNormal(Prior):
 
 @keras.saving.register_keras_serializable("kerasae")
 class UniformSphere(Prior):
-    """p(z) = 1 / area(S^{Z−1}) for unit vectors z of Z ≥ 2 numbers: Davidson et al., arXiv 1804.00891, section 3.
+    """Model the code by p(z) = 1 / area(S^{Z−1}) on unit vectors, Z ≥ 2: Davidson et al., arXiv 1804.00891, section 3.
 
     A code with more axes holds one independent unit vector in each of its last axes.
 
@@ -71,13 +71,13 @@ class UniformSphere(Prior):
 
 
 class PosteriorMixture(Prior):
-    """p(z) = (1/K) Σ_k q(z | u_k), the mixture of posteriors of K inputs: Tomczak and Welling, arXiv 1705.07120, eq. 9.
+    """Mix the posteriors of K inputs, p(z) = (1/K) Σ_k q(z | u_k): Tomczak and Welling, arXiv 1705.07120, eq. 9.
 
     It holds tensors, and lives for one step or one evaluation; it is not saved.
 
     Args:
         posterior: a `Posterior`.
-        encoded: what the encoder gives for the K inputs: [K, *code_shape], with `posterior.outputs` in the last axis.
+        encoded: the encoder's output for the K inputs: [K, *code_shape], with `posterior.outputs` in the last axis.
 
     Example:
         >>> prior = PosteriorMixture(GaussianPosterior(), np.zeros((5, 4)))  # five times N(0, 1), Z = 2
@@ -100,13 +100,13 @@ class PosteriorMixture(Prior):
 
 
 def sum_of_code(values, axes):
-    """Sum log densities [...], which the code's last axis has left, over the code's `axes` − 1 others."""
+    """Sum log densities, already summed over the code's last axis, over its other `axes` − 1 axes."""
     check_axes(axes, len(values.shape) + 1)
     return ops.sum(values, axis=tuple(range(1 - axes, 0))) if axes > 1 else values
 
 
 def check_axes(axes, most):
-    """Refuse a number of code axes that z does not have."""
+    """Raise InputError for a number of code axes that z does not have."""
     if not 1 <= axes <= most:
         raise InputError(f"axes: expected 1 to {most}, the number of the code's axes. Received: axes={axes}")
 
@@ -115,7 +115,7 @@ BY_NAME = {"standard": StandardNormal, "sphere": UniformSphere}
 
 
 def get_prior(prior):
-    """Give a `Prior` from a name ("standard", "sphere") or from one, which is returned as it is."""
+    """Get a `Prior` by its name, "standard" or "sphere"; a `Prior` is returned as it is."""
     if isinstance(prior, Prior):
         return prior
     if isinstance(prior, str) and prior in BY_NAME:

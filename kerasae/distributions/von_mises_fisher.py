@@ -16,17 +16,17 @@ __all__ = ["bessel_ratio", "draw", "entropy", "kl_uniform", "log_area", "log_bes
            "unit"]  # fmt: skip
 
 PROPOSALS = 16
-"""Per draw. Each is accepted with a probability of at least 0.657 (Z = 2, κ → ∞): all fail in 4 of 10⁸ draws."""
+"""Proposals per draw. Each is accepted with probability ≥ 0.657 (Z = 2, κ → ∞): all fail in 4 of 10⁸ draws."""
 
 REACH = 7.0
-"""Standard deviations of the angle beyond which its density adds nothing to an integral in float32."""
+"""Integration limit in standard deviations of the angle; beyond, the density is negligible in float32."""
 
 NODES, WEIGHTS = (array.astype("float32") for array in np.polynomial.legendre.leggauss(20))
-"""Of Gauss and Legendre's quadrature on [−1, 1]."""
+"""Nodes and weights of Gauss–Legendre quadrature on [−1, 1]."""
 
 
 def log_area(dimension):
-    """Give the log surface area of S^{Z−1}, log(2 π^{Z/2} / Γ(Z/2)), as a Python number.
+    """Compute the log surface area of S^{Z−1}, log(2 π^{Z/2} / Γ(Z/2)), as a Python number.
 
     Example:
         >>> log_area(3)  # log 4π = 2.5310
@@ -37,7 +37,7 @@ def log_area(dimension):
 
 
 def log_normaliser(dimension, kappa):
-    """Give log C_Z(κ) = (Z/2 − 1) log κ − (Z/2) log 2π − log I_{Z/2−1}(κ): Davidson et al., section 3.1.
+    """Compute log C_Z(κ) = (Z/2 − 1) log κ − (Z/2) log 2π − log I_{Z/2−1}(κ): Davidson et al., section 3.1.
 
     Args:
         dimension: Z ≥ 2.
@@ -47,14 +47,14 @@ def log_normaliser(dimension, kappa):
         float32 of the shape of κ; −log_area(Z) at κ = 0.
 
     Raises:
-        InputError: for fewer than 2 dimensions, as every function here.
+        InputError: for fewer than 2 dimensions, as in every function here.
     """
     kappa = ops.cast(kappa, "float32")
     return -log_area(dimension) - reduced_bessel(0.5 * dimension - 1.0, kappa)[0] - kappa
 
 
 def log_density(z, mean, kappa):
-    """Give log C_Z(κ) + κ μᵀz, computed as −½ κ |z − μ|² + (log C_Z(κ) + κ), which large κ do not cancel.
+    """Compute log C_Z(κ) + κ μᵀz as −½ κ |z − μ|² + (log C_Z(κ) + κ), without cancellation at large κ.
 
     Args:
         z, mean: unit vectors [..., Z].
@@ -73,7 +73,7 @@ def log_density(z, mean, kappa):
 
 
 def kl_uniform(dimension, kappa):
-    """Give KL(vMF(μ, κ) || uniform) = κ A_Z(κ) + log C_Z(κ) + log_area(Z): Davidson et al., section 3.2.
+    """Compute KL(vMF(μ, κ) || uniform) = κ A_Z(κ) + log C_Z(κ) + log_area(Z): Davidson et al., section 3.2.
 
     A_Z = I_{Z/2} / I_{Z/2−1}; about (Z−1)/2 · log κ for large κ.
 
@@ -91,22 +91,22 @@ def kl_uniform(dimension, kappa):
 
 
 def entropy(dimension, kappa):
-    """Give −E[log p(z)] = log_area(Z) − KL(p || uniform), nats: float32 of the shape of κ."""
+    """Compute −E[log p(z)] = log_area(Z) − KL(p || uniform), nats: float32 of the shape of κ."""
     return log_area(dimension) - kl_uniform(dimension, kappa)
 
 
 def draw(mean, kappa, random, samples=None):
     """Draw z ~ vMF(μ, κ) with gradients to μ and κ: Davidson et al., algorithm 1.
 
-    An angle to the mean direction, a uniform tangent direction, and a Householder reflection that carries the first
+    The draw has an angle to the mean direction and a uniform tangent direction; a Householder reflection maps the first
     axis to μ. The angle's derivative in κ is the implicit one, so that gradients of expectations are unbiased: the
     derivative along Wood's proposal alone is up to 44 % too small (Z = 2, κ = 1).
 
     Args:
         mean: unit vectors [..., Z].
         kappa: [..., 1], > 0.
-        random: has ``normal(shape)`` and ``uniform(shape)``, which is in [0, 1); both give float32.
-        samples: number of draws, or None for one without an axis of its own.
+        random: source with ``normal(shape)`` and ``uniform(shape)`` in [0, 1), both float32.
+        samples: number of draws, or None for one draw without an axis for samples.
 
     Returns:
         Unit vectors, float32 [..., Z] or [samples, ..., Z].
@@ -139,10 +139,10 @@ def draw_angle(dimension, kappa, uniforms):
 
 
 def wood_angle(dimension, kappa, uniforms):
-    """Give the angle of the first accepted proposal: Wood, Communications in Statistics 23 (1), 1994, algorithm VM*.
+    """Compute the angle of the first accepted proposal: Wood, Communications in Statistics 23 (1), 1994, algorithm VM*.
 
-    Proposals are w = cos θ = (1 − (1+b) ε) / (1 − (1−b) ε) with ε ~ Beta((Z−1)/2, (Z−1)/2). All is written in 1 − w,
-    which κ = 10⁵ leaves with all its digits. If none is accepted, the last is taken.
+    Proposals are w = cos θ = (1 − (1+b) ε) / (1 − (1−b) ε) with ε ~ Beta((Z−1)/2, (Z−1)/2). Computing with
+    1 − w keeps full precision at κ = 10⁵. If no proposal is accepted, the last is taken.
     """
     first, second, third = (uniforms[..., i, :] for i in range(3))
     low, high = symmetric_beta(dimension, first, second)
@@ -158,7 +158,7 @@ def wood_angle(dimension, kappa, uniforms):
 
 
 def symmetric_beta(dimension, first, second):
-    """Give ε and 1 − ε for ε ~ Beta((Z−1)/2, (Z−1)/2) from two uniform numbers, both with all their digits.
+    """Draw ε and 1 − ε for ε ~ Beta((Z−1)/2, (Z−1)/2) from two uniform numbers, both in full precision.
 
     2ε − 1 = −sqrt(1 − U^{2/(Z−2)}) cos 2πV: Ulrich, Applied Statistics 33 (2), 1984. At Z = 2 the root is 1, at Z = 3
     ε is uniform.
@@ -172,10 +172,10 @@ def symmetric_beta(dimension, first, second):
 
 
 def angle_slope(dimension, kappa, angle):
-    """Give dθ/dκ at fixed F(θ; κ): −∫_0^θ (cos t − A_Z) p(t) dt / p(θ), by quadrature over the nearer tail.
+    """Compute dθ/dκ at fixed F(θ; κ): −∫_0^θ (cos t − A_Z) p(t) dt / p(θ), by quadrature over the nearer tail.
 
-    The integrand is positive in the tail below the mean of cos θ, and negative above it, where the integral is taken
-    from θ to π instead: the whole is zero.
+    The integral over [0, π] is zero, so that the integral over [0, θ] is minus that over [θ, π]; the nearer tail has an
+    integrand of one sign.
     """
     gap = reduced_bessel(0.5 * dimension - 1.0, kappa)[1]
     fall = gap / (kappa + gap)  # 1 − A
@@ -191,26 +191,26 @@ def angle_slope(dimension, kappa, angle):
 
 
 def versine(angle):
-    """Give 1 − cos θ without cancellation."""
+    """Compute 1 − cos θ without cancellation."""
     return 2.0 * ops.square(ops.sin(0.5 * angle))
 
 
 def log_sine(angle):
-    """Give log sin θ, finite at 0 and π."""
+    """Compute log sin θ, finite at 0 and π."""
     return ops.log(ops.maximum(ops.sin(angle), 1e-7))
 
 
 def reflect(z, mean):
-    """Carry the first axis to the unit vector μ by a Householder reflection: the end of Davidson et al., algorithm 1.
+    """Reflect z by the Householder map from the first axis to the unit vector μ: Davidson et al., algorithm 1, end.
 
-    With s = 1 where μ_1 ≥ 0, else −1, and u = μ + s e_1, the map −s (I − 2 u uᵀ / uᵀu) carries e_1 to μ; as u is never
+    With s = 1 where μ_1 ≥ 0, else −1, and u = μ + s e_1, the map −s (I − 2 u uᵀ / uᵀu) takes e_1 to μ; as u is never
     shorter than sqrt 2, it has no singular point.
 
     Args:
         z, mean: [..., Z].
 
     Returns:
-        float32 [..., Z], of the lengths of z.
+        float32 [..., Z], vectors as long as those of z.
     """
     sign = ops.where(mean[..., :1] >= 0.0, 1.0, -1.0)
     normal = mean + sign * first_axis(mean)
@@ -227,5 +227,5 @@ def unit(x):
 
 
 def first_axis(x):
-    """Give e_1 of the last axis of x: float32 [Z]."""
+    """Make the unit vector e_1 as long as the last axis of x: float32 [Z]."""
     return ops.one_hot(0, x.shape[-1], dtype="float32")

@@ -1,16 +1,34 @@
-"""Measuring a trained model through the public contract: probes, bounds, reconstruction, classification."""
+"""Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
+from kerasae.evaluate.baselines import (
+    Baseline,
+    most_frequent_class,
+    principal_components,
+    raw_input,
+    support_vectors,
+)
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
+from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
-from kerasae.evaluate.reconstruction import mean_score, reconstruction_error
+from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
+from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
+    "worth_of",
+    "support_vectors",
+    "small_convnet",
+    "raw_input",
+    "principal_components",
+    "most_frequent_class",
+    "convolutional_baseline",
+    "Worth",
+    "Baseline",
     "Classification",
     "HeadResult",
     "KnnResult",
@@ -20,6 +38,7 @@ __all__ = [
     "classify",
     "evidence_lower_bound",
     "features",
+    "hidden_patch_error",
     "importance_nll",
     "knn_probe",
     "linear_probe",

@@ -1,4 +1,4 @@
-"""Log-likelihood of models with an approximate posterior, by importance sampling."""
+"""Estimate the log-likelihood of models with an approximate posterior by importance sampling."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from kerasae.evaluate.probe import example_batches, public_method
 def importance_nll(
     model, x, samples: int = 200, *, batch_size: int = 100, chunk: int = 50, seed: int = 0
 ) -> np.ndarray:
-    """Negative log-likelihood estimate −log (1/S) Σₛ p(x, zₛ)/q(zₛ|x), zₛ ~ q(z|x); [N], nats per example.
+    """Estimate the negative log-likelihood −log (1/S) Σₛ p(x, zₛ)/q(zₛ|x), zₛ ~ q(z|x); [N], nats per example.
 
     Positive sign: lower is better. Its expectation is an upper bound on −log p(x) that tightens as S grows
     (Burda et al. 2015, arXiv 1509.00519, eq. 8). Each of the S draws counts, also in a last, smaller chunk.
@@ -46,9 +46,10 @@ def importance_nll(
 def evidence_lower_bound(
     model, x, samples: int = 1, *, batch_size: int = 100, chunk: int = 50, seed: int = 0
 ) -> np.ndarray:
-    """Evidence lower bound (1/S) Σₛ log p(x, zₛ)/q(zₛ|x), in expectation ≤ log p(x); [N], nats per example.
+    """Estimate the evidence lower bound (1/S) Σₛ log p(x, zₛ)/q(zₛ|x) ≤ log p(x); [N], nats per example.
 
-    The sign is that of a log-likelihood: higher is better. Arguments and errors as in `importance_nll`.
+    The bound holds in expectation. The sign is that of a log-likelihood: higher is better. Arguments and errors as in
+    `importance_nll`.
 
     Example:
         >>> import types
@@ -64,9 +65,9 @@ def evidence_lower_bound(
 
 
 def nll_summary(nll: np.ndarray) -> dict[str, float]:
-    """Mean over the examples, its standard error s/√N (s with N−1; NaN for one example), and N.
+    """Summarise negative log-likelihoods [N]: mean, standard error s/√N (s with N−1; NaN for one example), and N.
 
-    The standard error is that of the choice of examples; the bias of a finite number of samples is not in it.
+    The standard error covers the choice of examples only, not the bias of a finite number of samples.
 
     Example:
         >>> nll_summary(np.array([1.0, 3.0]))
@@ -80,7 +81,7 @@ def nll_summary(nll: np.ndarray) -> dict[str, float]:
 
 
 def _accumulate(model, x, samples, batch_size, chunk, seed, *, start: float, fold: Callable) -> np.ndarray:
-    """Fold the weights of every chunk of draws into one number per example; [N]."""
+    """Fold the importance weights of all chunks of draws into one number per example; [N]."""
     log_weight = public_method(model, "log_weight")
     if samples < 1 or chunk < 1:
         raise InputError(f"samples, chunk: expected at least 1, received {samples} and {chunk}; raise them.")
@@ -94,7 +95,7 @@ def _accumulate(model, x, samples, batch_size, chunk, seed, *, start: float, fol
 
 
 def _chunks(samples: int, chunk: int, seed: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (draws, seed) until all samples are drawn; every chunk of every batch has a seed of its own."""
+    """Yield (draws, seed) until all samples are drawn; every chunk of every batch has its own seed."""
     starts = range(0, samples, chunk)
     seeds = np.random.SeedSequence(seed).generate_state(len(starts)) >> 1  # fits a signed 32-bit integer
     for start, chunk_seed in zip(starts, seeds, strict=True):
@@ -102,7 +103,7 @@ def _chunks(samples: int, chunk: int, seed: list[int]) -> Iterator[tuple[int, in
 
 
 def _weights(log_weight: Callable, batch: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """log p(x, z)/q(z|x) of some draws as float64 [draws, B], checked."""
+    """Compute and check the log importance weights log p(x, z)/q(z|x) of some draws; float64 [draws, B]."""
     weights = np.asarray(keras.ops.convert_to_numpy(log_weight(batch, draws, seed)), np.float64)
     if weights.shape != (draws, len(batch)):
         raise InputError(

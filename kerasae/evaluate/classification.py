@@ -1,4 +1,4 @@
-"""How often a classifier is right, and what it takes for what."""
+"""Measure a classifier: accuracy and confusion matrix."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from kerasae.evaluate.probe import outputs
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classification:
-    """How a classifier did: `accuracy` and `error` are fractions in [0, 1], `predictions` are labels [N].
+    """Result of a classifier: `accuracy` and `error` are fractions in [0, 1], `predictions` are labels [N].
 
     `confusion` [K, K] holds counts: the row is the true class, the column the predicted one.
     """
@@ -23,7 +23,7 @@ class Classification:
     predictions: np.ndarray
 
     def as_dict(self) -> dict:
-        """The numbers, ready for JSON; the confusion matrix as nested lists, without the predictions."""
+        """Return the numbers as JSON values, without the predictions; the confusion matrix as nested lists."""
         return {
             "accuracy": self.accuracy,
             "error": self.error,

@@ -1,4 +1,4 @@
-"""Heads trained by small batches on what a frozen encoder gives: what the SGD and the attentive probe share."""
+"""Train a head on the output of a frozen encoder: the part that SGD probe and attentive probe share."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +15,10 @@ from kerasae.evaluate.tokens import Tokens
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HeadResult:
-    """What a trained head measured.
+    """Result of a trained head.
 
     `accuracy` and `train_accuracy` are fractions in [0, 1]; `predictions` are the labels predicted for the test
-    features, [N] int64; `protocol` says in one line how the number came about, and belongs next to it wherever it
-    is shown.
+    features, [N] int64; `protocol` says in one line how the accuracy was measured, and is to be shown with it.
     """
 
     accuracy: float
@@ -28,13 +27,13 @@ class HeadResult:
     protocol: str
 
     def as_dict(self) -> dict:
-        """The numbers and the protocol, ready for JSON; without the predictions."""
+        """Return the accuracies and the protocol as JSON values, without the predictions."""
         return {"accuracy": self.accuracy, "train_accuracy": self.train_accuracy, "protocol": self.protocol}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long a head is trained: `epochs`, but never fewer than `min_steps` steps; a share of them warms up."""
+    """Length of a head's training: `epochs`, but at least `min_steps` steps; `warmup` is the share that warms up."""
 
     epochs: int
     warmup: float
@@ -51,15 +50,15 @@ class Budget:
             raise InputError(f"warmup: expected a share from 0 to below 1, received {self.warmup}; e.g. 0.1.")
 
     def batch(self, examples: int) -> int:
-        """Examples of one step; all of them if they are fewer than a batch."""
+        """Return the examples of one step: a batch, or all examples if they are fewer."""
         return min(self.batch_size, examples)
 
     def steps(self, examples: int) -> int:
-        """Steps of the whole training."""
+        """Count the steps of the whole training."""
         return max(self.epochs * (examples // self.batch(examples)), self.min_steps)
 
     def rate(self, peak: float, examples: int) -> keras.optimizers.schedules.LearningRateSchedule:
-        """Linear warm-up from 0 to `peak`, then half a cosine down to 0, step by step."""
+        """Build the learning-rate schedule: linear warm-up from 0 to `peak`, then a half-cosine decay to 0."""
         if not 0 < peak < np.inf:
             raise InputError(f"learning_rate: expected a number above 0, received {peak}; e.g. 0.1.")
         steps = self.steps(examples)
@@ -68,14 +67,14 @@ class Budget:
         return keras.optimizers.schedules.CosineDecay(0.0 if ramp else peak, max(1, steps - ramp), **rise)
 
     def describe(self, examples: int) -> str:
-        """The budget in words."""
+        """Describe the budget in words."""
         steps, batch = self.steps(examples), self.batch(examples)
         epochs = round(steps / (examples // batch))
         return f"{epochs} epoch{'s'[: epochs != 1]} in {steps} steps of {batch}"
 
 
 def check_data(train_x, train_y, test_x, test_y) -> tuple[Tokens, np.ndarray, Tokens, np.ndarray]:
-    """The four parts of a probe's data, or an InputError that says what is wrong with them."""
+    """Check features and labels of both parts of a probe's data; raise InputError for what does not fit."""
     train_x, test_x = Tokens.of(train_x), Tokens.of(test_x)
     train_y = check_labels("train", (len(train_x), *train_x.shape), train_y)
     test_y = check_labels("test", (len(test_x), *test_x.shape), test_y)
@@ -89,7 +88,7 @@ def check_data(train_x, train_y, test_x, test_y) -> tuple[Tokens, np.ndarray, To
 
 
 def train(head: keras.Model, x: Tokens, y: np.ndarray, optimizer, budget: Budget, seed: int) -> None:
-    """Minimise the mean cross-entropy of the head's logits; the order of the examples depends on the seed alone."""
+    """Minimise the mean cross-entropy of the head's logits; the order of the examples depends only on the seed."""
     optimizer.build(head.trainable_variables)
 
     @tf.function(autograph=False)
@@ -106,14 +105,14 @@ def train(head: keras.Model, x: Tokens, y: np.ndarray, optimizer, budget: Budget
 
 
 def orders(examples: int, batch: int, seed: int) -> Iterator[np.ndarray]:
-    """Rows of one batch after the other, without end: a new permutation per epoch, whose remainder is left out."""
+    """Yield the rows of batch after batch without end: a new permutation per epoch, without its remainder."""
     for epoch in count():
         order = np.random.default_rng([seed, epoch]).permutation(examples)
         yield from (order[start : start + batch] for start in range(0, examples - batch + 1, batch))
 
 
 def predict(head: keras.Model, x: Tokens, batch_size: int = 1000) -> np.ndarray:
-    """The most likely label of every example, [N] int64; raises InputError if a logit is not finite."""
+    """Predict the most likely label of every example, [N] int64; raises InputError if a logit is not finite."""
 
     @tf.function(reduce_retracing=True, autograph=False)
     def infer(batch):
@@ -132,7 +131,7 @@ def predict(head: keras.Model, x: Tokens, batch_size: int = 1000) -> np.ndarray:
 
 
 def measure(head: keras.Model, data, optimizer, budget: Budget, seed: int, protocol: str) -> HeadResult:
-    """Train the head, then count what it gets right; `data` as `check_data` gives them."""
+    """Train the head, then measure its accuracy on training and test data; `data` as `check_data` returns it."""
     train_x, train_y, test_x, test_y = data
     train(head, train_x, train_y, optimizer, budget, seed)
     predictions = predict(head, test_x)

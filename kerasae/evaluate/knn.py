@@ -1,4 +1,4 @@
-"""k nearest neighbours on frozen features: a probe that learns nothing."""
+"""Classify frozen features by their k nearest neighbours: a probe without training."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from kerasae.evaluate.probe import check_features, check_widths
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KnnResult:
-    """What a nearest-neighbour probe measured: accuracy in [0, 1], predictions [N], and how, in a line."""
+    """Result of a nearest-neighbour probe: accuracy in [0, 1], predictions [N], and the protocol in one line."""
 
     accuracy: float
     predictions: np.ndarray
@@ -20,7 +20,7 @@ class KnnResult:
     protocol: str
 
     def as_dict(self) -> dict:
-        """The numbers and the protocol, ready for JSON; without the predictions."""
+        """Return the accuracy and the protocol as JSON values, without the predictions."""
         return {"accuracy": self.accuracy, "k": self.k, "metric": self.metric, "protocol": self.protocol}
 
 

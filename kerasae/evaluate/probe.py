@@ -1,4 +1,4 @@
-"""Linear probe: how well do frozen features separate the classes, by multinomial logistic regression."""
+"""Measure by multinomial logistic regression how well frozen features separate the classes: the linear probe."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +20,12 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ProbeResult:
-    """What a linear probe measured.
+    """Result of a linear probe.
 
     `accuracy` and `train_accuracy` are fractions in [0, 1]; `predictions` are the labels predicted for the
     test features, [N] int64; `regularisation` is scikit-learn's C (larger = weaker penalty); `protocol` says
-    in one line how the number came about, and belongs next to it wherever it is shown; `converged` is False
-    if the final fit ran out of iterations.
+    in one line how the accuracy was measured, and is to be shown with it; `converged` is False if the final fit
+    ran out of iterations.
     """
 
     accuracy: float
@@ -36,7 +36,7 @@ class ProbeResult:
     converged: bool = True
 
     def as_dict(self) -> dict:
-        """The numbers and the protocol, ready for JSON; without the predictions."""
+        """Return the numbers and the protocol as JSON values, without the predictions."""
         return {
             "accuracy": self.accuracy,
             "train_accuracy": self.train_accuracy,
@@ -107,7 +107,7 @@ def linear_probe(
 
 
 def features(model, data, batch_size: int = 256) -> np.ndarray:
-    """The deterministic codes of a trained model, flattened: [N, F] float32, in stored order.
+    """Encode data by a trained model into deterministic codes, flattened: [N, F] float32, in stored order.
 
     Args:
         model: anything with `encode(x)`; integer inputs go in as stored, the model scales them.
@@ -142,13 +142,13 @@ def outputs(function: Callable, data, batch_size: int) -> Iterator[tuple[np.ndar
 
 
 def traced(function: Callable, x: np.ndarray) -> Callable:
-    """`function` for batches like `x` of any length, as a graph with float32 outputs."""
+    """Trace `function` as a graph with float32 outputs, for batches like `x` of any length."""
     signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
 
     def call(batch):
         return tf.nest.map_structure(lambda output: tf.cast(output, tf.float32), function(batch))
 
-    return tf.function(call, input_signature=signature, autograph=False)  # to rewrite its Python takes seconds
+    return tf.function(call, input_signature=signature, autograph=False)  # AutoGraph takes seconds
 
 
 def example_batches(data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
@@ -169,7 +169,7 @@ def example_batches(data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndar
 
 
 def public_method(model, name: str) -> Callable:
-    """`model.name`, or an InputError that says what the model lacks."""
+    """Return the method `name` of a model; raise InputError if the model lacks it."""
     if not callable(getattr(model, name, None)):
         raise InputError(
             f"model: expected a model with {name}(), received {type(model).__name__}; pass one that has it."
@@ -178,7 +178,7 @@ def public_method(model, name: str) -> Callable:
 
 
 def check_features(part: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Flatten features to [N, F] float32 and labels to [N] int64, or say what is wrong with them."""
+    """Flatten features to [N, F] float32 and labels to [N] int64; raise InputError for what does not fit."""
     x = np.asarray(x)
     y = check_labels(part, x.shape, y)
     x = x.reshape(len(x), -1).astype(np.float32, copy=False)
@@ -192,7 +192,7 @@ def check_features(part: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
 
 
 def check_labels(part: str, shape: tuple[int, ...], y: np.ndarray) -> np.ndarray:
-    """Labels [N] int64 of features of this shape, or say what is wrong with them."""
+    """Convert labels of features of this shape to [N] int64; raise InputError for what does not fit."""
     if y is None:
         raise InputError(f"{part}_y: expected integer labels, received None; a probe needs labelled data.")
     y = np.asarray(y)
@@ -210,7 +210,7 @@ def check_labels(part: str, shape: tuple[int, ...], y: np.ndarray) -> np.ndarray
 
 
 def check_classes(train_y: np.ndarray) -> None:
-    """Say so if there is only one class to learn from."""
+    """Raise InputError if the training labels hold a single class."""
     if len(np.unique(train_y)) < 2:
         raise InputError(
             f"train_y: expected at least two classes, received only class {train_y[0]}; "
@@ -219,7 +219,7 @@ def check_classes(train_y: np.ndarray) -> None:
 
 
 def check_widths(train_x: np.ndarray, test_x: np.ndarray) -> None:
-    """Say so if the two parts do not have the same number of features."""
+    """Raise InputError unless training and test data have the same number of features."""
     if train_x.shape[1] != test_x.shape[1]:
         raise InputError(
             f"test_x: expected {train_x.shape[1]} features as in train_x, received {test_x.shape[1]}; "
@@ -235,7 +235,7 @@ def _check_options(strengths: Sequence[float], folds: int, choose_on: int) -> No
 
 
 def _choose_strength(x, y, strengths, folds, choose_on, max_iter, seed) -> tuple[float, str]:
-    """The C of the best cross-validated accuracy, and how it was found, in words."""
+    """Choose the C of the best cross-validated accuracy; returns it, and in words how it was chosen."""
     if len(strengths) == 1:
         return float(strengths[0]), "as given"
     taken = np.random.default_rng(seed).permutation(len(y))[:choose_on]
@@ -251,7 +251,7 @@ def _choose_strength(x, y, strengths, folds, choose_on, max_iter, seed) -> tuple
 
 
 def _cross_validate(x, y, strengths, folds, max_iter, seed) -> np.ndarray:
-    """Held-out accuracy for every C, pooled over the folds; [len(strengths)]."""
+    """Measure the held-out accuracy for every C, pooled over the folds; [len(strengths)]."""
     hits = np.zeros(len(strengths))
     for fit, held in _folds(y, folds, seed):
         scaler = StandardScaler().fit(x[fit])
@@ -267,17 +267,15 @@ def _cross_validate(x, y, strengths, folds, max_iter, seed) -> np.ndarray:
 def _folds(y, folds, seed) -> list[tuple[np.ndarray, np.ndarray]]:
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer examples than folds is missing from some of them; that is fine here.
+        # A class with fewer examples than folds is missing from some folds, which is fine here.
         warnings.simplefilter("ignore", UserWarning)
         parts = list(splitter.split(np.zeros(len(y)), y))
     return [(fit, held) for fit, held in parts if len(np.unique(y[fit])) > 1]
 
 
 def _fit(classifier: LogisticRegression, x: np.ndarray, y: np.ndarray) -> bool:
-    """Fit and tell whether L-BFGS converged; the result carries the flag, so no warning is shown."""
-    # The products are thin (a few classes wide), and NumPy's and SciPy's BLAS threads spin while they wait
-    # for each other: on two cores one thread takes a twentieth of the time for 100 × 1000 features, two
-    # thirds for 60,000 × 1000.
+    """Fit the classifier and return whether L-BFGS converged; the result carries the flag, so no warning is shown."""
+    # One thread is faster: the products are only a few classes wide, and BLAS threads spin while they wait.
     with warnings.catch_warnings(record=True) as caught, threadpool_limits(1, user_api="blas"):
         warnings.simplefilter("always")
         classifier.fit(x, y)

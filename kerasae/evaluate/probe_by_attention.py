@@ -1,4 +1,4 @@
-"""Attentive probe: a learned query picks from all tokens of a frozen encoder what a linear layer then classifies."""
+"""Train an attentive probe: a learned query pools all tokens of a frozen encoder for a linear classifier."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def attentive_probe(
         warmup: share of the steps in which the learning rate rises.
         batch_size: examples per step; all of them if there are fewer.
         min_steps: train longer than `epochs` if these are fewer steps than this.
-        seed: of the first weights, of the order of the examples and of those that give the moments.
+        seed: seed of the initial weights, of the order of the examples, and of the choice of examples for the moments.
 
     Raises:
         InputError: tokens that are not [N, T, D] or not finite, lengths that differ, fewer than two classes in
@@ -82,12 +82,12 @@ def attentive_probe(
 
 
 def default_heads(width: int) -> int:
-    """One head per 64 channels; fewer if these do not divide the width."""
+    """Choose the number of heads: one per 64 channels, fewer if this does not divide the width."""
     return next(heads for heads in range(max(1, width // 64), 0, -1) if width % heads == 0)
 
 
 def moments(tokens: Tokens, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of every channel, [D], over the tokens of some training examples."""
+    """Compute mean and variance of every channel, [D], over the tokens of some training examples."""
     rows = np.random.default_rng(seed).permutation(len(tokens))[:MOMENTS_FROM]
     values = tokens.gather(np.sort(rows)).astype(np.float32).reshape(-1, tokens.shape[1])
     if not np.isfinite(values).all():
@@ -98,7 +98,7 @@ def moments(tokens: Tokens, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build_attentive(shape: tuple[int, ...], classes: int, heads: int, moments, seed: int) -> keras.Model:
-    """Standardisation, attention pooling, then the head of `sgd_probe`: [B, T, D] → logits [B, K]."""
+    """Build standardisation, attention pooling and the head of `sgd_probe`: [B, T, D] → logits [B, K]."""
     mean, variance = moments
     head = keras.Sequential(
         [

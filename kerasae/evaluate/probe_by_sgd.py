@@ -1,4 +1,4 @@
-"""Linear probe as the masked autoencoder's authors train it: batch norm without affine, then a linear layer."""
+"""Train a linear probe as the masked autoencoder's authors do: batch norm without affine, then a linear layer."""
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def sgd_probe(
 
 
 def build_linear(width: int, classes: int, seed: int) -> keras.Model:
-    """Batch norm without affine, then a linear layer: [B, F] → logits [B, K]."""
+    """Build batch norm without affine and a linear layer: [B, F] → logits [B, K]."""
     small = keras.initializers.TruncatedNormal(stddev=0.01, seed=seed)
     return keras.Sequential(
         [
@@ -82,7 +82,7 @@ def build_linear(width: int, classes: int, seed: int) -> keras.Model:
 
 
 def choose_optimizer(name: str, rate, momentum: float):
-    """The optimiser of this name; raises InputError for a name or a momentum that is none."""
+    """Build the optimiser of this name; raises InputError for an unknown name or a momentum outside its range."""
     if not 0 <= momentum < 1:
         raise InputError(f"momentum: expected a number from 0 to below 1, received {momentum}; e.g. 0.9.")
     if name == "sgd":
@@ -93,6 +93,6 @@ def choose_optimizer(name: str, rate, momentum: float):
 
 
 def flat(x) -> np.ndarray:
-    """Features [N, ...] as [N, F] float32; what has no such shape is left for the checks."""
+    """Flatten features [N, ...] to [N, F] float32; features of fewer axes go unchanged to the checks."""
     x = np.asarray(x)
     return x.reshape(len(x), -1).astype(np.float32, copy=False) if x.ndim > 1 and len(x) else x

@@ -1,4 +1,4 @@
-"""How close reconstructions are to their inputs."""
+"""Measure how close reconstructions are to their inputs."""
 
 import math
 
@@ -11,7 +11,7 @@ from kerasae.ops import to_unit
 
 
 def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]:
-    """Squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
+    """Measure the squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
 
     Args:
         model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
@@ -43,8 +43,35 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     return {"mse": mse, "sse": total / examples, "psnr": psnr, "examples": examples}
 
 
+def hidden_patch_error(model, data, batch_size: int = 256) -> dict[str, float]:
+    """Measure how a masked autoencoder predicts hidden patches; visible ones, which it copies, count for nothing.
+
+    Args:
+        model: a masked autoencoder, with `score(x)` and `reconstruct(x)` under fixed masks.
+        data, batch_size: as for `reconstruction_error`.
+
+    Returns:
+        A dict: `hidden_error`, the mean of `score`, in the units of the objective; `examples`, their number; and where
+        targets are pixels, not normalised patch by patch, `hidden_mse`, the squared error of the hidden pixels of one
+        fixed mask, mean over these, in [0, 1] units, and `hidden_psnr` = −10·log₁₀(hidden_mse) in dB.
+
+    Example:
+        >>> import kerasae
+        >>> pair = kerasae.networks.vit((8, 8, 1), 2, width=8, depth=1, heads=2, decoder_width=4, decoder_heads=1)
+        >>> model = kerasae.models.MaskedAutoencoder(*pair, normalize_targets=True)
+        >>> sorted(hidden_patch_error(model, np.ones((3, 8, 8, 1), "float32")))
+        ['examples', 'hidden_error']
+    """
+    found = {"hidden_error": mean_score(model, data, batch_size)}
+    whole = reconstruction_error(model, data, batch_size)
+    if not model.normalize_targets:
+        mse = whole["mse"] / (1.0 - model.visible / model.patches_shape[0])
+        found |= {"hidden_mse": mse, "hidden_psnr": -10 * math.log10(mse) if mse > 0 else math.inf}
+    return found | {"examples": whole["examples"]}
+
+
 def mean_score(model, data, batch_size: int = 256) -> float:
-    """Mean over the examples of `model.score(x)`: of an autoencoder its loss on data it does not train on.
+    """Average `model.score(x)` over the examples: for an autoencoder, its loss on held-out data.
 
     Args:
         model: anything with `score(x)` → [B].
@@ -61,7 +88,7 @@ def mean_score(model, data, batch_size: int = 256) -> float:
 
 
 def _target(x: np.ndarray, model) -> np.ndarray:
-    """The input as the model sees it: integers scaled, floats as they are."""
+    """Convert inputs to the model's range: integers are scaled, floats stay."""
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
 
 

@@ -1,4 +1,4 @@
-"""The tokens of a frozen encoder, held in memory or encoded when they are asked for."""
+"""Hold the tokens of a frozen encoder in memory, or encode them on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LIMIT = 4 * 2**30
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """Tokens of many examples, by number: `fetch(rows)` gives those of some rows, [B, *shape].
+    """Tokens of many examples, by index: `fetch(rows)` returns the tokens of some examples, [B, *shape].
 
     Example:
         >>> tokens = Tokens.of(np.arange(12.0).reshape(3, 2, 2))
@@ -28,7 +28,7 @@ class Tokens:
 
     @classmethod
     def of(cls, values) -> "Tokens":
-        """An array [N, ...] as it is, or `Tokens` again."""
+        """Wrap an array [N, ...] as `Tokens`; `Tokens` pass unchanged."""
         if isinstance(values, cls):
             return values
         values = np.asarray(values)
@@ -38,24 +38,24 @@ class Tokens:
         return len(self.rows)
 
     def gather(self, indices) -> np.ndarray:
-        """The tokens of some examples: [B, *shape]."""
+        """Fetch the tokens of some examples: [B, *shape]."""
         return self.fetch(self.rows[indices])
 
     def subset(self, indices) -> "Tokens":
-        """Some of the examples, without a copy of their tokens."""
+        """Select some of the examples, without a copy of their tokens."""
         return Tokens(self.fetch, self.rows[indices], self.shape)
 
 
 def tokens_and_features(model, data, batch_size: int = 256, *, limit: int = LIMIT) -> tuple[Tokens, np.ndarray]:
-    """All tokens of a trained model, and the codes within them, by one pass of the encoder over the data.
+    """Compute all tokens of a trained model, and the codes pooled from them, in one pass over the data.
 
     Args:
         model: anything with `tokens(x)`, [B, ...] → [B, T, D], and `pool(tokens)`, [B, T, D] → the codes that
             `encode(x)` gives.
         data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source.
         batch_size: examples encoded at once.
-        limit: bytes of tokens to hold in memory, as float16; beyond it they are encoded again whenever asked for,
-            which costs a pass of the encoder per epoch of a probe.
+        limit: bytes of float16 tokens to hold in memory; beyond it tokens are encoded again on demand, which costs
+            a pass of the encoder per epoch of a probe.
 
     Returns:
         (`Tokens` [N, T, D] as float16, codes flattened to [N, F] as float32), in stored order.
@@ -83,25 +83,25 @@ def tokens_and_features(model, data, batch_size: int = 256, *, limit: int = LIMI
             cache = room_for(size_of(data), shape, limit)
         codes.append(code.reshape(len(code), -1))
         if cache is not None:
-            cache[start : start + len(tokens)] = halved(tokens)
+            cache[start : start + len(tokens)] = to_float16(tokens)
         start += len(tokens)
     held = Tokens.of(cache) if cache is not None else Tokens(on_demand(encode, data), np.arange(start), shape)
     return held, np.concatenate(codes)
 
 
 def size_of(data) -> int:
-    """How many examples there are."""
+    """Count the examples."""
     return len(data[0] if isinstance(data, tuple) else data)
 
 
 def room_for(count: int, shape: tuple[int, ...], limit: int) -> np.ndarray | None:
-    """An array for all tokens, or None if they are beyond the limit."""
+    """Allocate an array for all tokens, or return None if they exceed the limit."""
     size = count * int(np.prod(shape)) * np.dtype(np.float16).itemsize
     return np.empty((count, *shape), np.float16) if size <= limit else None
 
 
-def halved(tokens: np.ndarray) -> np.ndarray:
-    """Tokens as float16, which holds what comes out of a normalisation; raises InputError if it does not."""
+def to_float16(tokens: np.ndarray) -> np.ndarray:
+    """Convert tokens to float16, which is wide enough for normalised tokens; raises InputError if one overflows."""
     with np.errstate(over="ignore"):
         half = tokens.astype(np.float16)
     if not np.isfinite(half).all():
@@ -113,10 +113,10 @@ def halved(tokens: np.ndarray) -> np.ndarray:
 
 
 def on_demand(encode: Callable, data) -> Callable[[np.ndarray], np.ndarray]:
-    """A function that encodes the examples of some rows."""
+    """Return a function that encodes the examples of some rows."""
     x, _ = next(example_batches(data, 1))
     step = traced(encode, x)
     if hasattr(data, "gather"):
-        return lambda rows: halved(step(data.gather(rows)[0]).numpy())
+        return lambda rows: to_float16(step(data.gather(rows)[0]).numpy())
     x = np.asarray(data[0] if isinstance(data, tuple) else data)
-    return lambda rows: halved(step(x[rows]).numpy())
+    return lambda rows: to_float16(step(x[rows]).numpy())

@@ -1,4 +1,4 @@
-"""Level 4: SavedModels with named endpoints, verified in a process of their own that has no kerasae."""
+"""Level 4: export SavedModels with named endpoints, verified in a separate process without kerasae."""
 
 from kerasae.export.saved_model import Checker, Endpoint, ParityError, endpoints, save, verify
 

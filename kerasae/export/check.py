@@ -1,10 +1,10 @@
-"""Answer every endpoint of a SavedModel with TensorFlow alone; started by `kerasae.export`, in a process of its own.
+"""Run every endpoint of a SavedModel with TensorFlow alone, in a separate process started by `kerasae.export`.
 
     python -P check.py
 
-Each line of standard input is a JSON array, the paths of an export, of questions and of answers, and gets a line with
-the reason why there are none, "" if there are. Questions are batches as "input/case", such as images/all; answers are
-"endpoint/output/case". Imports of kerasae and pipelines fail here, as they do where the export is served.
+Each line of standard input is a JSON array of three paths: export, questions and answers. The reply is a line of JSON:
+"", or the reason why there are no answers. Questions are batches named "input/case", such as images/all; answers are
+named "endpoint/output/case". Imports of kerasae and pipelines fail here, as they do where the export is served.
 """
 
 import importlib
@@ -16,7 +16,7 @@ FORBIDDEN = ("kerasae", "pipelines")
 
 
 class Refuse:
-    """Import hook under which the forbidden packages do not exist."""
+    """Import hook that makes the forbidden packages unknown."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -47,7 +47,7 @@ def main():
 
 
 def attempt(export, questions, answers):
-    """Write the answers of an export; "", or why there are none."""
+    """Write the answers of an export; returns "", or the reason why it failed."""
     try:
         answer(export, questions, answers)
     except Exception as error:  # whatever a served export may raise
@@ -59,7 +59,7 @@ def answer(export, questions, answers):
     import numpy as np
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(export)  # the endpoints need this reference
+    loaded = tf.saved_model.load(export)  # keep the reference: the endpoints need it
     found = {}
     with np.load(questions, allow_pickle=False) as batches:
         for endpoint, signature in loaded.signatures.items():

@@ -1,4 +1,4 @@
-"""SavedModels with named endpoints, and the proof that they compute what the model computes."""
+"""Write SavedModels with named endpoints, and verify that they compute what the model computes."""
 
 import json
 import os
@@ -21,25 +21,25 @@ from kerasae.errors import InputError
 
 CHECK = Path(__file__).with_name("check.py")
 PARTS = {"saved_model.pb", "fingerprint.pb", "variables", "assets", "card.json"}
-DTYPES = ("uint8", "float32")
+DTYPES = ("uint8", "uint16", "float32")
 
 
 class ParityError(RuntimeError):
-    """An export does not compute what its model computes; the message names the endpoint."""
+    """Report that an export computes something else than its model; the message names the endpoint."""
 
 
 # ---- what an export offers
 
 
 class Endpoint(NamedTuple):
-    """A function of one batch, which returns named tensors, and what the batch looks like."""
+    """Function of one batch that returns named tensors, with the specification of the batch."""
 
     function: Callable
     takes: tf.TensorSpec
 
 
 def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
-    """The endpoints of a model by name; the first is also what a server offers by default.
+    """Build the endpoints of a model by name; the first is also a server's default.
 
     Autoencoders: reconstruct, encode, decode, score. Classifiers: classify, encode. They take examples as stored, so
     that scaling is part of the endpoint, named "images" [B, H, W, C] or, for any other shape, "inputs"; `decode` takes
@@ -62,14 +62,14 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
 
 
 def classify(model, x):
-    """Logits and probabilities [B, K], and the number of the most probable class [B]."""
+    """Compute logits and probabilities [B, K], and the index of the most probable class [B]."""
     logits = model(x, training=False)
     outputs = floats(logits=logits, probabilities=ops.softmax(ops.cast(logits, "float32")))
     return {**outputs, "labels": ops.cast(ops.argmax(logits, axis=-1), "int64")}
 
 
 def floats(**outputs):
-    """The outputs as float32, whatever precision the model computes in."""
+    """Cast outputs to float32, whatever precision the model computes in."""
     return {name: ops.cast(value, "float32") for name, value in outputs.items()}
 
 
@@ -79,13 +79,13 @@ def floats(**outputs):
 def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5, checker=None) -> Path:
     """Write a SavedModel whose endpoints take raw examples in batches of any size, and its `card.json`.
 
-    All is written, and with `examples` verified, under another name next to `dest` and then moved there, so that an
-    earlier export at `dest` stays until the new one is whole.
+    The export is written, and with `examples` verified, under another name next to `dest` and then moved there. An
+    earlier export at `dest` stays until the new one is complete.
 
     Args:
         model: an autoencoder or a `Classifier`.
         dest: folder to write. An earlier export there is replaced; anything else is left alone.
-        dtype: of the examples as stored, "uint8" or "float32".
+        dtype: type of the stored examples, "uint8", "uint16" or "float32".
         card: further entries of the card, such as data, recipe and metrics; JSON values.
         examples: [N, *shape] as stored, N ≥ 2, to `verify` the export with; None does not verify.
         tolerance, checker: as for `verify`.
@@ -94,7 +94,7 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
         `dest`. The card says what was verified: `card["parity"]["max_abs_diff"]`.
 
     Raises:
-        InputError: `dest` holds something that is no export, or an argument does not fit.
+        InputError: `dest` holds other files than an export, or an argument does not fit.
         ParityError: as for `verify`; `dest` is as it was.
 
     Example:
@@ -116,7 +116,7 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
 
 
 def refuse_foreign(place):
-    """Raise unless `place` is free, an empty folder, or an earlier export and nothing else."""
+    """Raise InputError unless `place` is free, an empty folder, or an earlier export and nothing else."""
     if not place.exists():
         return
     entries = set(os.listdir(place)) if place.is_dir() else {place.name}
@@ -127,7 +127,7 @@ def refuse_foreign(place):
 
 
 def write(model, path, dtype):
-    """Trace the endpoints and write the SavedModel; returns what each takes and gives, for the card."""
+    """Trace the endpoints and write the SavedModel; returns the inputs and outputs of each for the card."""
     archive, described = keras.export.ExportArchive(), {}
     for name, (function, takes) in endpoints(model, dtype).items():
         traced = archive.add_endpoint(name, function, input_signature=[takes]).get_concrete_function()
@@ -138,14 +138,14 @@ def write(model, path, dtype):
 
 
 def spell(spec):
-    """Shape, null where any size will do, and type, as JSON values."""
+    """Convert shape (null for a free axis) and type to JSON values."""
     return {"shape": spec.shape.as_list(), "dtype": spec.dtype.name}
 
 
 def describe(model, dtype):
-    """The part of the card that the model itself knows."""
+    """Describe the model for the card: class, input and versions."""
     takes = next(iter(endpoints(model, dtype).values())).takes
-    top = model.pixel_max if dtype == "uint8" else 1.0
+    top = 1.0 if dtype == "float32" else model.pixel_max
     versions = {"kerasae": kerasae.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     return {
         "model": type(model).__name__,
@@ -155,7 +155,7 @@ def describe(model, dtype):
 
 
 def put_in_place(new, place, aside):
-    """Move the folder `new` to `place`; what is there goes `aside`, and comes back if that fails."""
+    """Move the folder `new` to `place`; an earlier folder moves to `aside`, and back if that fails."""
     if place.exists():
         os.replace(place, aside)
     try:
@@ -172,16 +172,16 @@ def put_in_place(new, place, aside):
 def verify(model, path, examples, tolerance=1e-5, checker=None) -> float:
     """Reload an export in a fresh process that cannot import kerasae, and compare every endpoint with the model.
 
-    Every signature, `serving_default` too, answers the examples in one batch and the first of them alone. A value v
-    may differ by tolerance · max(1, |v|): scores of hundreds of nats have fewer digits behind the point. Both sides
-    compute on the CPU, whatever devices there are.
+    Every signature, `serving_default` too, answers the examples in one batch, and the first example alone. A value v
+    may differ by tolerance · max(1, |v|), as scores of hundreds of nats have fewer decimals. Both sides compute on the
+    CPU, whatever devices there are.
 
     Args:
         model: the model that was exported.
         path: the export.
         examples: [N, *shape] as stored, N ≥ 2.
         tolerance: largest difference that passes.
-        checker: a `Checker` that verifies several exports; a new one when not given.
+        checker: `Checker` to share between several exports; None starts a new one.
 
     Returns:
         The largest absolute difference over all endpoints, outputs and batches.
@@ -199,7 +199,7 @@ def verify(model, path, examples, tolerance=1e-5, checker=None) -> float:
 
 
 def parity(model, path, examples, tolerance, checker):
-    """What the card says of the verification: the largest difference, per endpoint too, and how it was found."""
+    """Verify an export and return the card's entry: the largest differences, and how they were measured."""
     questions, expected = examine(model, np.asarray(examples))
     found = checker.ask(path, questions)
     differences = compare(expected, found, tolerance)
@@ -216,7 +216,7 @@ def parity(model, path, examples, tolerance, checker):
 
 
 def examine(model, examples):
-    """Batches as "input/case", and the answers of the model in memory as "endpoint/output/case"."""
+    """Make batches by "input/case", and compute the model's own answers to them by "endpoint/output/case"."""
     if len(examples) < 2 or examples.shape[1:] != model.example_shape:
         raise InputError(f"examples: expected [2 or more, *{model.example_shape}]. Received: {examples.shape}")
     offered = endpoints(model, examples.dtype.name)
@@ -233,9 +233,9 @@ def examine(model, examples):
 
 
 class Checker:
-    """A process that has neither kerasae nor an accelerator, in an empty folder, and answers for exports.
+    """Run exports in a process without kerasae and accelerator, in an empty folder.
 
-    It imports TensorFlow while its owner writes the first export. To be used as a context, after which it is gone.
+    The process imports TensorFlow while the first export is being written. Use it as a context; it ends on exit.
 
     Example:
         >>> with kerasae.export.Checker() as checker:
@@ -261,11 +261,11 @@ class Checker:
         self.folder.cleanup()
 
     def ask(self, path, questions):
-        """The answers of an export to batches; ParityError with the reason if there are none."""
+        """Return the answers of an export to batches; raises ParityError with the reason if it fails."""
         asked, answered = Path(self.folder.name, "asked.npz"), Path(self.folder.name, "answered.npz")
         np.savez(asked, **questions)
         request = json.dumps([os.path.abspath(path), str(asked), str(answered)]) + "\n"
-        with suppress(BrokenPipeError):  # it says why below
+        with suppress(BrokenPipeError):  # a process that ended is reported below
             self.process.stdin.write(request.encode())
             self.process.stdin.flush()
         reply = self.process.stdout.readline()
@@ -276,14 +276,14 @@ class Checker:
             return dict(answers)
 
     def last_words(self):
-        """Why the process ended."""
+        """Return the last line that the process printed, or its exit status."""
         status = self.process.wait()
         said = self.said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return said[-1] if said else f"exit status {status}"
 
 
 def compare(expected, found, tolerance):
-    """The largest absolute difference of every output; raises ParityError for the first that does not pass."""
+    """Compute the largest absolute difference of every output; raises ParityError for the first above the tolerance."""
     if odd := sorted(expected.keys() ^ found.keys()):
         raise ParityError(f"endpoint {odd[0]}: {'not' if odd[0] in expected else 'only'} in the export")
     differences = {}

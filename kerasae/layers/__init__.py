@@ -1,4 +1,4 @@
-"""Level 1: one weight or one roll of the dice."""
+"""Level 1: layers, each one operation with weights or with random draws."""
 
 from kerasae.layers.codebook import Codebook
 from kerasae.layers.convolution import ConvNextBlock, GlobalResponseNorm

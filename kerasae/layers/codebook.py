@@ -1,4 +1,4 @@
-"""A codebook: a finite set of vectors, of which the nearest one stands for a vector."""
+"""A codebook: a finite set of vectors that quantises each vector to the nearest entry."""
 
 import keras
 from keras import layers, ops
@@ -6,7 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 
 SMOOTHING = 1e-5
-"""Added to the count of every entry, so that no entry is divided by zero."""
+"""Laplace smoothing of the counts, which keeps the division by them finite."""
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -16,7 +16,7 @@ class Codebook(layers.Layer):
     q(z) = e_k with k = argmin_j ‖z − e_j‖²: van den Oord, Vinyals and Kavukcuoglu, arXiv 1711.00937, eq. 1 and 2. The
     gradient with respect to z is that of the identity, the straight-through estimator of their section 3.2.
 
-    The entries are no trained weights but running means, with counts N and sums m (appendix A.1, with the Laplace
+    The entries are running means, not trained by gradients, with counts N and sums m (appendix A.1, with the Laplace
     smoothing of the authors' code): N ← γN + (1 − γ)n, m ← γm + (1 − γ)Σz, e = m / Ñ, where Ñ_k = (N_k + ε) ΣN / (ΣN +
     Kε), ε = 1e-5. `call` changes none of them: `choices` gives n and Σz of a batch, `next_values` the next values.
 
@@ -48,20 +48,20 @@ class Codebook(layers.Layer):
         return ops.cast(self.straight_through(z), self.compute_dtype)
 
     def straight_through(self, z):
-        """Give the nearest entries in float32, with the gradient of the identity: [B, ..., D] → [B, ..., D]."""
+        """Quantise to the nearest entries in float32, with the gradient of the identity: [B, ..., D] → [B, ..., D]."""
         z = ops.cast(z, "float32")
-        # z − z is zero exactly: the value is the entry to the bit, the gradient that of z.
+        # z − z is exactly zero: the value is the entry to the bit, and the gradient passes to z.
         return self.lookup(self.indices(z)) + (z - ops.stop_gradient(z))
 
     def indices(self, z):
-        """Give the number of the entry nearest to each vector: [B, ..., D] → int32 [B, ...]."""
+        """Find the index of the entry nearest to each vector: [B, ..., D] → int32 [B, ...]."""
         rows = ops.reshape(ops.cast(z, "float32"), (-1, z.shape[-1]))
-        # ‖z‖² is the same for all entries.
+        # ‖z‖² is left out, as it is the same for all entries.
         far = ops.sum(ops.square(self.vectors), axis=-1) - 2.0 * ops.matmul(rows, ops.transpose(self.vectors))
         return ops.reshape(ops.cast(ops.argmin(far, axis=-1), "int32"), (-1, *z.shape[1:-1]))
 
     def lookup(self, indices):
-        """Give the entries of these numbers: [B, ...] → float32 [B, ..., D]."""
+        """Look up entries by index: [B, ...] → float32 [B, ..., D]."""
         return ops.take(self.vectors, indices, axis=0)
 
     def choices(self, z, weight=None):
@@ -69,7 +69,7 @@ class Codebook(layers.Layer):
 
         Args:
             z: [B, ..., D].
-            weight: [B], how often each example counts; None for once.
+            weight: [B], the weight of each example; None for 1.
 
         Returns:
             {"counts": float32 [K], "sums": float32 [K, D]}.
@@ -79,11 +79,11 @@ class Codebook(layers.Layer):
         if weight is not None:
             chosen = chosen * ops.reshape(weight, (-1, *[1] * (len(z.shape) - 1)))
         chosen, rows = (ops.reshape(v, (-1, v.shape[-1])) for v in (chosen, z))
-        # A product of matrices adds in one order on every device; scattered additions do not.
+        # A matrix product adds in one order on every device; scattered additions do not.
         return {"counts": ops.sum(chosen, axis=0), "sums": ops.matmul(ops.transpose(chosen), rows)}
 
     def next_values(self, counts, sums, decay):
-        """Pairs (variable, next value) after a batch with these `choices`; 0 ≤ `decay` γ ≤ 1."""
+        """Update the running means by `choices` of a batch: pairs (variable, next value); 0 ≤ `decay` γ ≤ 1."""
         counts = decay * self.counts + (1.0 - decay) * counts
         sums = decay * self.sums + (1.0 - decay) * sums
         total = ops.sum(counts)
@@ -91,13 +91,13 @@ class Codebook(layers.Layer):
         return [(self.counts, counts), (self.sums, sums), (self.vectors, sums / ops.expand_dims(smooth, -1))]
 
     def start(self, vectors):
-        """Begin with these entries, float32 [K, D], each counted once."""
+        """Set the entries, float32 [K, D], with a count of 1 each."""
         self.vectors.assign(vectors)
         self.sums.assign(vectors)
         self.counts.assign(ops.ones((self.size,)))
 
     def perplexity(self):
-        """Give exp(−Σ p log p) of the running shares p of the entries: float, 1 if one is used, K if all alike."""
+        """Compute exp(−Σ p log p) of the entries' running shares p: float, from 1 (one used) to K (all alike)."""
         p = self.counts / ops.sum(self.counts)
         return float(ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-30)))))
 

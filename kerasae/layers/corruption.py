@@ -1,4 +1,4 @@
-"""Corruptions: what a denoising autoencoder does to its input before it encodes it."""
+"""Corruptions of the input of a denoising autoencoder."""
 
 import keras
 from keras import ops
@@ -8,10 +8,10 @@ from kerasae.layers import draws
 
 
 class Corruption(keras.layers.Layer):
-    """Parent of the corruptions: x -> x̃ of the same shape, in training and in evaluation alike.
+    """Corrupt x to x̃ of the same shape, in training and in evaluation alike: the parent of the corruptions.
 
-    Unlike dropout, a corruption is part of the objective, so it does not switch itself off; whoever wants clean inputs
-    does not call it. With `training=False` it draws the same every time, and its seed stays where it is.
+    Unlike dropout, a corruption is part of the objective and is active in evaluation too. With `training=False` it
+    draws the same numbers every time, and leaves its seed unchanged.
     """
 
     def __init__(self, seed=None, **kwargs):
@@ -29,7 +29,7 @@ class Corruption(keras.layers.Layer):
         return self.corrupt(x, draws.Draws(self.seed_generator if training else self.seed or 0))
 
     def corrupt(self, x, random):
-        """Spoil x with numbers from `random`, a `kerasae.layers.draws.Draws`."""
+        """Corrupt x with random numbers from `random`, a `kerasae.layers.draws.Draws`."""
         raise NotImplementedError(f"{type(self).__name__} must write corrupt")
 
 
@@ -43,7 +43,7 @@ def _check_rate(name, rate):
 class MaskingCorruption(Corruption):
     """Set a random share of the values to zero: Vincent et al., JMLR 11 (2010), section 3.3.
 
-    The values that survive are *not* scaled up: the input's range stays what it was.
+    The other values are *not* scaled up, so the input's range is unchanged.
 
     Args:
         rate: probability that a value is set to zero, in [0, 1).

@@ -1,8 +1,8 @@
-"""Random numbers that do not depend on how many devices share a batch.
+"""Random numbers that do not depend on the number of replicas.
 
-Under `tf.distribute` every replica holds the same seed, and would draw the same numbers for other examples. Each draws
-those of the whole batch instead, in the order of its examples, and takes its own: the step is then the one that a
-single device makes.
+Under `tf.distribute` every replica holds the same seed, and would draw the same numbers for different examples. Here
+each replica draws numbers for the whole batch, in the order of the examples, and keeps its part. The step then equals
+that of a single device.
 """
 
 import sys
@@ -13,11 +13,11 @@ from keras import ops
 
 
 class Draws:
-    """Source of random numbers, the same however many devices share a batch.
+    """Draw random numbers that do not depend on the number of replicas.
 
     Args:
-        seed: a `keras.random.SeedGenerator`, which moves on at every draw; or an integer, with which the first, second
-            … draw from this object is the same every time: what evaluation uses, as it must change nothing.
+        seed: a `keras.random.SeedGenerator`, which advances at every draw; or an integer, which fixes the sequence of
+            draws from this object. Evaluation uses an integer, as it must change nothing.
     """
 
     def __init__(self, seed):
@@ -39,23 +39,23 @@ class Draws:
 
 
 def uniform(shape, seed, dtype="float32"):
-    """Numbers in [0, 1) for the examples of this replica: [B, …], as `keras.random.uniform` draws them."""
+    """Draw from [0, 1) for this replica's examples, as `keras.random.uniform` does: [B, …]."""
     return part_of_replica(shape, lambda whole: keras.random.uniform(whole, dtype=dtype, seed=seed))
 
 
 def normal(shape, seed, dtype="float32"):
-    """Numbers from N(0, 1) for the examples of this replica: [B, …], as `keras.random.normal` draws them."""
+    """Draw from N(0, 1) for this replica's examples, as `keras.random.normal` does: [B, …]."""
     return part_of_replica(shape, lambda whole: keras.random.normal(whole, dtype=dtype, seed=seed))
 
 
 def part_of_replica(shape, draw):
-    """The part of this replica of what `draw` gives for the examples of all of them.
+    """Draw for the examples of all replicas, and return this replica's part.
 
     Args:
-        shape: of the part, [B, …]; B may be a tensor.
+        shape: shape of the part, [B, …]; B may be a tensor.
         draw: function of a shape → tensor of that shape.
     """
-    replica, replicas = place()
+    replica, replicas = replica_and_count()
     if replicas == 1:
         return draw(tuple(shape))
     count = shape[0]
@@ -63,46 +63,46 @@ def part_of_replica(shape, draw):
     return ops.reshape(whole[replica * count : (replica + 1) * count], tuple(shape))
 
 
-def place():
-    """(number of this replica, number of replicas); (0, 1) outside `tf.distribute`, also on other backends."""
-    # Who has a strategy has imported TensorFlow; machines with JAX alone need not have it.
+def replica_and_count():
+    """Return (index of this replica, number of replicas); (0, 1) outside `tf.distribute` and on other backends."""
+    # Not imported here: a strategy implies that TensorFlow is loaded, and machines with JAX alone may lack it.
     tf = sys.modules.get("tensorflow")
     context = tf.distribute.get_replica_context() if keras.backend.backend() == "tensorflow" and tf else None
-    if context is None or _undivided:
+    if context is None or _only_replica:
         return 0, 1
     return context.replica_id_in_sync_group, context.num_replicas_in_sync
 
 
 def replicas():
-    """Number of devices that share a batch, also where no replica's code is running."""
+    """Return the number of replicas, also outside a replica context."""
     tf = sys.modules.get("tensorflow")
     if tf is None or keras.backend.backend() != "tensorflow":
         return 1
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-_undivided = []
+_only_replica = []
 
 
 @contextmanager
-def undivided():
-    """Let one replica compute a whole batch alone: within, it counts as the only one."""
-    _undivided.append(True)
+def as_only_replica():
+    """Let one replica compute a whole batch alone: within this context it counts as the only replica."""
+    _only_replica.append(True)
     try:
         yield
     finally:
-        _undivided.pop()
+        _only_replica.pop()
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout` that draws for each example the same whatever the number of devices.
+    """Drop values as `keras.layers.Dropout`, with draws that do not depend on the number of replicas.
 
     y = x m / (1 − rate) in training, m 0 with probability `rate`, else 1; y = x otherwise. Srivastava et al., JMLR 15
     (2014), section 4.
 
     Args:
-        rate: in [0, 1).
+        rate: probability that a value is dropped, in [0, 1).
         noise_shape: None, or the shape of m, with None for the batch and with 1 where all share one draw: (None, 1, 1)
             drops whole examples of a branch.
         seed: integer, or None for one from `keras.utils.set_random_seed`.

@@ -1,4 +1,4 @@
-"""The part of the patches that a principal component analysis finds least important, as a target to predict."""
+"""Patches without their leading principal components, as a target to predict."""
 
 import keras
 import numpy as np
@@ -9,11 +9,11 @@ from kerasae.errors import InputError
 
 @keras.saving.register_keras_serializable("kerasae")
 class LowVariance(layers.Layer):
-    """Patches projected on their components of low variance: (x − μ)(I − UᵀU), [B, N, P] → [B, N, P].
+    """Project patches on their components of low variance: (x − μ)(I − UᵀU), [B, N, P] → [B, N, P].
 
     The rows of U are the fewest leading principal components that together explain at least the share `variance` of
-    the data `adapt` saw, and μ is their mean; components are of patches, or of whole images. What is left is expressed
-    in pixels, not in coordinates, so that a decoder's shape and pictures stay what they are.
+    the data passed to `adapt`, and μ is the mean of these data. Components are of patches, or of whole images. The
+    projection is in pixels, not in component coordinates, so that the decoder's output shape does not change.
 
     Why predict it: classifiers do better on the components that explain the last quarter of an image's variance than on
     those that explain the first three, and a mean squared error attends to the first: Balestriero and LeCun, arXiv
@@ -21,7 +21,7 @@ class LowVariance(layers.Layer):
     al., arXiv 2502.06314).
 
     Args:
-        variance: share of the variance in (0, 1) that is taken away.
+        variance: share of the variance that is removed, in (0, 1).
         whole: False for components of patches, P values, True for components of all patches of an image together, N·P.
 
     μ and the projection are weights that are not trained, saved with whatever holds the layer. Before `adapt` they are
@@ -52,19 +52,19 @@ class LowVariance(layers.Layer):
         return self.project(x)
 
     def project(self, x):
-        """What `call` does, in the type of x."""
+        """Project patches as `call` does, in the type of x."""
         rows = ops.reshape(x, (-1, self.width)) - ops.cast(self.center, x.dtype)
         return ops.reshape(ops.matmul(rows, ops.cast(self.projection, x.dtype)), (-1, *x.shape[1:]))
 
     def shift(self, x):
-        """x + μ: predictions in the place where the patches were, [B, N, P]."""
+        """Add the mean μ back to predictions: [B, N, P]."""
         return ops.reshape(ops.reshape(x, (-1, self.width)) + ops.cast(self.center, x.dtype), (-1, *x.shape[1:]))
 
     def adapt(self, patches):
-        """Find the components.
+        """Fit the mean and the projection to patches.
 
         Args:
-            patches: an array [n, N, P], or an iterator over such arrays, of which one at a time is held.
+            patches: an array [n, N, P], or an iterator over such arrays; memory holds one at a time.
         """
         batches = [patches] if hasattr(patches, "shape") else patches
         center, covariance = self._moments(batches)
@@ -80,7 +80,7 @@ class LowVariance(layers.Layer):
         return {**super().get_config(), "variance": self.variance, "whole": self.whole}
 
     def _moments(self, batches):
-        """Mean and covariance of the rows, summed up in double precision around the first row."""
+        """Compute mean and covariance of the rows, summed in double precision around the first row."""
         count, start, total, square = 0, None, 0.0, 0.0
         for batch in batches:
             if not self.built:
@@ -96,7 +96,7 @@ class LowVariance(layers.Layer):
         return start + mean, (square - count * np.outer(mean, mean)) / (count - 1)
 
     def _removed(self, variances):
-        """Number of leading components that explain the share."""
+        """Count the leading components that explain the share `variance`."""
         if not variances[0] > 0:
             raise InputError("LowVariance: all patches are equal; there are no components to find")
         shares = np.cumsum(variances) / np.sum(variances)

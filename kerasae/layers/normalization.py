@@ -1,4 +1,4 @@
-"""The normalisation of transformers."""
+"""Layer normalisation of tokens."""
 
 import keras
 from keras import layers, ops
@@ -8,7 +8,7 @@ from kerasae.ops import layer_norm
 
 @keras.saving.register_keras_serializable("kerasae")
 class TokenNorm(layers.LayerNormalization):
-    """`keras.layers.LayerNormalization` over the width of tokens, faster in training; see `kerasae.ops.layer_norm`.
+    """Normalise tokens over their width as Keras's layer does, faster in training; see `kerasae.ops.layer_norm`.
 
     Args:
         epsilon: as in Keras; 1e-6 as in vision transformers.

@@ -1,4 +1,4 @@
-"""Attention as pooling: a learned query looks at all tokens and takes home one vector."""
+"""Attention pooling: a learned query attends to all tokens and returns one vector."""
 
 import keras
 from keras import layers, ops
@@ -8,21 +8,21 @@ from kerasae.errors import InputError
 
 @keras.saving.register_keras_serializable("kerasae")
 class AttentionPooling(layers.Layer):
-    """One vector from all tokens, by a learned query: softmax(q Kᵀ / √d) V, [B, T, D] → [B, D], in several heads.
+    """Pool tokens to one vector by learned queries: softmax(q Kᵀ / √d) V in several heads, [B, T, D] → [B, D].
 
     For each head, with tokens X [T, D], its query q [d], its keys X W_K and its values X W_V, d = D / heads:
 
         a = softmax(X W_K q / √d),    out = aᵀ X W_V,
 
-    and the heads' outputs stand side by side: the cross-attention of an attentive probe (Chen et al., arXiv
+    and the heads' outputs are concatenated: the cross-attention of an attentive probe (Chen et al., arXiv
     2202.03026), without biases, normalisation or network.
 
-    As the query is the same for all examples, W_K q is computed first, and W_V is applied to what is already pooled:
-    the same function for 2·T·D·heads multiplications instead of 2·T·D², and nothing of the tokens' size is kept.
+    As the query is the same for all examples, W_K q is computed first, and W_V is applied to the pooled tokens. This
+    takes 2·T·D·heads multiplications instead of 2·T·D², and no intermediate tensors of the tokens' size.
 
     Args:
         heads: number of heads; it must divide the width D of the tokens.
-        seed: of the first weights; None for one drawn anew.
+        seed: integer for the initial weights, or None for a random one.
 
     Raises:
         InputError: if the heads do not divide the width.
@@ -43,7 +43,7 @@ class AttentionPooling(layers.Layer):
         self.size = width // self.heads
         seeds = (None,) * 3 if self.seed is None else range(3 * self.seed, 3 * self.seed + 3)
         initializers = keras.initializers
-        # Small queries look at all tokens alike: training starts from the mean.
+        # Small queries attend to all tokens equally: training starts from the mean.
         small = initializers.TruncatedNormal(stddev=0.02, seed=seeds[0])
         self.query = self.add_weight(shape=(self.heads, self.size), initializer=small, name="query")
         self.key, self.value = (
@@ -57,7 +57,7 @@ class AttentionPooling(layers.Layer):
         return ops.reshape(ops.einsum("bhd,dhk->bhk", pooled, value), (-1, x.shape[-1]))
 
     def attention(self, x):
-        """How much each head takes of each token: [B, T, D] → [B, T, heads], sums over T are 1."""
+        """Compute each head's attention weights of tokens: [B, T, D] → [B, T, heads], sums over T are 1."""
         key = ops.reshape(ops.cast(self.key, x.dtype), (x.shape[-1], self.heads, self.size))
         direction = ops.einsum("dhk,hk->dh", key, ops.cast(self.query, x.dtype)) * self.size**-0.5
         return ops.cast(ops.softmax(ops.cast(ops.matmul(x, direction), "float32"), axis=1), x.dtype)

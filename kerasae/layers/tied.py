@@ -1,4 +1,4 @@
-"""A dense layer that borrows its kernel, transposed, from a dense layer of the encoder."""
+"""A dense layer whose kernel is the transposed kernel of an encoder's dense layer."""
 
 import keras
 from keras import ops
@@ -8,13 +8,13 @@ from kerasae.errors import InputError
 
 @keras.saving.register_keras_serializable("kerasae")
 class TiedDense(keras.layers.Layer):
-    """y = activation(x Wᵀ + b) where W belongs to another `Dense`; only b is its own.
+    """Apply y = activation(x Wᵀ + b), where W is the kernel of a `Dense` layer of the encoder; b is trained here.
 
-    The other layer is named here and joined by `tie`, which the autoencoder calls at construction: names survive
-    saving, references would not.
+    The layer stores the name of the `Dense` layer, as a reference could not be saved. The autoencoder calls `tie` at
+    construction to join both.
 
     Args:
-        units: width of the output, the width of the other layer's *input*.
+        units: width of the output, equal to the width of the `Dense` layer's *input*.
         tied_to: name of the `Dense` layer whose kernel is used.
         activation: as in `keras.layers.Dense`.
     """
@@ -32,7 +32,7 @@ class TiedDense(keras.layers.Layer):
 
     @property
     def tied(self):
-        """Whether `tie` was called."""
+        """Whether `tie` has been called."""
         return self._kernel_of_other is not None
 
     def tie(self, dense):
@@ -43,7 +43,7 @@ class TiedDense(keras.layers.Layer):
                 f"TiedDense {self.name}: units={self.units} on inputs of width {self._width} needs a kernel "
                 f"{(self.units, self._width)}, but that of {dense.name} is {given}; let the decoder mirror the encoder"
             )
-        # A function hides the layer from Keras's tracking: the kernel must be listed, saved and updated once.
+        # A function hides the layer from Keras's tracking, so that the kernel is listed, saved and updated once.
         self._kernel_of_other = lambda: dense.kernel
 
     def call(self, x):
@@ -61,7 +61,7 @@ class TiedDense(keras.layers.Layer):
 
 
 def tie_all(decoder, encoder):
-    """Join every `TiedDense` of `decoder` that is not tied yet with the layer of `encoder` that it names."""
+    """Tie every untied `TiedDense` layer of a decoder to the encoder layer that it names."""
     layers = {layer.name: layer for layer in encoder._flatten_layers()}
     for layer in decoder._flatten_layers():
         if isinstance(layer, TiedDense) and not layer.tied:

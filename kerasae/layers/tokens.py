@@ -1,4 +1,4 @@
-"""From images to tokens and back: patches, positions, the class token and the tokens that stand for hidden patches."""
+"""Layers from images to tokens and back: patches, positions, class tokens and mask tokens."""
 
 import keras
 from keras import layers, ops
@@ -10,7 +10,7 @@ from kerasae.ops.patches import grid_of, pair
 
 @keras.saving.register_keras_serializable("kerasae")
 class Patches(layers.Layer):
-    """Standardised patches of images: patchify((x − mean) / std), [B, H, W, C] → [B, N, p·q·C].
+    """Cut images into standardised patches: patchify((x − mean) / std), [B, H, W, C] → [B, N, p·q·C].
 
     Args:
         patch: side of a square patch, or (height, width).
@@ -36,7 +36,7 @@ class Patches(layers.Layer):
         return patchify((x - self._row(self.mean, x)) / self._row(self.std, x), self.patch)
 
     def undo(self, images):
-        """Standardised images in the units of x again: std · images + mean."""
+        """Undo the standardisation of images: std · images + mean."""
         return images * self._row(self.std, images) + self._row(self.mean, images)
 
     def compute_output_shape(self, input_shape):
@@ -53,7 +53,7 @@ class Patches(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class Images(layers.Layer):
-    """Images from tokens that hold patches: [B, N, p·q·C] → [B, H, W, C]; a class token in front is left out.
+    """Assemble images from tokens that hold patches: [B, N, p·q·C] → [B, H, W, C]; a class token is left out.
 
     Args:
         patch: side of a square patch, or (height, width).
@@ -76,13 +76,13 @@ class Images(layers.Layer):
 
 
 class Positioned(layers.Layer):
-    """Parent of the layers that add a code of its place to every token.
+    """Add position codes to tokens: the parent of such layers.
 
     Args:
         grid: (rows, columns) of patches.
-        class_token: whether the sequence starts with a token that stands for no place; its code is 0.
-        learned: False for the fixed codes of `kerasae.ops.sincos_positions`, True to learn all codes, that of the
-            class token included, from N(0, 0.02²).
+        class_token: whether the sequence starts with a class token, which has no place; its fixed code is 0.
+        learned: False for the fixed codes of `kerasae.ops.sincos_positions`, True to learn all codes, also the class
+            token's, from N(0, 0.02²).
     """
 
     def __init__(self, grid, class_token=True, learned=False, **kwargs):
@@ -92,7 +92,7 @@ class Positioned(layers.Layer):
     def build(self, input_shape):
         count = self.grid[0] * self.grid[1] + self.class_token
         initializer = keras.initializers.RandomNormal(stddev=0.02) if self.learned else self._fixed
-        # Fixed codes are a weight too, so that codes interpolated for another image size are saved.
+        # Fixed codes are a weight too, so that codes interpolated for another image size can be saved.
         self.positions = self.add_weight(
             shape=(1, count, input_shape[-1]), initializer=initializer, trainable=self.learned, name="positions"
         )
@@ -111,7 +111,7 @@ class Positioned(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class PatchTokens(Positioned):
-    """Tokens of patches, with their positions and with a learned class token in front.
+    """Add positions to embedded patches, and put a learned class token in front.
 
     x_cls + e_cls, x_1 + e_1, …, x_N + e_N: Dosovitskiy et al., arXiv 2010.11929, eq. 1. Call it with the embedded
     patches [B, N, D], or with some of them and their places, `ids` int [B, K]; it returns [B, N or K (+ 1), D].
@@ -140,7 +140,7 @@ class PatchTokens(Positioned):
 
 @keras.saving.register_keras_serializable("kerasae")
 class RestoredTokens(Positioned):
-    """All tokens in their places, a learned mask token where a patch is hidden, with their positions.
+    """Put tokens in their places, with learned mask tokens for hidden patches, and add positions.
 
     He et al., arXiv 2111.06377, figure 1. Call it with the tokens of all patches [B, (1 +) N, D], or with those of the
     visible ones and `ids_restore` int [B, N] of `kerasae.ops.random_masking`; it returns [B, (1 +) N, D]. With `ids`
@@ -165,7 +165,7 @@ class RestoredTokens(Positioned):
         return (x_shape[0], self.grid[0] * self.grid[1] + self.class_token, x_shape[-1])
 
     def _filled(self, x):
-        """Mask tokens behind the tokens that are there: [B, (1 +) N, D]."""
+        """Append mask tokens to the visible tokens: [B, (1 +) N, D]."""
         hidden = self.positions.shape[1] - x.shape[1]
         masks = ops.broadcast_to(ops.cast(self.mask_token, x.dtype), (ops.shape(x)[0], hidden, x.shape[-1]))
         return ops.concatenate([x, masks], axis=1)
@@ -178,14 +178,13 @@ class RestoredTokens(Positioned):
 
 @keras.saving.register_keras_serializable("kerasae")
 class MaskQueries(Positioned):
-    """A learned mask token at the places of some patches: what a cross-attention decoder asks with.
+    """Make the queries of a cross-attention decoder: a learned mask token with each place's position code.
 
-    Fu et al., CrossMAE, arXiv 2401.14391, section 3. Call it with the tokens that will be asked, [B, T, E], of which
-    only the number of examples counts, and with the places `ids` int [B, K], or None for all N; it returns
-    [B, K or N, width].
+    Fu et al., CrossMAE, arXiv 2401.14391, section 3. Call it with the encoder's tokens, [B, T, E], of which
+    only the batch size is used, and with the places `ids` int [B, K], or None for all N; it returns [B, K or N, width].
 
     Args:
-        width: of the queries.
+        width: width of the queries.
         grid, learned: as for `Positioned`.
     """
 
@@ -214,7 +213,7 @@ class MaskQueries(Positioned):
 
 @keras.saving.register_keras_serializable("kerasae")
 class MaskedTokens(layers.Layer):
-    """A learned mask token in place of every hidden token: (1 − m) x + m e, Xie et al., SimMIM, arXiv 2111.09886, 3.2.
+    """Replace hidden tokens by a learned mask token: (1 − m) x + m e, Xie et al., SimMIM, arXiv 2111.09886, 3.2.
 
     Call it with the pair (tokens [B, N, D], mask [B, N], 1 = hidden, 0 = visible); it returns [B, N, D].
     """
@@ -237,7 +236,7 @@ class MaskedTokens(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class TokenPooling(layers.Layer):
-    """One code for an image from its tokens: the mean of the patches' tokens, or the class token; [B, T, D] → [B, D].
+    """Pool an image's tokens to a code, the mean of the patches' tokens or the class token: [B, T, D] → [B, D].
 
     Args:
         kind: "mean" or "class".
@@ -262,5 +261,5 @@ class TokenPooling(layers.Layer):
 
 
 def plain(value):
-    """A number or a sequence of numbers as a float or a tuple of floats, which a file can hold."""
+    """Convert a number or a sequence of numbers to a float or a tuple of floats, which JSON can hold."""
     return float(value) if isinstance(value, int | float) else tuple(float(v) for v in value)

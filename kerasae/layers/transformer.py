@@ -1,4 +1,4 @@
-"""The transformer block: attention between tokens, then a small network on each token."""
+"""Transformer blocks: attention between tokens, then an MLP on each token."""
 
 import keras
 from keras import layers, ops
@@ -12,15 +12,16 @@ from kerasae.ops.jax_attention import attention
 
 @keras.saving.register_keras_serializable("kerasae")
 class SelfAttention(layers.Layer):
-    """softmax(q kᵀ / √d) v in several heads, then a linear layer: Vaswani et al., arXiv 1706.03762, section 3.2.
+    """Apply multi-head self-attention, softmax(q kᵀ / √d) v: Vaswani et al., arXiv 1706.03762, section 3.2.
 
-    q, k and v come from one linear layer, `qkv`, whose D·3 outputs are q, then k, then v, each head by head.
+    q, k and v come from one linear layer, `qkv`, whose D·3 outputs are q, then k, then v, each head by head. A linear
+    layer follows.
 
     Args:
         heads: number of heads; it must divide the width D of the tokens.
 
-    Tokens [B, T, D] → [B, T, D]. Called with `last=n`, on tensors and not on a `keras.Input`, it lets no more than the
-    last n of the T tokens ask, and returns [B, n, D].
+    Tokens [B, T, D] → [B, T, D]. Called with `last=n`, on tensors and not on a `keras.Input`, only the last n of the T
+    tokens are queries, and it returns [B, n, D].
     """
 
     def __init__(self, heads, **kwargs):
@@ -49,10 +50,10 @@ class SelfAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class CrossAttention(layers.Layer):
-    """softmax(q kᵀ / √d) v in several heads, where q asks and other tokens answer: arXiv 1706.03762, section 3.2.
+    """Apply multi-head cross-attention from queries to tokens: Vaswani et al., arXiv 1706.03762, section 3.2.
 
-    q comes from one linear layer of the queries, k and v from another, `kv`, of the tokens that are looked at, which
-    may have another width.
+    It computes softmax(q kᵀ / √d) v. q is a linear layer of the queries; k and v are another, `kv`, of the tokens,
+    which may have another width.
 
     Args:
         heads: number of heads; it must divide the width D of the queries.
@@ -87,12 +88,12 @@ class CrossAttention(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class TransformerBlock(layers.Layer):
-    """The pre-norm block x + attention(norm(x)), then x + mlp(norm(x)): Dosovitskiy et al., arXiv 2010.11929, eq. 2-3.
+    """Apply the pre-norm block x + attention(norm(x)), x + mlp(norm(x)): Dosovitskiy et al., arXiv 2010.11929, eq. 2-3.
 
-    The normalisations use ε = 1e-6 and the network two linear layers with an exact GELU between them.
+    The normalisations use ε = 1e-6; the MLP has two linear layers with an exact GELU between them.
 
     Args:
-        heads: of the attention; must divide the width D of the tokens.
+        heads: number of attention heads; it must divide the width D of the tokens.
         mlp_ratio: hidden width of the network over D.
         drop_path: rate in [0, 1) at which, in training, a branch is dropped for a whole example and the others are
             scaled by 1 / (1 − rate): Huang et al., arXiv 1603.09382.
@@ -100,7 +101,7 @@ class TransformerBlock(layers.Layer):
             2103.17239, eq. 5.
 
     Tokens [B, T, D] → [B, T, D]. Called with `last=n`, on tensors and not on a `keras.Input`, it returns the last n of
-    the T tokens, [B, n, D], and computes for the others no more than what these look at.
+    the T tokens, [B, n, D]; of the others it computes keys and values only.
 
     Example:
         >>> TransformerBlock(heads=3)(np.zeros((2, 17, 192), "float32")).shape
@@ -167,10 +168,10 @@ class TransformerBlock(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class CrossBlock(TransformerBlock):
-    """The block of a decoder that only reads: x + attention(norm(x), tokens), then x + mlp(norm(x)).
+    """Apply a cross-attention block: x + attention(norm(x), tokens), then x + mlp(norm(x)).
 
-    Queries look at the tokens and never at each other: Fu et al., CrossMAE, arXiv 2401.14391, section 3. The tokens are
-    taken as they come, normalised by whoever made them.
+    Queries attend to the tokens and never to each other: Fu et al., CrossMAE, arXiv 2401.14391, section 3. The tokens
+    are not normalised here, as the encoder has done so.
 
     Args:
         heads, mlp_ratio, drop_path, layer_scale: as for `TransformerBlock`.
@@ -197,15 +198,15 @@ class CrossBlock(TransformerBlock):
 
 
 def trailing(x, count):
-    """The last tokens: [B, T, D] → [B, count, D]."""
-    # Backward of a slice takes several times as long.
+    """Take the last tokens: [B, T, D] → [B, count, D]."""
+    # The gradient of a slice is slower than that of a split.
     return ops.split(x, [x.shape[1] - count], axis=1)[1]
 
 
 def attend(q, k, v, heads):
-    """softmax(q kᵀ / √d) v, heads side by side: [B, Q, D] and twice [B, T, D] → [B, Q, D].
+    """Compute softmax(q kᵀ / √d) v and concatenate the heads: [B, Q, D] and twice [B, T, D] → [B, Q, D].
 
-    The softmax is taken in float32 whatever the precision of the products.
+    The softmax is in float32 whatever the precision of the products.
     """
     q, k, v = (by_head(part, heads) for part in (q, k, v))
     mixed = attention(q, k, v) if keras.backend.backend() == "jax" else plain_attention(q, k, v)
@@ -213,13 +214,13 @@ def attend(q, k, v, heads):
 
 
 def by_head(x, heads):
-    """[B, T, D] → [B, T, heads, D / heads]."""
+    """Split the width into heads: [B, T, D] → [B, T, heads, D / heads]."""
     _, tokens, width = x.shape
     return ops.reshape(x, (-1, tokens, heads, width // heads))
 
 
 def plain_attention(q, k, v):
-    """softmax(q kᵀ / √d) v in plain products: [B, Q, heads, d] and twice [B, T, heads, d] → [B, Q, heads, d]."""
+    """Compute softmax(q kᵀ / √d) v by products: [B, Q, heads, d] and twice [B, T, heads, d] → [B, Q, heads, d]."""
     q, k, v = (ops.transpose(part, (0, 2, 1, 3)) for part in (q, k, v))
     # Scaling q costs less than scaling the Q × T scores, and keeps them in the range of float16.
     shares = softmax(ops.matmul(q * q.shape[-1] ** -0.5, ops.transpose(k, (0, 1, 3, 2))))

@@ -1,6 +1,6 @@
-"""Level 3: the contract, the variants by family, and the catalogue of them.
+"""Level 3: the contract, the variants by family, and their catalogue.
 
-Classes load on first use: the catalogue is read where TensorFlow may not be imported.
+Classes load on first use, so that the catalogue can be read without importing TensorFlow.
 """
 
 import importlib
@@ -12,7 +12,7 @@ HOMES = {
     **dict.fromkeys(("ClassAccuracy", "SmoothedCrossentropy"), "kerasae.models.classifier"),
     "VampPrior": "kerasae.models.vamp_prior",
 }
-"""Public name → the module that it is in."""
+"""Public name → its module."""
 
 __all__ = [
     "AdversarialAutoencoder",

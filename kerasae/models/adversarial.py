@@ -11,7 +11,7 @@ from kerasae.models.contract.knobs import Knob
 
 @keras.saving.register_keras_serializable("kerasae")
 class AdversarialAutoencoder(Autoencoder):
-    """Reconstruct, while a discriminator pushes the distribution of codes onto N(0, 1).
+    """Reconstruct, while a discriminator pulls the distribution of codes towards N(0, 1).
 
     Makhzani et al., arXiv 1511.05644, section 2. The autoencoder minimises −log p(x | z) − w log D(z), z = encode(x);
     the discriminator minimises −log D(z₀) − log(1 − D(z)) with z₀ ~ N(0, 1). Each step updates both players once, from
@@ -50,7 +50,9 @@ class AdversarialAutoencoder(Autoencoder):
     def objective(self, batch, training=False):
         z = self.encode_batch(batch, training)
         prior = self.random(training).normal(ops.shape(z))
-        real, fake, held = (judge(self.discriminator, code, training) for code in (prior, ops.stop_gradient(z), z))
+        real, fake, held = (
+            discriminator_logits(self.discriminator, code, training) for code in (prior, ops.stop_gradient(z), z)
+        )
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
             "adversarial": -ops.log_sigmoid(held),
@@ -71,7 +73,7 @@ class AdversarialAutoencoder(Autoencoder):
 
 
 def build_discriminator(code_shape, widths=(256, 256)):
-    """A dense network code → logit: [B, *code_shape] → [B, 1]."""
+    """Build a dense network code → logit: [B, *code_shape] → [B, 1]."""
     x = inputs = keras.Input(code_shape)
     if len(code_shape) > 1:
         x = layers.Flatten()(x)
@@ -81,7 +83,7 @@ def build_discriminator(code_shape, widths=(256, 256)):
 
 
 def check_discriminator(model):
-    """Raise InputError unless a model's discriminator takes its codes and gives one logit."""
+    """Raise InputError unless a model's discriminator takes the model's codes and outputs one logit."""
     name, discriminator = type(model).__name__, model.discriminator
     check_network(name, "discriminator", discriminator)
     given = [tuple(shape[1:]) for shape in (discriminator.input_shape, discriminator.output_shape)]
@@ -92,6 +94,6 @@ def check_discriminator(model):
         )
 
 
-def judge(discriminator, z, training):
-    """Give a discriminator's logits of codes: float32 [B]."""
+def discriminator_logits(discriminator, z, training):
+    """Compute the discriminator's logits of codes: float32 [B]."""
     return ops.squeeze(ops.cast(discriminator(z, training=training), "float32"), axis=-1)

@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines: an energy of visible and hidden units, trained by short Markov chains."""
+"""Restricted Boltzmann machines: energy models of visible and hidden units, trained by short Markov chains."""
 
 import keras
 import numpy as np
@@ -16,10 +16,10 @@ from kerasae.networks import dense
 from kerasae.networks.shapes import check_positive, check_shape, size
 
 FIRST_WEIGHTS = 0.01
-"""Standard deviation of the first weights: Hinton's practical guide, section 8."""
+"""Standard deviation of the initial weights: Hinton's practical guide, section 8."""
 
 ADAPT_EXAMPLES = 10_000
-"""Examples, at most, that `adapt` averages."""
+"""Greatest number of examples that `adapt` averages."""
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -27,22 +27,23 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     """Model p(v) ∝ exp(−F(v)) with the free energy F(v) = −bᵀv − Σ_j softplus(c_j + (vW)_j) of binary hidden units.
 
     It is trained by contrastive divergence: Hinton, Neural Computation 14 (2002), eq. 5 and section 2. Each example
-    starts a chain of `steps` turns of Gibbs sampling, h ~ p(h | v), v ~ p(v | h), and the "contrast" F(v₀) − F(v_k),
-    whose v_k counts as constant, has the gradient of the paper's update, ⟨v h⟩₀ − ⟨v h⟩_k. With `chains` it is
-    persistent: the chains go on from step to step, and their mean F stands for that of v_k (Tieleman, ICML 2008).
+    starts a chain of `steps` turns of Gibbs sampling, h ~ p(h | v), v ~ p(v | h). With v_k held constant, the
+    "contrast" F(v₀) − F(v_k) has the gradient of the paper's update, ⟨v h⟩₀ − ⟨v h⟩_k. With `chains` it is persistent:
+    the chains continue from step to step, and their mean F replaces F(v_k) (Tieleman, ICML 2008).
 
     "gaussian" visible units have unit variance, F(v) = ½‖v − b‖² − Σ_j softplus(c_j + (vW)_j): standardise such data.
 
     Args:
-        shape: shape of an example, (V,), (T, D) or (H, W, C); it is flattened to V visible units.
+        shape: shape of an example, (V,), (T, D) or (H, W, C), flattened to V visible units.
         hidden: number H of hidden units.
         likelihood: of the visible units, "bernoulli" or "gaussian".
         pixel_max: the integer that means 1.0. Grey values in [0, 1] count as probabilities.
         steps: turns k ≥ 1 of Gibbs sampling in a training step.
-        chains: number of persistent chains, which the devices must divide; None for none. Micro-batches are refused.
+        chains: number of persistent chains, a multiple of the number of devices; None for none. With chains,
+            micro-batches are refused.
 
-    `terms` are "contrast", [B] in nats, which is no measure of progress, and "reconstruction", −log p(v | h) at
-    the mean of p(h | v), [B] in nats, which is there to watch and weighs 0. `score` is the free energy, [B] in nats up
+    `terms` are "contrast", [B] in nats, which is no measure of progress, and "reconstruction", −log p(v | h) at the
+    mean of p(h | v), [B] in nats, which is only logged: its weight is 0. `score` is the free energy, [B] in nats up
     to the constant log Z. `encode` gives p(h = 1 | v), [B, H], `decode` the mean of p(v | h), [B, *shape].
 
     Raises:
@@ -74,7 +75,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         tie_all(self.decoder, self.encoder)
         self.chains, self.statistics = chains, ()
         if chains is not None:
-            # "contrast" is one of the whole batch then, as its second half is the mean over all chains.
+            # Its second half is then the mean over all chains: a statistic of the whole batch.
             self.chain_units, self.statistics = self._first_chains(chains), ("contrast",)
 
     def objective(self, batch, training=False):
@@ -115,21 +116,21 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         return next(layer for layer in self.decoder.layers if isinstance(layer, TiedDense)).bias
 
     def free_energy(self, v):
-        """Give F(v) = −log Σ_h exp(−E(v, h)): [B], nats."""
-        b = wide(self.visible_bias)
+        """Compute the free energy F(v) = −log Σ_h exp(−E(v, h)): [B], nats."""
+        b = as_float32(self.visible_bias)
         own = -ops.matmul(v, b) if self.binary else sum_squares(v - b) / 2.0
         return own - ops.sum(ops.softplus(self.hidden_inputs(v)), axis=-1)
 
     def hidden_inputs(self, v):
-        """Give the logits of p(h = 1 | v): [B, H]."""
-        return ops.matmul(v, wide(self.kernel)) + wide(self.hidden_bias)
+        """Compute the logits of p(h = 1 | v): [B, H]."""
+        return ops.matmul(v, as_float32(self.kernel)) + as_float32(self.hidden_bias)
 
     def visible_inputs(self, h):
-        """Give the parameters of p(v | h), logits or means: [B, V]."""
-        return ops.matmul(h, ops.transpose(wide(self.kernel))) + wide(self.visible_bias)
+        """Compute the parameters of p(v | h), logits or means: [B, V]."""
+        return ops.matmul(h, ops.transpose(as_float32(self.kernel))) + as_float32(self.visible_bias)
 
     def gibbs(self, v, steps, random):
-        """Take `steps` turns h ~ p(h | v), v ~ p(v | h): [B, V], with numbers from a `kerasae.layers.draws.Draws`."""
+        """Run `steps` turns of Gibbs sampling, h ~ p(h | v), v ~ p(v | h), with numbers from a `Draws`: [B, V]."""
         for _ in range(steps):
             h = bernoulli(self.hidden_inputs(v), random)
             inputs = self.visible_inputs(h)
@@ -140,7 +141,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     @classmethod
     def of_networks(cls, encoder, decoder, likelihood, pixel_max, **options):
-        """Make a machine of the sizes of two networks, which it does not use: what a command builds."""
+        """Build a machine with the sizes of two networks, which it does not use, for the command line."""
         whole = {name: int(value) if float(value).is_integer() else value for name, value in options.items()}
         return cls(tuple(encoder.inputs[0].shape[1:]), decoder.inputs[0].shape[-1], likelihood, pixel_max, **whole)
 
@@ -148,7 +149,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         """Set b so that the visible units alone have the means of the data: Hinton's practical guide, section 8.1.
 
         Args:
-            split: array [N, *shape] of stored values, or a `kerasae.data.Split`, of which 10,000 examples count.
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 10,000 examples are used.
         """
         examples = examples_of(split, ADAPT_EXAMPLES)
         v = ops.convert_to_numpy(self.by_batches(lambda batch: self._units(batch.x), examples))
@@ -163,18 +164,18 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         return ops.reshape(v, (-1, *self.example_shape))
 
     def score_batch(self, batch):
-        """Give the free energy, −log p(x) − log Z: [B], nats."""
+        """Compute the free energy, −log p(x) − log Z: [B], nats."""
         return self.free_energy(self._units(batch.x))
 
     def sample(self, n, y=None, seed=None, batch_size=256, steps=1000):
-        """Let `n` chains go from noise: [n, *shape], means of p(v | h) at the last h; the same for the same seed.
+        """Run `n` chains from noise and return the means of p(v | h) at the last h: [n, *shape]; fixed by the seed.
 
         Args:
             n: number of examples.
             y: None; the model is not conditional.
             seed: integer, or None for another draw each time.
-            batch_size: chains that go at a time.
-            steps: turns of Gibbs sampling, ≥ 1; chains of well trained machines need more to leave their mode.
+            batch_size: number of chains run at a time.
+            steps: turns of Gibbs sampling, ≥ 1; a well trained machine needs more for its chains to change modes.
         """
         if y is not None:
             raise InputError(f"{type(self).__name__}: is not conditional; leave out y")
@@ -186,11 +187,11 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         return ops.concatenate(examples, axis=0)
 
     def feature_encoder(self):
-        """Give [B, *shape] → p(h = 1 | v), which shares W and c."""
+        """Build the model [B, *shape] → p(h = 1 | v), which shares W and c."""
         return self.encoder
 
     def feature_decoder(self):
-        """Give [B, H] → parameters of p(v | h), which shares W and b."""
+        """Build the model [B, H] → parameters of p(v | h), which shares W and b."""
         return self.decoder
 
     def build_training(self):
@@ -212,15 +213,15 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         return self.add_weight(shape, noise, "float32", trainable=False, autocast=False, name="chains")
 
     def _own_chains(self):
-        """Those that this replica moves: [C / replicas, V]."""
+        """Return the persistent chains that this replica updates: [C / replicas, V]."""
         count, width = self.chain_units.shape
         return draws.part_of_replica(
-            (count // draws.place()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units)
+            (count // draws.replica_and_count()[1], width), lambda whole: ops.convert_to_tensor(self.chain_units)
         )
 
 
 def visible_units(likelihood):
-    """Give the likelihood of visible units; raise InputError for one that the energy does not have."""
+    """Return the likelihood of visible units; raise InputError unless it is Bernoulli or Gaussian."""
     found = likelihoods.get(likelihood)
     unit_normal = isinstance(found, likelihoods.Gaussian) and found.scale == 1.0 and not found.squash
     if not (isinstance(found, likelihoods.Bernoulli) or unit_normal):
@@ -232,12 +233,12 @@ def visible_units(likelihood):
 
 
 def bernoulli(logits, random):
-    """Draw units that are 1 with probability sigmoid(logits): float32 zeros and ones."""
+    """Draw binary units, 1 with probability sigmoid(logits), as float32."""
     return ops.cast(random.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
 
 
-def wide(weight):
-    """Give a weight in float32, also where Keras hands it out in half precision."""
+def as_float32(weight):
+    """Cast a weight to float32, also where Keras returns it in half precision."""
     return ops.cast(weight, "float32")
 
 

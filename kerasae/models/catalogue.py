@@ -1,31 +1,31 @@
 """The catalogue: one row of plain data for every model, read without TensorFlow.
 
-The command line, `kerasae list`, README's table and Keras's registry are made from it. To add a variant: its class, its
-row here, its row in `tests/cases.py`.
+The command line, `kerasae list`, README's table and Keras's registry are made from it. To add a variant, write its
+class, its row here, and its row in `tests/cases.py`.
 """
 
 import importlib
 from dataclasses import dataclass
 
 CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "may_be_conditional")
-"""Attributes of a class that say what it can do."""
+"""Capability attributes of a model class."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What a user chooses a model by.
+    """Describe a model: the facts by which a user chooses one.
 
     Attributes:
-        command: what follows `kerasae` to train it; `train NAME` for all that one autoencoder's networks make.
+        command: arguments of `kerasae` that train it; `train NAME` where one encoder and one decoder suffice.
         target: "module:Class".
-        family: the idea that it shares with its neighbours in the table.
+        family: the idea that its rows in the table share.
         paper: authors, where and when.
-        equation: what a step minimises, in one line.
-        units: of its terms.
+        equation: the training loss, in one line.
+        units: unit of its terms.
         example: a command that trains it.
-        capabilities: which of the contract's are true of the class, out of `CAPABILITIES`.
-        networks: builders of `kerasae.networks` that make its encoder and decoder; none for one that takes models.
-        posterior: whose parameters its encoder gives, as the builders take it; None for the code itself.
+        capabilities: the names in `CAPABILITIES` that are true of the class.
+        networks: builders of `kerasae.networks` for its encoder and decoder; none if it is made of other models.
+        posterior: the builders' argument of this name; None if the encoder outputs the code itself.
     """
 
     command: str
@@ -50,7 +50,7 @@ class Row:
         return self.target.partition(":")[2]
 
     def load(self) -> type:
-        """The class; this imports TensorFlow."""
+        """Import and return the class; this imports TensorFlow."""
         return getattr(importlib.import_module(self.module), self.name)
 
 
@@ -239,13 +239,13 @@ ROWS = (
 
 
 def trained() -> dict[str, Row]:
-    """NAME of `kerasae train NAME` → row."""
+    """Map the NAME of each `kerasae train NAME` to its row."""
     commands = ((row.command.split(" "), row) for row in ROWS)
     return {words[1]: row for words, row in commands if words[0] == "train"}
 
 
 def table() -> str:
-    """Spell the catalogue as README's table, in Markdown."""
+    """Format the catalogue as README's table, in Markdown."""
     rows = [("`kerasae …`", "class", "what it minimises", "unit", "paper")]
     rows += [(f"`{row.command}`", f"`{row.name}`", row.equation, row.units, row.paper) for row in ROWS]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]

@@ -14,18 +14,18 @@ from kerasae.ops.pixels import to_unit
 
 @keras.saving.register_keras_serializable("kerasae")
 class Classifier(RecordedArguments, ProposedStep, keras.Model):
-    """logits = W encoder(x) + b: supervised fine-tuning of features that were learned without labels.
+    """Classify by logits = W encoder(x) + b: supervised fine-tuning of features learned without labels.
 
-    Trained as Keras trains a classifier; compile it with a loss on logits.
+    It trains as any Keras classifier; compile it with a loss on logits.
 
     Args:
         encoder: Keras model of floats [B, *shape] → codes, such as `Autoencoder.feature_encoder()`. Codes with more
             than one axis are flattened.
         classes: number of classes K ≥ 2.
-        dropout: share of each hidden activation and of the code dropped in training, in [0, 1); of a frozen encoder,
-            of the code only.
-        input_dropout: share of the input values dropped in training, in [0, 1).
-        freeze: True trains the head only; the encoder stays trainable for whatever else shares it.
+        dropout: dropout rate of the code and of every hidden activation, in [0, 1); with a frozen encoder, of the
+            code only.
+        input_dropout: dropout rate of the input values, in [0, 1).
+        freeze: True trains the head only; the encoder stays trainable in other models that share it.
         pixel_max: the integer that means 1.0, as for `Autoencoder`.
 
     Returns logits [B, K].
@@ -51,7 +51,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
         self.built = True
 
-    # What is trained is the classifier's own matter: `encoder.trainable` would freeze the autoencoder behind it too.
+    # The encoder is frozen here, as `encoder.trainable = False` would freeze the autoencoder that shares it too.
 
     @property
     def trainable_variables(self):
@@ -70,7 +70,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         return self._trained(self.weights, False)
 
     def _trained(self, variables, wanted):
-        """Those of the variables that the classifier trains, or those that it does not."""
+        """Select the variables that the classifier trains, or with `wanted` false the frozen ones."""
         frozen = {id(v) for v in self.encoder.variables} if self.freeze else ()
         return [v for v in variables if (v.trainable and id(v) not in frozen) == wanted]
 
@@ -81,15 +81,15 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
 
     def call(self, x, training=False):
         x = self.drop_input(to_unit(x, self.pixel_max), training=training)
-        # A frozen encoder's own batch statistics and dropout stay off.
+        # A frozen encoder runs as in inference: no batch statistics, no dropout.
         return self.head(self.body(x, training=training and not self.freeze), training=training)
 
     def encode(self, x):
-        """Codes of the encoder under the head: [B, *shape] → [B, ...]."""
+        """Encode x to the codes that the head classifies: [B, *shape] → [B, ...]."""
         return self.encoder(to_unit(x, self.pixel_max), training=False)
 
     def probabilities(self, x):
-        """Class probabilities: [B, *shape] → [B, K]."""
+        """Compute class probabilities: [B, *shape] → [B, K]."""
         return ops.softmax(ops.cast(self(x, training=False), "float32"))
 
     def trained(self):
@@ -103,22 +103,22 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         build_metrics(self, ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
 
     def compile(self, *arguments, micro_batches=1, at_once=1, **options):
-        """As in Keras, and in parts of a batch.
+        """Compile as in Keras, with optional micro-batches.
 
         Args:
             micro_batches, at_once: as for `Autoencoder.compile`. The loss must be a mean over the examples; a batch
                 norm in the encoder sees one part at a time.
 
         Raises:
-            InputError: for numbers out of range, or parts and a loss that is a sum.
+            InputError: for numbers out of range, or micro-batches with a loss that is a sum.
         """
-        self.cut(micro_batches, at_once)
+        self.set_micro_batches(micro_batches, at_once)
         super().compile(*arguments, **options)
         if micro_batches > 1 and getattr(self.loss, "reduction", None) == "sum":
             raise InputError("Classifier: micro_batches needs a loss that is a mean over the examples, not their sum")
 
     def propose(self, data):
-        """Compute Keras's own step on a batch but for the update; returns a `Proposal`."""
+        """Compute Keras's training step on a batch without the update; returns a `Proposal`."""
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
         from kerasae.models.contract.micro_batches import accumulate
@@ -129,13 +129,13 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
             computed = self._compute(whole, 1.0)
         else:
             computed = accumulate(self._compute, whole, parts, self.at_once, static=self.jit_compile is True)
-        loss = computed.loss * tf.distribute.get_strategy().num_replicas_in_sync  # Keras's are shares of the replicas'
+        loss = computed.loss * tf.distribute.get_strategy().num_replicas_in_sync  # undoes the division by replicas
         self._loss_tracker.update_state(loss, sample_weight=ops.shape(x)[0])
         logs = self.compute_metrics(x, y, computed.found.rows["logits"], sample_weight)
         return Proposal(logs, [Update(self.optimizer, computed.gradients, self.trainable_weights)])
 
     def _compute(self, batch, share):
-        """`Computed` of a batch that is such a share of the whole one."""
+        """Compute the gradients of a batch, with the loss times `share`, its share of the whole batch."""
         import tensorflow as tf
 
         from kerasae.models.contract.micro_batches import Computed
@@ -149,7 +149,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
 
 
 def build_head(code_shape, classes, dropout):
-    """A linear layer code → logits: [B, *code_shape] → [B, classes]."""
+    """Build a linear layer code → logits: [B, *code_shape] → [B, classes]."""
     x = inputs = keras.Input(code_shape)
     if len(code_shape) > 1:
         x = layers.Flatten()(x)
@@ -159,7 +159,7 @@ def build_head(code_shape, classes, dropout):
 
 
 def with_dropout(encoder, rate):
-    """A copy of the functional `encoder` that shares its layers and drops `rate` of every activation."""
+    """Copy a functional encoder with dropout of `rate` after every activation; the layers are shared."""
 
     def call(layer, *args, **kwargs):
         outputs = layer(*args, **kwargs)
@@ -174,7 +174,7 @@ def with_dropout(encoder, rate):
 
 @keras.saving.register_keras_serializable("kerasae")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits [B, K] with labels, of which a share is spread over all classes.
+    """Compute the cross-entropy of logits [B, K] with labels smoothed over all classes.
 
     −Σ_k t_k log softmax(logits)_k with t = (1 − ε) y + ε / K: Szegedy et al., arXiv 1512.00567, section 7. y is the
     one-hot code of integer labels [B] (or [B, 1]), or the soft labels [B, K] that mixing gives, which sum to 1.
@@ -205,10 +205,10 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("kerasae")
 class ClassAccuracy(keras.metrics.Mean):
-    """Share of the examples whose greatest logit is at their class; of soft labels, at the greatest of them.
+    """Measure accuracy: the share of examples whose greatest logit is at their label, or greatest soft label.
 
     Called with logits [B, K] and integer labels [B] or [B, 1], or soft labels [B, K]; one metric may see both, such as
-    mixed labels in training and integers in validation. Keras's "accuracy" settles for the form that it sees first.
+    mixed labels in training and integers in validation. Keras's "accuracy" keeps to the form that it sees first.
     """
 
     def __init__(self, name="accuracy", **kwargs):
@@ -220,11 +220,11 @@ class ClassAccuracy(keras.metrics.Mean):
 
 
 def is_soft(y_true, y_pred):
-    """Whether labels are probabilities of every class [B, K], not integers [B] or [B, 1]."""
+    """Tell whether labels are class probabilities [B, K], not integers [B] or [B, 1]."""
     return len(y_true.shape) == 2 and y_true.shape[-1] == y_pred.shape[-1]
 
 
 def classes_of(y_true, y_pred):
-    """Labels of either form as integers: int32 [B]."""
+    """Convert labels of either form to classes: int32 [B]."""
     y_true = ops.argmax(y_true, axis=-1) if is_soft(y_true, y_pred) else ops.reshape(y_true, (-1,))
     return ops.cast(y_true, "int32")

@@ -1,4 +1,4 @@
-"""A masked autoencoder whose decoder only reads: cross-attention from some hidden patches to the visible ones."""
+"""CrossMAE: a masked autoencoder whose decoder attends from hidden patches to visible ones only."""
 
 import keras
 from keras import ops
@@ -10,19 +10,19 @@ from kerasae.models.masked import MaskedAutoencoder
 
 @keras.saving.register_keras_serializable("kerasae")
 class CrossMaskedAutoencoder(MaskedAutoencoder):
-    """Predict a random part of the hidden patches, each by itself, from the visible ones.
+    """Predict a random part of the hidden patches, each independently, from the visible ones.
 
     CrossMAE: Fu et al., arXiv 2401.14391, section 3. The decoder's queries are mask tokens at the places of the patches
-    to predict. In every block they look at the encoder's tokens, and never at each other. So a step may predict a few
-    of the hidden patches only, S, and pays for no more; the loss of an example is
+    to predict. In every block they attend to the encoder's tokens, and never to each other. So a step may predict only
+    a subset S of the hidden patches, at proportional cost; the loss of an example is
 
         1 / |S| Σ_{i in S} 1 / P Σ_j (prediction_ij − target_ij)², S ⊂ hidden.
 
     The patches with the greatest noise are predicted. Outside training, as in `score` and `reconstruct`, all hidden
-    patches are: no prediction depends on which others are made.
+    patches are; predictions do not depend on each other.
 
-    The paper's inter-block attention, by which each block of the decoder reads its own mixture of all the encoder's
-    blocks, is not there: all read the last one's output.
+    The paper's inter-block attention, where each decoder block attends to a learned mixture of the encoder's blocks, is
+    left out: every decoder block attends to the encoder's output.
 
     Args:
         encoder, decoder: of `kerasae.networks.vit` with `decoder="cross"`.
@@ -58,7 +58,7 @@ class CrossMaskedAutoencoder(MaskedAutoencoder):
         self.predicted = self._predicted_count()
 
     def _predict(self, tokens, ids_restore, training, some):
-        # Of some the last ones of the sequence "visible patches, then hidden ones", which were shuffled.
+        # Predict the patches with the greatest noise: the last of "visible patches, then hidden ones".
         ids = ops.argsort(ids_restore, axis=-1)[:, -self.predicted :] if some else None
         out = {} if ids is None else {"ids": ids}
         x = tokens

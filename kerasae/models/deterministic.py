@@ -1,4 +1,4 @@
-"""Variants whose code is a function of the input, and that differ in what they must undo."""
+"""Denoising autoencoders: the code is a function of the input, and the input is corrupted."""
 
 import keras
 
@@ -12,7 +12,7 @@ class DenoisingAutoencoder(Autoencoder):
     """Reconstruct the clean input from a corrupted one: −log p(x | encode(x̃)), x̃ ~ q(x̃ | x).
 
     Vincent, Larochelle, Lajoie, Bengio and Manzagol, JMLR 11 (2010), eq. 8. The corruption applies in training and in
-    evaluation, because the objective is defined on corrupted inputs, but evaluation draws the same one every time;
+    evaluation, as the objective is defined on corrupted inputs; evaluation draws the same corruption every time.
     `encode`, `reconstruct` and `score` never corrupt.
 
     Args:

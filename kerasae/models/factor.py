@@ -6,7 +6,7 @@ from keras import ops
 from kerasae.distributions.posteriors import VonMisesFisherPosterior
 from kerasae.errors import InputError
 from kerasae.layers.draws import part_of_replica
-from kerasae.models.adversarial import build_discriminator, check_discriminator, judge
+from kerasae.models.adversarial import build_discriminator, check_discriminator, discriminator_logits
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import whole_batch
 from kerasae.models.variational import VariationalAutoencoder
@@ -19,8 +19,8 @@ class FactorVariationalAutoencoder(VariationalAutoencoder):
 
     Kim and Mnih, arXiv 1802.05983, eq. 2 and algorithm 2. The last divergence, the total correlation, is estimated as
     log D(z) − log(1 − D(z)) by a discriminator D that minimises −½ log D(z) − ½ log(1 − D(z̄)): z̄ are the codes of the
-    whole batch with every dimension permuted by itself. D starts out knowing nothing: the estimate is one once D has
-    caught up. The paper permutes a second batch; here it is the same one. Each step updates both players once;
+    whole batch with every dimension permuted by itself. The estimate is valid only once D is
+    trained. The paper permutes a second batch; here it is the same one. Each step updates both players once;
     `compile("adam", players={"discriminator": 0.5})` gives D half the learning rate.
 
     Terms: "reconstruction", "kl", "total_correlation" and "discriminator", each [B], nats.
@@ -64,8 +64,8 @@ class FactorVariationalAutoencoder(VariationalAutoencoder):
         z = self.posterior.draw(encoded, random)
         permuted = permute_dimensions(whole_batch(ops.stop_gradient(z)), whole_batch(random.uniform(ops.shape(z))))
         independent = part_of_replica(ops.shape(z), lambda _: permuted)
-        # One pass serves both players: each one's gradient is taken of its own weights only.
-        joint, product = (judge(self.discriminator, codes, training) for codes in (z, independent))
+        # One pass serves both players: each gradient is taken with respect to one player's weights only.
+        joint, product = (discriminator_logits(self.discriminator, codes, training) for codes in (z, independent))
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
             "kl": self.divergence(encoded, z),

@@ -1,4 +1,4 @@
-"""Masked autoencoders: hide most of an image, and predict what is hidden from what is not."""
+"""Masked autoencoders: hide most patches of an image, and predict them from the visible ones."""
 
 import keras
 import numpy as np
@@ -35,18 +35,18 @@ class MaskedAutoencoder(Autoencoder):
     patch's own mean and standard deviation (the paper's table 1d).
 
     `encode` never masks: the code is the network's, pooled or all tokens (`pooling` of `kerasae.networks.vit`).
-    `reconstruct` and `call` are *not* decode(encode(x)), for which this model is never trained, but the picture whose
-    hidden patches were predicted from the visible ones. `decode` shows what the decoder makes of a code in which no
-    patch is hidden, as every contract needs a decode; expect little of it.
+    `reconstruct` and `call` are *not* decode(encode(x)), for which this model is never trained: they mask x and predict
+    the hidden patches from the visible ones. `decode` decodes a code in which no patch is hidden, as the contract needs
+    a decode; expect little of it.
 
     Training draws new masks from a seed generator at every step. Evaluation, `score`, and `reconstruct` without noise
-    use fixed masks, the same for every example: the results are a function of the input.
+    use fixed masks, the same for every example, so that results depend on the input alone.
 
     Args:
         encoder, decoder: of `kerasae.networks.vit` or one of its presets; a "deep" or a "shallow" decoder.
         mask_ratio: share of the patches hidden; the first int(N·(1 − mask_ratio)) by noise stay visible.
-        normalize_targets: whether the target is normalised patch by patch. The features are better for it, but the
-            prediction then holds no patch's brightness or contrast.
+        normalize_targets: whether the target is normalised patch by patch. The features are better for it, but
+            predictions then lack brightness and contrast.
         pixel_max: as for `Autoencoder`.
         mask_group: side g of the groups of g×g patches that are hidden together, of `kerasae.ops.group_masking`; then
             the ratio is rounded up to whole groups.
@@ -54,7 +54,7 @@ class MaskedAutoencoder(Autoencoder):
             target (after normalisation, if any); call `adapt_target` before training.
 
     Raises:
-        InputError: if a network is none of `vit`'s, the two do not fit each other, the ratio is not in (0, 1) or
+        InputError: if a network is not made by `vit`, the two do not fit each other, the ratio is not in (0, 1) or
             leaves no visible or no hidden patch, the group does not divide the grid of patches, or images of another
             shape are given.
 
@@ -70,9 +70,9 @@ class MaskedAutoencoder(Autoencoder):
     has_tokens = True
     has_likelihood = takes_target = may_be_conditional = False
     decoders = ("deep", "shallow")
-    """Kinds of `vit`'s decoder that fit."""
+    """Kinds of `vit`'s decoder that this model takes."""
     chain_layer, builder = PatchTokens, "vit"
-    """A layer that the encoder must have, and the builder of `kerasae.networks` that puts it there."""
+    """Layer that the encoder must have, and the builder of `kerasae.networks` that puts it there."""
 
     def __init__(
         self,
@@ -98,10 +98,10 @@ class MaskedAutoencoder(Autoencoder):
     # What users call.
 
     def decode_code(self, z, y=None, training=False):
-        """Show what the decoder makes of a code in which nothing is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
+        """Decode a code in which no patch is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
 
-        With normalised targets every patch is shown at mean 0.5 and standard deviation 0.25: its own are not in the
-        prediction.
+        With normalised targets the prediction lacks each patch's mean and standard deviation: 0.5 and 0.25 replace
+        them.
         """
         images = ops.cast(self.decoder(z, training=training), "float32")
         if self.target is not None:
@@ -111,10 +111,10 @@ class MaskedAutoencoder(Autoencoder):
         return ops.clip(self._first.undo(images), 0.0, 1.0)
 
     def reconstruct(self, x, noise=None, batch_size=256):
-        """The visible patches of x as they are, and the predictions, clipped to [0, 1], where patches are hidden.
+        """Keep the visible patches of x, and fill hidden ones with predictions, clipped to [0, 1].
 
         With normalised targets the prediction of a patch holds its pattern only: its colours are meaningless. The
-        pattern is then shown at the mean and standard deviation of the *visible* patches, never of the hidden truth.
+        pattern then gets the mean and standard deviation of the *visible* patches, never those of the hidden patch.
 
         Args:
             x: [B, H, W, C].
@@ -144,22 +144,22 @@ class MaskedAutoencoder(Autoencoder):
         return ops.where(hidden > 0, ops.clip(self._first.undo(images(prediction)), 0.0, 1.0), x)
 
     def tokens(self, x, batch_size=256):
-        """Give all tokens of the encoder after its last normalisation: [B, H, W, C] → [B, (1 +) N, D].
+        """Encode x to all tokens after the last normalisation: [B, H, W, C] → [B, (1 +) N, D].
 
-        Never masked, and not pooled: what an attentive probe looks at. A class token, if there is one, comes first.
+        Never masked, not pooled: the input of an attentive probe. A class token, if there is one, comes first.
         """
         layers = without(TokenPooling, self.encoder.layers[1:])
         return self.by_batches(lambda batch: run(layers, batch.x, False), x, batch_size=batch_size)
 
     def pool(self, tokens):
-        """The code within all tokens: encode(x) is pool(tokens(x)). [B, (1 +) N, D] → [B, *code_shape]."""
+        """Pool all tokens to the code, [B, (1 +) N, D] → [B, *code_shape]: encode(x) is pool(tokens(x))."""
         for layer in self.encoder.layers:
             if isinstance(layer, TokenPooling):
                 tokens = layer(tokens)
         return tokens
 
     def hide(self, x, noise):
-        """The images as the encoder gets them, hidden patches shown grey (0.5): float32 [B, H, W, C].
+        """Show the encoder's input: images with hidden patches in grey (0.5), float32 [B, H, W, C].
 
         Args:
             x, noise: as for `reconstruct`.
@@ -170,9 +170,9 @@ class MaskedAutoencoder(Autoencoder):
         return ops.where(self.decoder.layers[-1](hidden) > 0, 0.5, x)
 
     def score_batch(self, batch):
-        """Give how badly hidden patches are predicted: [B], the objective's units, higher = less like the data.
+        """Measure the prediction error of hidden patches: [B], the objective's units, higher = less like the data.
 
-        The mean over the fewest fixed masks under which every patch is hidden at least once.
+        It is the mean over the fewest fixed masks under which every patch is hidden at least once.
         """
         x = batch.x
         groups, size = self.groups.shape
@@ -180,12 +180,12 @@ class MaskedAutoencoder(Autoencoder):
         return sum(self._error(self._forward(x, self._fixed_noise(x, turn))) for turn in turns) / len(turns)
 
     def forward(self, x, noise, training=False):
-        """All that a masked pass gives, for comparison and for pictures.
+        """Compute a masked forward pass with all intermediate results, for comparison and for pictures.
 
         Args:
             x: [B, H, W, C].
             noise: [B, N]; the patches with the least stay visible.
-            training: whether this is a pass of training: with drop path, and without what the loss does not look at.
+            training: True applies drop path, and computes only the predictions that the loss needs.
 
         Returns:
             A dict: `tokens` [B, (1 +) visible, D], the encoder's output; `prediction` float32 [B, N, P] in the units
@@ -197,17 +197,17 @@ class MaskedAutoencoder(Autoencoder):
         return {**out, "target": self._target(out["patches"]), "loss": self._error(out)}
 
     def adapt_target(self, images, batch_size=256):
-        """Let the target find its components in the patches of these images, [n, H, W, C], prepared as for training."""
+        """Fit the target's principal components to patches of images [n, H, W, C], prepared as for training."""
         if self.target is None:
             raise InputError(f"{type(self).__name__}: no target to adapt; give target=kerasae.layers.LowVariance()")
         starts = range(0, len(images), batch_size)
         batches = (self.prepare(images[i : i + batch_size]).x for i in starts)
         self.target.adapt(ops.convert_to_numpy(self._pixels(self._first(x))) for x in batches)
 
-    # What the paper minimises.
+    # The objective.
 
     def objective(self, batch, training=False):
-        """Give the mean squared error of the hidden patches of each example: [B], normalised or standardised pixels².
+        """Compute the mean squared error of each example's hidden patches: [B], normalised or standardised pixels².
 
         Outside training this is `score`: every patch is hidden at least once, and no mask is drawn.
         """
@@ -221,7 +221,7 @@ class MaskedAutoencoder(Autoencoder):
         return self.encoder.layers[1]
 
     def _forward(self, x, noise, training=False, some=False):
-        """All that a masked pass gives; of the predictions only `some`, those that the loss asks for."""
+        """Compute a masked forward pass; with `some`, only the predictions that the training loss needs."""
         ids_keep, ids_restore, mask = self._masks(ops.convert_to_tensor(noise, "float32"))
         patches = self._first(x)
         tokens = self._tokens(patches, ids_keep, mask, training)
@@ -233,28 +233,27 @@ class MaskedAutoencoder(Autoencoder):
         }
 
     def _masks(self, noise):
-        """ids_keep, ids_restore and mask, as from `random_masking`."""
+        """Mask patches, in groups if set: ids_keep, ids_restore and mask, as `random_masking` returns them."""
         if self.mask_group == 1:
             return random_masking(noise, self.mask_ratio)
         return group_masking(noise, self.mask_ratio, self._grid, self.mask_group)
 
     def _tokens(self, patches, ids_keep, mask, training):
-        """The encoder's tokens of the visible patches: [B, (1 +) visible, D]."""
-        # The positions of the visible patches are theirs, not those of the first places.
+        """Encode the visible patches to tokens: [B, (1 +) visible, D]."""
+        # Visible patches keep the positions that they have in the image.
         return run(self._encoding, gather_tokens(patches, ids_keep), training, PatchTokens, ids=ids_keep)
 
     def _predict(self, tokens, ids_restore, training, some):
-        """{"prediction": float32 [B, N, P]}; or some, those that the loss asks for, and their places."""
+        """Predict all patches, {"prediction": float32 [B, N, P]}; with `some`, as `_predict_some`."""
         if some:
             return self._predict_some(tokens, ids_restore, training)
         x = run(self._decoding, tokens, training, RestoredTokens, ids_restore=ids_restore)
         return {"prediction": ops.cast(x[:, -self.patches_shape[0] :], "float32")}  # without the class token
 
     def _predict_some(self, tokens, ids_restore, training):
-        """{"prediction": float32 [B, S, P], "ids": int [B, S]}: what training asks for, the last in shuffled order.
+        """Predict the last S patches in shuffled order: {"prediction": float32 [B, S, P], "ids": int [B, S]}.
 
-        Attention does not mind the order, so nothing is put back in place; and of the last block's tokens no more than
-        these are computed.
+        Attention does not depend on the order, so tokens stay shuffled. The last block computes only these S tokens.
         """
         ids, chain = ops.argsort(ids_restore, axis=-1), self._decoding
         final = max(i for i, layer in enumerate(chain) if isinstance(layer, TransformerBlock))
@@ -273,12 +272,12 @@ class MaskedAutoencoder(Autoencoder):
 
     @property
     def _encoding(self):
-        """The encoder's layers from patches to tokens."""
+        """List the encoder's layers from patches to tokens."""
         return without(TokenPooling, self.encoder.layers[2:])
 
     @property
     def _decoding(self):
-        """The decoder's layers from tokens to patches."""
+        """List the decoder's layers from tokens to patches."""
         return without(keras.layers.RepeatVector, self.decoder.layers[1:-1])
 
     def _pixels(self, patches):
@@ -289,7 +288,7 @@ class MaskedAutoencoder(Autoencoder):
         return pixels if self.target is None else self.target.project(pixels)
 
     def _distance(self, prediction, target):
-        """How far off each patch is: [B, N, P] twice → [B, N]."""
+        """Compute the mean squared error of each patch: [B, N, P] twice → [B, N]."""
         return ops.mean(ops.square(prediction - target), axis=-1)
 
     def _error(self, out):
@@ -300,7 +299,7 @@ class MaskedAutoencoder(Autoencoder):
         return ops.sum(errors * out["mask"], axis=-1) / ops.sum(out["mask"], axis=-1)
 
     def _fixed_noise(self, x, turn=0):
-        """The same noise for every example, float32 [B, N]: one permutation, turned so that others are hidden."""
+        """Make fixed noise, the same for every example: float32 [B, N], one permutation, rotated by `turn`."""
         groups, size = self.groups.shape
         ranks = (np.random.default_rng(0).permutation(groups) + turn) % groups
         noise = np.empty(groups * size)
@@ -308,7 +307,7 @@ class MaskedAutoencoder(Autoencoder):
         return ops.tile(ops.convert_to_tensor(noise[None], "float32"), (ops.shape(x)[0], 1))
 
     def _group(self, mask_ratio, mask_group):
-        """Which patches are hidden together, and how many stay visible."""
+        """Set the groups of patches that are hidden together, and the number of visible patches."""
         self.groups, self.mask_group = group_members(self._grid, mask_group), mask_group
         groups, size = self.groups.shape
         names = ("patch", "patches") if size == 1 else ("group", "groups")
@@ -348,18 +347,18 @@ class MaskedAutoencoder(Autoencoder):
 
 
 def decoder_kind(decoder):
-    """Which of the decoders this is; a shallow one is deep with one block."""
+    """Tell the kind of a decoder of `vit` or `convnext`; a "shallow" one counts as "deep" with one block."""
     kinds = {RestoredTokens: "deep", MaskQueries: "cross", ConvNextBlock: "convnext"}
     return next((kinds[type(layer)] for layer in decoder.layers if type(layer) in kinds), "linear")
 
 
 def run(chain, x, training, kind=(), **known):
-    """x through a chain of layers, of which those of a `kind` are told what is `known`."""
+    """Apply a chain of layers to x; layers of a `kind` also receive the keyword arguments `known`."""
     for layer in chain:
         x = layer(x, training=training, **(known if isinstance(layer, kind) else {}))
     return x
 
 
 def without(kind, chain):
-    """The layers of a chain but those of a kind."""
+    """Drop the layers of a kind from a chain."""
     return [layer for layer in chain if not isinstance(layer, kind)]

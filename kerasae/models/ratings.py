@@ -3,7 +3,7 @@
 import keras
 
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import MASK, takes
+from kerasae.models.contract.codec import MASK, has_input
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -11,13 +11,13 @@ class AutoRec(Autoencoder):
     """Reconstruct the known entries of a vector of ratings, and so predict the others.
 
     Minimise Σ_{j known} −log p(r_j | h(r)) with h(r) = f(W g(V r + μ) + b), r_j = 0 where a rating is missing: Sedhain,
-    Menon, Sanner and Xie, WWW 2015, eq. 1. One example is a row of the matrix: all users' ratings of an item
-    (item-based, the better one in the paper), or all items' by a user.
+    Menon, Sanner and Xie, WWW 2015, eq. 1. One example is a row of the matrix: all ratings of one item
+    (item-based, the better one in the paper), or all ratings by one user.
 
-    A rating is missing where x is NaN, or where the mask of `{"x": x, "mask": mask}` is 0; what x holds there counts
-    for nothing. Subtract a mean rating from x to have missing entries enter as that mean. The Gaussian likelihood gives
+    A rating is missing where x is NaN, or where the mask of `{"x": x, "mask": mask}` is 0; the value of x there
+    is ignored. Subtract a mean rating from x so that missing entries enter as that mean. The Gaussian likelihood gives
     half the squared error of the known entries plus a constant for each; `kernel_regularizer=keras.regularizers.L2(ρ)`
-    of the networks is the paper's λ = 4 N ρ for N rows, as the loss here is a mean over rows and a half.
+    of the networks is the paper's λ = 4 N ρ for N rows, as the loss here is half the squared error, averaged over rows.
 
     `evaluate(x, held_out)` predicts from x and measures the loss of the entries that are known in `held_out`, a target
     of the shape of x; `fit(..., validation_data=(x, held_out))` likewise. Networks with an input "mask" take no target.
@@ -42,4 +42,4 @@ class AutoRec(Autoencoder):
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=5.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        self.takes_target = not any(takes(network, MASK) for network in (encoder, decoder))
+        self.takes_target = not any(has_input(network, MASK) for network in (encoder, decoder))

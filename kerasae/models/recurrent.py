@@ -5,26 +5,26 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import MASK, takes
+from kerasae.models.contract.codec import MASK, has_input
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class RecurrentAutoencoder(Autoencoder):
-    """Read a sequence into one code, and write the sequence from it.
+    """Encode a sequence to one code, and decode the sequence from it.
 
     Minimise Σ_{t ≤ length} −log p(x_t | z) with z = encode(x_1 … x_length): Srivastava, Mansimov and Salakhutdinov,
     arXiv 1502.04681, section 2.1, with the networks of `kerasae.networks.lstm`.
 
     Sequences are [B, T, D], T steps of the longest, the others padded. A step is padding or missing where one of its
-    values is NaN, or where the mask [B, T] of `{"x": x, "mask": mask}` is 0. Such steps count for nothing: code, loss,
-    gradient and score depend neither on what they hold nor on how many follow the sequence's end.
+    values is NaN, or where the mask [B, T] of `{"x": x, "mask": mask}` is 0. Such steps are ignored: code, loss,
+    gradient and score depend neither on their values nor on how many follow the sequence's end.
 
     Args:
         encoder: Keras model, ([B, T, D], "mask" [B, T]) → [B, Z].
         decoder: Keras model, [B, Z] → parameters of the likelihood [B, T, ...]; it may take "mask" too.
         likelihood, pixel_max: as for `Autoencoder`.
 
-    `reconstruct` gives all T steps, also those that x does not have; `score` is in nats per sequence, summed over its
+    `reconstruct` gives all T steps, padding and missing ones too; `score` is in nats per sequence, summed over its
     steps: divide by their number to compare sequences of different length.
 
     Raises:
@@ -41,14 +41,14 @@ class RecurrentAutoencoder(Autoencoder):
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        if not takes(encoder, MASK):
+        if not has_input(encoder, MASK):
             raise InputError(
                 f"{type(self).__name__}: the encoder must have a second input {MASK!r} [B, T], as that of "
                 "kerasae.networks.lstm has, or it could not tell padding from data"
             )
 
     def feature_encoder(self):
-        """Give a Keras model [B, T, D] → codes that shares this model's weights; steps with NaN are missing to it."""
+        """Build a Keras model [B, T, D] → codes that shares this model's weights; steps with NaN count as missing."""
         if len(self.encoder.inputs) > 2:
             return super().feature_encoder()
         x = keras.Input(self.example_shape)

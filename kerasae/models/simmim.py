@@ -1,4 +1,4 @@
-"""Masked image modelling with mask tokens in the encoder: the baseline of the masked autoencoder."""
+"""SimMIM: masked image modelling with mask tokens in the encoder, a baseline for the masked autoencoder."""
 
 import keras
 from keras import ops
@@ -15,9 +15,9 @@ class SimMIM(MaskedAutoencoder):
 
         1 / |hidden| Σ_{i hidden} 1 / P Σ_j |prediction_ij − target_ij|,
 
-    the target by default the pixels of the standardised image, not normalised patch by patch. The encoder works on all
-    N tokens, so that a step costs several times one of `MaskedAutoencoder`; `forward` gives all predictions also in
-    training. The mask token is a weight of this model: the encoder, and `encode`, know nothing of masks.
+    the target by default the pixels of the standardised image, not normalised patch by patch. The encoder computes all
+    N tokens, so a step costs several times as much as with `MaskedAutoencoder`; `forward` gives all predictions also in
+    training. The mask token is a weight of this model; the encoder, and `encode`, take no masks.
 
     Args:
         encoder, decoder: of `kerasae.networks.vit` with `decoder="linear"`.
@@ -54,7 +54,7 @@ class SimMIM(MaskedAutoencoder):
         self.masked_tokens.build([shape, shape[:-1]])
 
     def _tokens(self, patches, ids_keep, mask, training):
-        """The encoder's tokens of all patches, hidden ones unseen: [B, (1 +) N, D]."""
+        """Encode all patches to tokens, with mask tokens for hidden ones: [B, (1 +) N, D]."""
         first = self._encoding.index(self._place)
         tokens = run(self._encoding[:first], patches, training)
         return run(self._encoding[first:], self.masked_tokens((tokens, mask)), training)

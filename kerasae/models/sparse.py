@@ -18,12 +18,12 @@ PENALTIES = ("kl", "l1")
 class SparseAutoencoder(Autoencoder):
     """Minimise −log p(x | z) + β Σ_j KL(ρ || ρ̂_j), z = encode(x): units that are active on few examples each.
 
-    ρ̂_j is the mean of unit j over the whole batch, ρ the mean that it should have, and the divergence that of two
-    Bernoulli distributions: Ng, CS294A lecture notes "Sparse autoencoder", section 3; Lee, Ekanadham and Ng, NIPS 2007.
+    ρ̂_j is the mean of unit j over the whole batch, ρ its target, and the divergence is between two Bernoulli
+    distributions: Ng, CS294A lecture notes "Sparse autoencoder", section 3; Lee, Ekanadham and Ng, NIPS 2007.
     With `penalty="l1"` the second term is β Σ_j |z_j| of each example instead.
 
-    Terms: "reconstruction" [B], nats; "sparsity", nats, a number of the batch of all replicas in which weights of
-    examples do not count; with "l1" it is [B], in the unit of the code.
+    Terms: "reconstruction" [B], nats; "sparsity", nats, one number for the batch of all replicas, which ignores weights
+    of examples; with "l1" it is [B], in the unit of the code.
 
     Args:
         encoder: as for `Autoencoder`; for "kl" it ends in a sigmoid, as ρ̂ must lie between 0 and 1.
@@ -33,7 +33,7 @@ class SparseAutoencoder(Autoencoder):
         target_activity: ρ of "kl", in (0, 1), 0.05 when not given; a `Knob`. "l1" has none.
 
     Raises:
-        InputError: for codes that can leave (0, 1) under "kl", an unknown penalty, numbers out of range, and for
+        InputError: for an encoder without a last sigmoid under "kl", an unknown penalty, numbers out of range, and for
             micro-batches under "kl".
 
     Example:
@@ -78,7 +78,7 @@ class SparseAutoencoder(Autoencoder):
         return {"reconstruction": self.reconstruction_term(z, batch, training), "sparsity": self.sparsity_term(z)}
 
     def sparsity_term(self, z):
-        """Give Σ_j KL(ρ || ρ̂_j) of the whole batch, a `Statistic`, or Σ_j |z_j| of each example, [B]."""
+        """Compute Σ_j KL(ρ || ρ̂_j) of the whole batch, a `Statistic`, or Σ_j |z_j| of each example, [B]."""
         z = ops.cast(z, "float32")
         if self.penalty == "l1":
             return sum_per_example(ops.abs(z))
@@ -90,7 +90,7 @@ class SparseAutoencoder(Autoencoder):
 
 
 def ends_in_sigmoid(network):
-    """Whether the last layer that computes, inside nested networks too, applies a sigmoid."""
+    """Tell whether a network's last activation, also inside nested networks, is a sigmoid."""
     for layer in reversed(network.layers):
         if isinstance(layer, keras.Model):
             return ends_in_sigmoid(layer)

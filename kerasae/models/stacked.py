@@ -1,4 +1,4 @@
-"""Greedily trained layers, unrolled into one deep autoencoder."""
+"""Greedily trained autoencoders, stacked into one deep autoencoder."""
 
 import keras
 
@@ -9,11 +9,11 @@ from kerasae.models.contract.players import Player
 
 @keras.saving.register_keras_serializable("kerasae")
 class StackedAutoencoder(Autoencoder):
-    """A deep autoencoder made of shallow ones: encode through all layers, decode back through them.
+    """Stack shallow autoencoders into a deep one: encode through all layers, decode back through them.
 
     encode(x) = e_n(… e_1(x)), decode(z) = d_1(… d_n(z)): Bengio et al., NIPS 2006; Vincent et al., JMLR 11 (2010),
-    section 4. Layer 1 is trained on the data, each further layer on the codes of the one below (`below`), and the
-    whole can then be trained jointly: its objective is the reconstruction of the input.
+    section 4. Layer 1 is trained on the data, each further layer on the codes of the layer below, and the stack
+    can then be trained jointly to reconstruct the input.
 
     Args:
         autoencoders: the layers, bottom first; each one's code must have the shape of the next one's input. Any
@@ -36,12 +36,12 @@ class StackedAutoencoder(Autoencoder):
         self.autoencoders = autoencoders
 
     def players(self):
-        # What only a layer's own objective uses, such as a discriminator, is not trained here.
+        # Parts that only a layer's objective uses, such as a discriminator, are not trained here.
         return {"model": Player([self.encoder, self.decoder], {"reconstruction": 1.0})}
 
 
 def check_chain(autoencoders):
-    """Raise unless each layer's code has the shape of the next layer's input."""
+    """Raise InputError unless each layer's code has the shape of the next layer's input."""
     if not autoencoders:
         raise InputError("StackedAutoencoder: expected at least one autoencoder. Received: an empty list")
     for i, (lower, upper) in enumerate(zip(autoencoders, autoencoders[1:], strict=False), 1):
@@ -60,7 +60,7 @@ def _up(autoencoders):
 
 
 def _down(autoencoders):
-    """Means all the way down, but at the bottom the raw parameters, which the likelihood needs."""
+    """Chain the decoders: means between layers, and the bottom likelihood's raw parameters at the end."""
     x = inputs = keras.Input(autoencoders[-1].code_shape)
     for i, autoencoder in reversed(list(enumerate(autoencoders, 1))):
         x = _renamed(autoencoder.feature_decoder(), f"layer_{i}_decoder")(x)
@@ -69,5 +69,5 @@ def _down(autoencoders):
 
 
 def _renamed(network, name):
-    """The same layers under another name: Keras wants the parts of a model to be named differently."""
+    """Rename a network, with its layers shared: Keras wants distinct names within a model."""
     return keras.Model(network.inputs[0], network.outputs[0], name=name)

@@ -1,4 +1,4 @@
-"""A prior that is learned: the mixture of the posteriors of inputs that nobody has seen."""
+"""VampPrior: a learned prior, the mixture of the posteriors of trained pseudo-inputs."""
 
 import keras
 from keras import ops
@@ -12,11 +12,11 @@ class VampPrior(keras.layers.Layer, Prior):
     """Mix the posteriors of K trained pseudo-inputs: p(z) = (1/K) Σ_k q(z | u_k), u_k = sigmoid(w_k) in [0, 1].
 
     Tomczak and Welling, arXiv 1705.07120, eq. 9: the prior that maximises the bound is the mean of q(z | x) over the
-    data, and K inputs stand for these. The weights w [K, *shape] are made by the model that is given the prior, and
-    trained with it, through its encoder. The divergence has no closed form, and is estimated at the draw of z.
+    data, and K pseudo-inputs approximate it. The model that takes the prior makes the weights w [K, *shape], and trains
+    them through its encoder. The divergence has no closed form, and is estimated at the draw of z.
 
     Args:
-        components: K ≥ 1; a step encodes K inputs more. The paper has 500.
+        components: K ≥ 1; a step encodes K additional inputs. The paper has 500.
         seed: integer, or None for one from `keras.utils.set_random_seed`; w starts as N(0, 1).
 
     Raises:
@@ -37,12 +37,12 @@ class VampPrior(keras.layers.Layer, Prior):
         self.components, self.seed = int(components), seed
 
     def build(self, input_shape):
-        """Make the weights for examples of a shape, [B, *shape]."""
+        """Create the weights for examples of a shape, [B, *shape]."""
         start = keras.initializers.RandomNormal(0.0, 1.0, seed=self.seed)
         self.logits = self.add_weight((self.components, *input_shape[1:]), start, autocast=False, name="pseudo_inputs")
 
     def pseudo_inputs(self):
-        """Give u: float32 [K, *shape] in [0, 1]."""
+        """Compute the pseudo-inputs u = sigmoid(w): float32 [K, *shape] in [0, 1]."""
         return ops.sigmoid(ops.cast(self.logits, "float32"))
 
     def bind(self, posterior, encode):

@@ -10,7 +10,7 @@ from kerasae.distributions.priors import get_prior
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
 from kerasae.models.contract.base import Autoencoder
-from kerasae.models.contract.codec import CONDITION, takes
+from kerasae.models.contract.codec import CONDITION, has_input
 from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.replicas import batch_mean
 from kerasae.models.contract.terms import Term
@@ -23,18 +23,18 @@ class VariationalAutoencoder(Autoencoder):
 
     Kingma and Welling, arXiv 1312.6114, eq. 10; β: Higgins et al., ICLR 2017, eq. 4; free bits: Kingma et al.,
     arXiv 1606.04934, eq. 16. One draw of z estimates the expectation. With networks of `condition=K` it is the
-    class-conditional one of Sohn, Lee and Yan, NIPS 2015: q(z | x, y), p(x | z, y).
+    class-conditional autoencoder of Sohn, Lee and Yan, NIPS 2015: q(z | x, y), p(x | z, y).
 
     Args:
         encoder: Keras model whose output [B, ...] holds the parameters of q; of a Gaussian [B, 2Z] the means, then the
             log-variances (`posterior="gaussian"` of the network builders).
         decoder, likelihood, pixel_max: as for `Autoencoder`.
         beta: weight β ≥ 0 of the divergence; a `Knob`.
-        free_bits: floor in nats of each dimension's batch-mean divergence in the training loss, ≥ 0; 0 is the exact
-            bound. The divergence that is logged has no floor.
+        free_bits: floor in nats, ≥ 0, of each dimension's batch-mean divergence in the training loss; 0 is the exact
+            bound. The logged divergence has no floor.
         posterior: "gaussian", "von_mises_fisher" (hyperspherical: Davidson et al., arXiv 1804.00891), or a
             `kerasae.distributions.Posterior`.
-        prior: None for the one that belongs to the posterior, "standard", "sphere", or a `kerasae.distributions.Prior`
+        prior: None for the posterior's default prior, "standard", "sphere", or a `kerasae.distributions.Prior`
             such as `VampPrior`.
 
     Example:
@@ -79,7 +79,7 @@ class VariationalAutoencoder(Autoencoder):
         return {"kl": self.beta}
 
     def divergence(self, encoded, z):
-        """Give KL(q(z | x) || p(z)), [B] nats: in closed form, or else estimated at the draw z."""
+        """Compute KL(q(z | x) || p(z)), [B] nats: in closed form, or else estimated at the draw z."""
         prior = self.bound_prior()
         kl = self.posterior.kl(encoded, prior)
         if kl is None:
@@ -88,7 +88,7 @@ class VariationalAutoencoder(Autoencoder):
         return Term(total, floor(batch_mean(kl), self.free_bits)) if self.free_bits else total
 
     def bound_prior(self):
-        """Give the prior, with what it has from the encoder."""
+        """Return the prior; a prior of encoded inputs, such as `VampPrior`, is bound to the encoder."""
         return self.prior.bind(self.posterior, lambda x: self.encoder(x, training=False))
 
     def code_outputs(self):
@@ -98,9 +98,9 @@ class VariationalAutoencoder(Autoencoder):
         return self.posterior.mean(encoded)
 
     def score_batch(self, batch):
-        """Give −log p(x | μ) + KL(q(z | x) || p(z)), μ the mean of q: [B], nats.
+        """Compute −log p(x | μ) + KL(q(z | x) || p(z)), μ the mean of q: [B], nats.
 
-        It is quick and the same at every call, but no bound: the mean is a better code than a draw. See `bound`.
+        It is fast and deterministic, but no bound, as the mean is a better code than a draw. See `bound`.
         """
         encoded = self.encoded(batch)
         mean = self.code_of(encoded)
@@ -119,7 +119,7 @@ class VariationalAutoencoder(Autoencoder):
         return self.decode_draws(self.bound_prior(), n, y, seed, batch_size)
 
     def log_weight(self, x, samples, seed=None, y=None):
-        """Give log p(x | z) + log p(z) − log q(z | x) for draws z ~ q(z | x): [samples, B], nats.
+        """Compute the log weights log p(x | z) + log p(z) − log q(z | x) of draws z ~ q(z | x): [samples, B], nats.
 
         The mean over the draws estimates the bound; log-mean-exp over them estimates log p(x) (Burda et al., arXiv
         1509.00519, eq. 8).
@@ -151,7 +151,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def _check_prior(self):
         name, prior = type(self).__name__, self.prior
-        if prior.of_encoder and takes(self.encoder, CONDITION):
+        if prior.of_encoder and has_input(self.encoder, CONDITION):
             raise InputError(
                 f"{name}: {type(prior).__name__} encodes inputs that have no condition, which this encoder takes; give "
                 "the condition to the decoder alone, or another prior"
@@ -168,7 +168,7 @@ class VariationalAutoencoder(Autoencoder):
             raise InputError(f'{name}: codes of a von Mises-Fisher posterior lie on the sphere; give prior="sphere"')
 
     def _build_prior(self, name, prior):
-        """Make the prior's weights now: those of a model are there once it is."""
+        """Build the prior's weights at construction, like all weights of a model."""
         if not prior.built:
             prior.build((None, *self.example_shape))
         made_for = tuple(prior.weights[0].shape[1:])

@@ -1,4 +1,4 @@
-"""Vector quantisation: the code is a choice among finitely many vectors."""
+"""Vector quantisation: codes of entries from a finite codebook."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.terms import Found
 
 ADAPT_EXAMPLES = 2048
-"""Examples, at most, that `adapt` encodes."""
+"""Greatest number of examples that `adapt` encodes."""
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -23,7 +23,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     quantised: codes [B, D] choose one entry, [B, G, D] one for each of G groups, [B, H, W, D] one for each place of a
     grid. The commitment ‖z − sg[e]‖² is summed over D and averaged over the vectors of an example, as in the paper. In
     place of the term ‖sg[z] − e‖² the codebook follows the running means of appendix A.1: see
-    `kerasae.layers.Codebook`. It moves by the sums over the whole batch, on all devices and micro-batches.
+    `kerasae.layers.Codebook`. It is updated from the sums over the whole batch, on all devices and micro-batches.
 
     Args:
         encoder: Keras model, [B, *shape] → [B, ..., D]; `kerasae.networks.shape_code` cuts a code [B, Z] into vectors.
@@ -34,7 +34,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
         decay: share γ in [0, 1] of the running counts and sums that a step keeps; 1 holds the codebook fixed; a `Knob`.
 
     `terms` are "reconstruction", [B] in nats, and "commitment", [B] in squared units of the code. `encode` gives the
-    entries, float32 [B, ..., D], and `indices` their numbers. The codebook starts from uniform numbers in ±1/K, or from
+    entries, float32 [B, ..., D], and `indices` their indices. The codebook starts from uniform numbers in ±1/K, or from
     encoded examples by `adapt`.
 
     Raises:
@@ -77,14 +77,14 @@ class VectorQuantizedAutoencoder(Autoencoder):
         return self.codebook.next_values(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
 
     def adapt(self, split):
-        """Start the codebook from vectors that the encoder gives, as k-means++ draws them; the same ones every time.
+        """Initialise the codebook by k-means++ from encoded examples; the same entries every time.
 
         Each entry is drawn with a chance proportional to the squared distance to the nearest one so far: Arthur and
         Vassilvitskii, SODA 2007, section 2.2.
 
         Args:
-            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; 2048 examples of it, at most, are
-                encoded.
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 2048 of its examples
+                are encoded.
 
         Raises:
             InputError: if the examples give fewer different vectors than the codebook has entries.
@@ -97,15 +97,15 @@ class VectorQuantizedAutoencoder(Autoencoder):
         return self.codebook(encoded)
 
     def indices(self, x, y=None, batch_size=256):
-        """Encode x to the numbers of its entries: [B, *shape] → int32 [B, ...]."""
+        """Encode x to codebook indices: [B, *shape] → int32 [B, ...]."""
         return self.by_batches(lambda batch: self.codebook.indices(self.encoded(batch)), x, y, batch_size)
 
     def lookup(self, indices):
-        """Give the codes that `decode` takes of numbers of entries: int [B, ...] → float32 [B, ..., D]."""
+        """Look up the codes, the input of `decode`, of codebook indices: int [B, ...] → float32 [B, ..., D]."""
         return self.codebook.lookup(indices)
 
     def perplexity(self):
-        """Give how many entries are in use, counted alike: exp of the entropy of their running shares, 1 to K."""
+        """Measure codebook use: exp of the entropy of the entries' running shares, 1 to K."""
         return self.codebook.perplexity()
 
 

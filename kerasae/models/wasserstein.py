@@ -1,4 +1,4 @@
-"""Wasserstein autoencoder: the distribution of all codes is pulled onto the prior, not that of each example."""
+"""Wasserstein autoencoder: pulls the distribution of all codes, not each example's posterior, to the prior."""
 
 import keras
 from keras import ops
@@ -14,7 +14,7 @@ from kerasae.ops import inverse_multiquadratic, mmd, rbf
 
 KERNELS = {"inverse_multiquadratic": inverse_multiquadratic, "rbf": rbf}
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-"""Those of the authors' code."""
+"""Default scales of the kernel, from the authors' code."""
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -24,17 +24,17 @@ class WassersteinAutoencoder(Autoencoder):
     Tolstikhin, Bousquet, Gelly and Schölkopf, arXiv 1711.01558, eq. 4 and algorithm 2. MMD² is the unbiased estimate of
     `kerasae.ops.mmd` between the codes of the whole batch and as many draws of the prior; it may be negative. The
     kernel is Σ_s C_s / (C_s + ‖z − z̃‖²) with C_s = 2 Z s, where 2 Z is the mean squared distance of two draws of
-    N(0, I). For a prior of another variance σ² multiply the scales by it.
+    N(0, I). For a prior of variance σ² multiply the scales by σ².
 
-    Terms: "reconstruction" [B], nats (Gaussian: half the squared error and a constant); "mmd", a number without a unit
-    of the batch of all replicas, in which weights of examples do not count. It takes B² memory.
+    Terms: "reconstruction" [B], nats (Gaussian: half the squared error and a constant); "mmd", one unitless
+    number for the batch of all replicas, which ignores weights of examples. It takes B² memory.
 
     Args:
         encoder, decoder, likelihood, pixel_max: as for `Autoencoder`.
         mmd_weight: weight λ ≥ 0 of the discrepancy; a `Knob`.
         prior: "standard", or a `kerasae.distributions.priors.Prior`; one made of encoded examples is refused.
         kernel: "inverse_multiquadratic", or "rbf" for Σ_s exp(−‖z − z̃‖² / C_s).
-        scales: the numbers s > 0.
+        scales: the scales s > 0 of the kernel.
 
     Raises:
         InputError: for an unknown prior or kernel, scales that are not positive, and micro-batches.

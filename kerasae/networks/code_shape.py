@@ -1,4 +1,4 @@
-"""Another shape for the code between an encoder and a decoder."""
+"""Reshaping of the code between an encoder and a decoder."""
 
 import keras
 from keras import layers
@@ -8,14 +8,14 @@ from kerasae.networks.shapes import check_shape, size
 
 
 def shape_code(encoder, decoder, shape):
-    """Cut the code of a pair into vectors: codes [B, Z] become [B, *shape], such as [B, G, D] of G vectors.
+    """Reshape the code of an encoder and a decoder into vectors: [B, Z] → [B, *shape], such as [B, G, D] of G vectors.
 
     Args:
-        encoder, decoder: models of one input and one output, as the builders of `kerasae.networks` give them.
+        encoder, decoder: models of one input and one output, such as those of the builders of `kerasae.networks`.
         shape: (D,), (G, D) or (H, W, D), of as many values as the code has.
 
     Returns:
-        (encoder, decoder): functional models with the layers of the given ones.
+        (encoder, decoder): functional models that share the layers of the arguments.
 
     Raises:
         InputError: if the shape has another number of values than the code.

@@ -71,7 +71,7 @@ def conv(
 
 
 def _grids(shape, stages):
-    """Height and width before each stage and after the last."""
+    """Compute height and width before each stage and after the last."""
     grids = [tuple(shape[:2])]
     for i in range(stages):
         h, w = grids[-1]

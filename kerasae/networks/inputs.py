@@ -1,4 +1,4 @@
-"""What the builders of encoder/decoder pairs share at their ends: the condition, and the width of the code's layer."""
+"""Inputs and outputs that all network builders share: the condition, and the width of the encoder's output."""
 
 import keras
 from keras import layers
@@ -7,12 +7,12 @@ from kerasae.distributions.posteriors import get_posterior
 
 
 def with_condition(x, width, name):
-    """Join a condition to a tensor [B, D]: ([B, D + K], inputs to add to the network's).
+    """Concatenate a condition to x, and return ([B, D + K], list of new inputs of the network).
 
     Args:
         x: [B, D].
         width: K, or None for no condition: x and an empty list.
-        name: of the layer that joins them.
+        name: name of the layer that concatenates them.
     """
     if width is None:
         return x, []
@@ -21,10 +21,10 @@ def with_condition(x, width, name):
 
 
 def network(x, others, outputs, name):
-    """Build a functional model of one input, or of several."""
+    """Build a functional model of one input x, or of x and others."""
     return keras.Model([x, *others] if others else x, outputs, name=name)
 
 
 def encoder_outputs(code, posterior):
-    """Give the number of encoder outputs for a code of that length; the code itself without a posterior."""
+    """Return the number of encoder outputs for a code of that length; equal to it without a posterior."""
     return code if posterior is None else get_posterior(posterior).outputs(code)

@@ -11,9 +11,9 @@ def lstm(shape, code, widths=(128,), *, code_activation=None, pixel_parameters=1
     """Build an LSTM encoder sequence → code and an LSTM decoder code → sequence.
 
     Srivastava, Mansimov and Salakhutdinov, arXiv 1502.04681, section 2.1. The encoder reads from the last step to the
-    first and the decoder writes from the first to the last, so that what was read last is written first; the paper has
-    the same order with time turned round. The decoder gets the code at every step, not its own output. Steps that the
-    mask leaves out leave the encoder's state as it is.
+    first, and the decoder writes from the first to the last: the step read last is written first. The paper reverses
+    both. The decoder gets the code at every step, not its previous output. Masked steps do not change the encoder's
+    state.
 
     Args:
         shape: (T, D): the number of steps of the longest sequence, and of values in a step.
@@ -44,7 +44,7 @@ def _encoder(shape, code, widths, code_activation, name):
     inputs, given = keras.Input(shape), keras.Input(shape[:1], name="mask")
     x, mask = ops.flip(inputs, axis=1), ops.cast(ops.flip(given, axis=1), "bool")
     for i, units in enumerate(widths, 1):
-        # cuDNN stops at a mask whose padding comes first, or that leaves all steps out.
+        # cuDNN fails for a mask with padding first, or with no steps.
         layer = layers.LSTM(units, return_sequences=i < len(widths), use_cudnn=False, name=f"{name}_encode_{i}")
         x = layer(x, mask=mask)
     x = layers.Dense(code, code_activation, name=f"{name}_code")(x)

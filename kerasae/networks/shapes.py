@@ -6,7 +6,7 @@ from kerasae.errors import InputError
 
 
 def check_shape(network, shape, ranks):
-    """`shape` as a tuple of positive ints with one of the `ranks`, or an error that names the network."""
+    """Convert `shape` to a tuple of positive ints with one of the `ranks`; raise InputError that names the network."""
     shape = (shape,) if isinstance(shape, int) else tuple(shape)
     if len(shape) not in ranks or any(not isinstance(n, int) or n < 1 for n in shape):
         forms = {1: "(D,)", 2: "(T, D)", 3: "(H, W, C)"}
@@ -16,7 +16,7 @@ def check_shape(network, shape, ranks):
 
 
 def check_positive(network, **sizes):
-    """Every keyword's value, a number or a sequence of numbers, must be positive whole numbers."""
+    """Raise InputError unless each keyword, a number or a sequence, holds positive whole numbers."""
     for name, value in sizes.items():
         for n in value if isinstance(value, (tuple, list)) else (value,):
             if not isinstance(n, int) or n < 1:
@@ -24,5 +24,5 @@ def check_positive(network, **sizes):
 
 
 def size(shape):
-    """Number of values in an example of `shape`."""
+    """Count the values in an example of `shape`."""
     return math.prod(shape)

@@ -1,4 +1,4 @@
-"""The memory that networks will take, known before any of their weights is made."""
+"""Memory of a network's weights, computed before they are created."""
 
 import math
 
@@ -7,9 +7,9 @@ import numpy as np
 
 
 def checked(build, check):
-    """The model, or the pair of networks, that `build` makes, if `check(bytes of their weights)` raises nothing.
+    """Build a model or a pair of networks, after `check(bytes of their weights)` has passed.
 
-    Keras makes no weights until the check has passed; they then come from the same random numbers as always.
+    If `check` raises, no weights are created. Otherwise their random numbers are the same as without the check.
 
     Example:
         >>> networks = checked(lambda: dense((784,), code=32), refuse_more_than_the_memory)
@@ -20,11 +20,11 @@ def checked(build, check):
             check(sum(map(nbytes, built if isinstance(built, tuple) else (built,))))
         except BaseException:
             scope.initialize_variables = False
-            keras.utils.clear_session(free_memory=False)  # or the next scope would make the weights that are refused
+            keras.utils.clear_session(free_memory=False)  # or the next scope would create the refused weights
             raise
     return built
 
 
 def nbytes(network):
-    """Bytes of all variables of a network."""
+    """Count the bytes of all variables of a network."""
     return sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in network.variables)

@@ -45,7 +45,7 @@ def vit(
     std=1.0,
     name="vit",
 ):
-    """Build a vision transformer and the decoder that fills in the patches that it was not shown.
+    """Build a vision transformer encoder and a decoder that predicts hidden patches.
 
     Encoder: Dosovitskiy et al., arXiv 2010.11929; decoder: He et al., arXiv 2111.06377, section 3. Both are chains of
     layers, which `kerasae.models.MaskedAutoencoder` also runs on the visible patches alone.
@@ -54,15 +54,15 @@ def vit(
         shape: (H, W, C) of an image.
         patch: side of a square patch, or (height, width); it must divide the image.
         width, depth, heads: width D of the encoder's tokens, number of blocks, heads of their attention.
-        decoder: what predicts hidden patches.
+        decoder: kind of the decoder of hidden patches.
             "deep": self-attention between visible and mask tokens, `decoder_depth` blocks, the paper's;
             "shallow": the same with one block, whatever the depth; ViT-L lost 0.1 points fine-tuned by it, 8 when
             probed linearly (table 1a);
-            "cross": mask tokens look at the encoder's tokens, not at each other; for `CrossMaskedAutoencoder`;
+            "cross": mask tokens attend to the encoder's tokens, not to each other; for `CrossMaskedAutoencoder`;
             "linear": one linear layer on the encoder's tokens; for `SimMIM`.
-        decoder_width, decoder_depth, decoder_heads: likewise of the decoder; "linear" has no use for them.
+        decoder_width, decoder_depth, decoder_heads: the same for the decoder; "linear" ignores them.
         mlp_ratio: hidden width of the blocks' networks over the width of the tokens.
-        class_token: whether a learned token that stands for no patch leads the sequence.
+        class_token: whether the sequence starts with a learned class token.
         pooling: the code: "mean" of the patches' tokens or "class" token, [B, D], or None for all tokens, [B, T, D],
             T = N (+ 1). A decoder of pooled codes starts from the same token in every place.
         learned_positions: False for fixed sin-cos positions, True to learn them.
@@ -88,7 +88,7 @@ def vit(
     if decoder not in DECODERS:
         raise InputError(f"vit: decoder must be one of {', '.join(DECODERS)}. Received: decoder={decoder!r}")
     place = {"grid": grid_of(shape[:2], patch), "class_token": class_token, "learned": learned_positions}
-    # Pixels keep float32 in mixed precision: they are also the target.
+    # Pixels keep float32 in mixed precision, as they are also the target.
     x = inputs = keras.Input(shape)
     x = Patches(patch, mean, std, name=f"{name}_patches", dtype="float32")(x)
     x = layers.Dense(width, name=f"{name}_embed")(x)
@@ -113,7 +113,7 @@ def vit(
 
 
 def deep_decoder(x, place, width, depth, heads, mlp_ratio, name):
-    """Self-attention between the tokens of visible patches and mask tokens: [B, T, E] → [B, T, width]."""
+    """Apply self-attention blocks to the tokens of visible patches and mask tokens: [B, T, E] → [B, T, width]."""
     x = layers.Dense(width, name=f"{name}_embed")(x)
     x = RestoredTokens(**place, name=f"{name}_tokens")(x)
     for i in range(depth):
@@ -122,12 +122,12 @@ def deep_decoder(x, place, width, depth, heads, mlp_ratio, name):
 
 
 def shallow_decoder(x, place, width, depth, heads, mlp_ratio, name):
-    """The same with one block: [B, T, E] → [B, T, width]."""
+    """Apply the deep decoder with one block: [B, T, E] → [B, T, width]."""
     return deep_decoder(x, place, width, 1, heads, mlp_ratio, name)
 
 
 def cross_decoder(x, place, width, depth, heads, mlp_ratio, name):
-    """Mask tokens that look at the encoder's tokens: Fu et al., arXiv 2401.14391; [B, T, E] → [B, N, width]."""
+    """Apply cross-attention from mask tokens to tokens: Fu et al., arXiv 2401.14391; [B, T, E] → [B, N, width]."""
     queries = MaskQueries(width, place["grid"], place["learned"], name=f"{name}_queries")(x)
     for i in range(depth):
         queries = CrossBlock(heads, mlp_ratio, name=f"{name}_block_{i}")((queries, x))
@@ -135,7 +135,7 @@ def cross_decoder(x, place, width, depth, heads, mlp_ratio, name):
 
 
 def linear_decoder(x, place, width, depth, heads, mlp_ratio, name):
-    """Nothing before the last linear layer: Xie et al., arXiv 2111.09886, section 3.3."""
+    """Return x for the last linear layer, without blocks: Xie et al., arXiv 2111.09886, section 3.3."""
     return x
 
 
@@ -170,19 +170,19 @@ def vit_huge(shape, patch=14, **options):
 
 
 def pool_vit(encoder, pooling):
-    """The same encoder with another code; its layers are shared.
+    """Change the pooling of an encoder of `vit`; its layers are shared.
 
     Args:
         encoder: an encoder of `vit`.
         pooling: "mean" of the patches' normalised tokens, "class" for the class token's, or "mean_norm" for the mean
-            of the last block's tokens, normalised by a new layer in place of the encoder's last: what He et al., arXiv
+            of the last block's tokens, normalised by a new layer in place of the encoder's last, as He et al., arXiv
             2111.06377, fine-tune.
 
     Returns:
         A functional model [B, H, W, C] → code [B, D].
 
     Raises:
-        InputError: if the encoder is none of `vit`, or has no class token to take.
+        InputError: if the encoder is not made by `vit`, or lacks the class token.
 
     Example:
         >>> features = pool_vit(encoder, "mean_norm")
@@ -202,9 +202,9 @@ def pool_vit(encoder, pooling):
 
 
 def resize_vit(network, shape):
-    """The same encoder or decoder for images of another height and width: a copy with its positions interpolated.
+    """Copy an encoder or decoder for images of another height and width, with its positions interpolated.
 
-    Dosovitskiy et al., arXiv 2010.11929, section 3.2. Everything else is copied as it is.
+    Dosovitskiy et al., arXiv 2010.11929, section 3.2. All other weights are copied unchanged.
 
     Args:
         network: an encoder or a decoder of `vit`.
@@ -225,7 +225,7 @@ def resize_vit(network, shape):
         raise InputError(f"resize_vit: shape {shape} has {shape[-1]} channels, but {network.name} has {images[-1]}")
     grid = grid_of(shape[:2], patch)
     count = grid[0] * grid[1] + _tokens_of(network) - math.prod(grid_of(images[:2], patch))
-    code = network.input_shape[1:]  # of a decoder; a pooled one is for any size
+    code = network.input_shape[1:]  # of a decoder; a pooled code does not depend on the image size
     x = inputs = keras.Input(shape if isinstance(chain[0], Patches) else (count, *code[1:]) if code[1:] else code)
     for layer in chain:
         if isinstance(layer, MaskQueries):
@@ -242,7 +242,7 @@ def resize_vit(network, shape):
 
 
 def _images_of(network):
-    """Shape of the images, without the batch, and the patch of an encoder or a decoder."""
+    """Find the image shape, without the batch, and the patch of an encoder or a decoder."""
     for layer in network.layers:
         if isinstance(layer, Patches | Images):
             shape = network.input_shape if isinstance(layer, Patches) else network.output_shape
@@ -251,7 +251,7 @@ def _images_of(network):
 
 
 def _tokens_of(network):
-    """Number of tokens, a class token included, that an encoder makes or a decoder takes."""
+    """Count the tokens, with the class token, that an encoder outputs or a decoder takes."""
     for layer in network.layers:
         if isinstance(layer, PatchTokens):
             return layer.output.shape[1]
@@ -261,7 +261,7 @@ def _tokens_of(network):
 
 
 def _for_grid(layer, grid, count):
-    """A new layer like `layer`, for another grid of patches and `count` tokens."""
+    """Copy a layer's configuration for another grid of patches and `count` tokens."""
     config = layer.get_config()
     if "grid" in config:
         config["grid"] = grid

@@ -1,4 +1,4 @@
-"""GELU with a gradient that is worth writing by hand, and softmax in float32."""
+"""Exact GELU with a hand-written gradient, and softmax in float32."""
 
 import functools
 import math
@@ -8,11 +8,11 @@ from keras import ops
 
 
 def exact_gelu(x, training=False):
-    """x Φ(x) = ½ x (1 + erf(x / √2)): Hendrycks and Gimpel, arXiv 1606.08415, eq. 2; computed in float32.
+    """Compute the exact GELU, x Φ(x) = ½ x (1 + erf(x / √2)): Hendrycks and Gimpel, arXiv 1606.08415, eq. 2.
 
-    Keras's own goes through erfc, which on a CPU takes several times as long as erf. In training, on TensorFlow, the
-    function and its derivative are one fused loop each, which keep x alone. Everywhere else it is plain operations,
-    which every exporter knows.
+    It is computed in float32, by erf, as Keras's erfc is slower on a CPU. In training, on TensorFlow, the function and
+    its derivative are one fused loop each, and only x is kept for the gradient. Elsewhere plain operations are used,
+    which every exporter supports.
 
     Args:
         x: floating tensor of any shape.
@@ -30,13 +30,13 @@ def exact_gelu(x, training=False):
 
 
 def value(x):
-    """x Φ(x)."""
+    """Compute the GELU, x Φ(x)."""
     wide = widened(x)
     return ops.cast(wide * normal_cdf(wide), x.dtype)
 
 
 def slope(x, upstream):
-    """Derivative Φ(x) + x φ(x), times what comes from above."""
+    """Compute the gradient of the GELU: (Φ(x) + x φ(x)) times the upstream gradient."""
     wide = widened(x)
     density = ops.exp(-0.5 * wide * wide) / math.sqrt(2.0 * math.pi)
     return ops.cast((normal_cdf(wide) + wide * density) * ops.cast(upstream, wide.dtype), x.dtype)
@@ -47,7 +47,7 @@ def normal_cdf(x):
 
 
 def widened(x):
-    """x in float32, or in what is wider."""
+    """Cast x to float32 if its type is narrower."""
     return ops.cast(x, "float32") if narrow(x) else x
 
 
@@ -57,7 +57,7 @@ def narrow(x):
 
 @functools.cache
 def gelu_loops():
-    """x Φ(x) and its gradient, each compiled by XLA into one loop also when the rest of the step is not compiled."""
+    """Compile the GELU and its gradient by XLA, one loop each, also where the step itself is not compiled."""
     import tensorflow as tf
 
     return tf.function(value, jit_compile=True, autograph=False), tf.function(slope, jit_compile=True, autograph=False)
@@ -65,7 +65,7 @@ def gelu_loops():
 
 @functools.cache
 def fused_gelu():
-    """The function with that gradient."""
+    """Join the compiled GELU and its gradient in one differentiable function."""
     import tensorflow as tf
 
     forward, backward = gelu_loops()
@@ -78,7 +78,7 @@ def fused_gelu():
 
 
 def softmax(x):
-    """exp(x) / Σ exp(x) over the last axis, computed in float32.
+    """Compute exp(x) / Σ exp(x) over the last axis, in float32.
 
     Args:
         x: floating tensor [..., T].

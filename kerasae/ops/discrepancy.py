@@ -1,27 +1,27 @@
-"""Maximum mean discrepancy: how far apart two sets of points are, by a kernel."""
+"""Maximum mean discrepancy: a kernel distance between two sets of points."""
 
 from keras import ops
 
 
 def squared_distances(x, y):
-    """Give ‖x_i − y_j‖²: [N, Z], [M, Z] → float32 [N, M], ≥ 0."""
+    """Compute ‖x_i − y_j‖²: [N, Z], [M, Z] → float32 [N, M], ≥ 0."""
     x, y = ops.cast(x, "float32"), ops.cast(y, "float32")
     squares = ops.sum(ops.square(x), axis=-1)[:, None] + ops.sum(ops.square(y), axis=-1)
     return ops.maximum(squares - 2.0 * ops.matmul(x, ops.transpose(y)), 0.0)
 
 
 def inverse_multiquadratic(squared, constant):
-    """k = C / (C + ‖x − y‖²): Tolstikhin et al., arXiv 1711.01558, section 4.
+    """Compute the kernel C / (C + ‖x − y‖²): Tolstikhin et al., arXiv 1711.01558, section 4.
 
     Args:
         squared: squared distances, of any shape.
-        constant: C > 0, a squared distance at which k = ½.
+        constant: C > 0, the squared distance at which the kernel is ½.
     """
     return constant / (constant + squared)
 
 
 def rbf(squared, constant):
-    """k = exp(−‖x − y‖² / C), the Gaussian kernel of variance C / 2.
+    """Compute the Gaussian kernel exp(−‖x − y‖² / C), of variance C / 2.
 
     Args:
         squared: squared distances, of any shape.
@@ -40,7 +40,7 @@ def mmd(x, y, kernel):
     Args:
         x: [N, Z].
         y: [M, Z].
-        kernel: function of squared distances → values of the kernel.
+        kernel: function of squared distances → kernel values.
 
     Returns:
         float32 scalar. A set of one point has no pairs, and counts as 0.
@@ -53,7 +53,7 @@ def mmd(x, y, kernel):
 
 
 def mean_of_pairs(values):
-    """Mean of [N, N] values off the diagonal."""
+    """Average [N, N] values off the diagonal."""
     count = ops.cast(ops.shape(values)[0], values.dtype)
     pairs = ops.sum(values * (1.0 - ops.eye(ops.shape(values)[0], dtype=values.dtype)))
     return pairs / ops.maximum(count * (count - 1.0), 1.0)

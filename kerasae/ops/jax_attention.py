@@ -1,4 +1,4 @@
-"""Attention on Keras's JAX backend, which on GPUs has a kernel that never writes the shares."""
+"""Attention on Keras's JAX backend, with cuDNN's fused kernel on GPUs."""
 
 import re
 
@@ -8,18 +8,18 @@ from kerasae.ops.activations import narrow
 
 
 def attention(q, k, v):
-    """softmax(q kᵀ / √d) v, the softmax in float32: [B, Q, heads, d] and twice [B, T, heads, d] → [B, Q, heads, d].
+    """Compute softmax(q kᵀ / √d) v, softmax in float32: [B, Q, heads, d], twice [B, T, heads, d] → [B, Q, heads, d].
 
-    In bfloat16 and float16 on NVIDIA's GPUs since Ampere it is cuDNN's, which keeps a number per query instead of its T
-    shares: a step of ViT-B/16's masked autoencoder on an H200 took four fifths of the time with it.
+    In bfloat16 and float16 on NVIDIA GPUs since Ampere it uses cuDNN's kernel, which is faster: it stores one number
+    per query instead of T attention weights.
     """
     if has_kernel(q):
         return even_attention(q, k, v, "cudnn")
-    return ops.dot_product_attention(q, k, v, flash_attention=False)  # Keras's choice for TPUs looks back only
+    return ops.dot_product_attention(q, k, v, flash_attention=False)  # Keras's flash attention for TPUs is causal
 
 
 def has_kernel(q):
-    """Whether cuDNN has a kernel for heads like these, [B, Q, heads, d], on the device at hand."""
+    """Tell whether cuDNN has a kernel for queries q, [B, Q, heads, d], on this device."""
     import jax
 
     device = jax.devices()[0]
@@ -28,11 +28,11 @@ def has_kernel(q):
 
 
 def even_attention(q, k, v, implementation):
-    """The same by one of JAX's implementations, "cudnn" or "xla".
+    """Compute attention by one of JAX's implementations, "cudnn" or "xla", with an even number of tokens.
 
-    cuDNN's gradient takes even numbers of tokens only, and of a class token and a grid of patches there often is an odd
-    one. A row of zeros is added then, and nobody looks at it. `keras.ops.dot_product_attention` has a mask for that,
-    which took 5 % longer than this bound.
+    cuDNN's gradient takes even numbers of tokens only; a class token and a grid of patches often make an odd number. A
+    row of zeros is then added, and excluded from attention by a length bound, which is faster than the mask of
+    `keras.ops.dot_product_attention`.
     """
     import jax
 

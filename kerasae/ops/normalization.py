@@ -1,4 +1,4 @@
-"""Layer normalisation that is worth writing by hand."""
+"""Layer normalisation with a hand-written gradient."""
 
 import functools
 
@@ -9,15 +9,15 @@ from kerasae.ops.reductions import sum_of_last, sum_of_rows
 
 
 def layer_norm(x, scale, offset, epsilon=1e-6, training=False):
-    """scale · (x − mean) / sqrt(var + ε) + offset over the last axis: Ba et al., arXiv 1607.06450, eq. 4.
+    """Normalise the last axis, scale · (x − mean) / sqrt(var + ε) + offset: Ba et al., arXiv 1607.06450, eq. 4.
 
-    Computed in float32. In training, on TensorFlow, the function and its gradient are one fused loop each, which keep x
-    and nothing else in between: a quarter of the memory of `keras.ops.layer_normalization` on a CPU.
+    It is computed in float32. In training, on TensorFlow, the function and its gradient are one fused loop each. Only x
+    is kept for the gradient, which takes less memory than `keras.ops.layer_normalization`.
 
     Args:
         x: floating [..., D].
         scale, offset: float32 [D].
-        epsilon: what keeps equal values finite.
+        epsilon: ε > 0, which keeps the result finite for equal values.
         training: whether to use the fused loops; the values agree to rounding.
 
     Returns:
@@ -40,12 +40,12 @@ def lanes_mean(x):
 
 
 def value(x, scale, offset, epsilon, mean=plain_mean):
-    """The equation."""
+    """Compute scale · (x − mean) / sqrt(var + ε) + offset."""
     return ops.cast(standardized(x, epsilon, mean)[0] * scale + offset, x.dtype)
 
 
 def standardized(x, epsilon, mean):
-    """(x − mean) / deviation and 1 / deviation, both float32."""
+    """Compute (x − mean) / deviation and 1 / deviation, both float32."""
     wide = ops.cast(x, "float32")
     centred = wide - mean(wide)
     inverse = ops.rsqrt(mean(ops.square(centred)) + epsilon)
@@ -53,7 +53,7 @@ def standardized(x, epsilon, mean):
 
 
 def gradients(x, scale, upstream, epsilon):
-    """Gradients of x, scale and offset for what comes from above."""
+    """Compute the gradients of x, scale and offset from the upstream gradient."""
     normal, inverse = standardized(x, epsilon, lanes_mean)
     above = ops.cast(upstream, "float32")
     scaled = above * scale
@@ -63,7 +63,7 @@ def gradients(x, scale, upstream, epsilon):
 
 @functools.cache
 def norm_loops(epsilon):
-    """The normalisation and its gradients, each compiled by XLA into one loop, as `exact_gelu`'s are."""
+    """Compile the normalisation and its gradients by XLA, one loop each."""
     import tensorflow as tf
 
     forward = tf.function(
@@ -77,7 +77,7 @@ def norm_loops(epsilon):
 
 @functools.cache
 def fused_norm(epsilon):
-    """The function with those gradients."""
+    """Join the compiled normalisation and its gradients in one differentiable function."""
     import tensorflow as tf
 
     forward, backward = norm_loops(epsilon)
@@ -90,9 +90,9 @@ def fused_norm(epsilon):
 
 
 def given_values(function):
-    """Hand a function with a gradient of its own the values of the variables among its arguments.
+    """Convert variables among a custom-gradient function's arguments to tensors.
 
-    A variable itself would ask the gradient for a place of its own.
+    With variables, `tf.custom_gradient` would require a gradient function that takes a `variables` argument.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Images as sequences of patches, and which of the patches a masked autoencoder hides."""
+"""Patches of images, and the random masks of masked autoencoders."""
 
 import numpy as np
 from keras import ops
@@ -30,7 +30,7 @@ def patchify(images, patch):
 
 
 def unpatchify(patches, patch, grid):
-    """Put patches together again, the inverse of `patchify`: [B, N, p·q·C] → [B, rows·p, columns·q, C].
+    """Assemble images from patches, the inverse of `patchify`: [B, N, p·q·C] → [B, rows·p, columns·q, C].
 
     Args:
         patches: [B, N, p·q·C].
@@ -44,7 +44,7 @@ def unpatchify(patches, patch, grid):
 
 
 def pair(patch):
-    """A patch given as a number or as (height, width), as (height, width)."""
+    """Convert a patch size, a number or (height, width), to (height, width)."""
     sides = (patch, patch) if isinstance(patch, int) else tuple(patch)
     if len(sides) != 2 or any(not isinstance(n, int) or n < 1 for n in sides):
         raise InputError(f"patch must be a positive whole number or (height, width). Received: patch={patch}")
@@ -52,10 +52,10 @@ def pair(patch):
 
 
 def grid_of(size, patch):
-    """(rows, columns) of patches in an image of `size` (H, W), or an error that names the nearest sizes."""
+    """Compute the grid (rows, columns) of patches in an image (H, W); raise InputError with the nearest sizes."""
     sides = pair(patch)
     if any(n % p for n, p in zip(size, sides, strict=True)):
-        # Per side the multiple below, unless that is nothing, and the one above.
+        # For each side, the multiples of the patch below, if not 0, and above.
         fits = [sorted({max(p, n // p * p), -(-n // p) * p}) for n, p in zip(size, sides, strict=True)]
         below, above = (tuple(side[i] for side in fits) for i in (0, -1))
         nearest = " and ".join(f"{h}×{w}" for h, w in sorted({below, above}))
@@ -72,11 +72,11 @@ def random_masking(noise, ratio):
     The int(N·(1 − ratio)) patches with the least noise stay visible, in the order of their noise.
 
     Args:
-        noise: [B, N], uniform random numbers, or any scores that say whom to keep.
+        noise: [B, N], uniform random numbers, or any scores; the lowest stay visible.
         ratio: share of the patches to hide, in (0, 1).
 
     Returns:
-        ids_keep: int [B, visible], places of the visible patches.
+        ids_keep: int [B, visible], indices of the visible patches.
         ids_restore: int [B, N], where each patch lies in the sequence "visible patches, then hidden ones".
         mask: float32 [B, N], 1 = hidden, 0 = visible.
 
@@ -92,12 +92,12 @@ def random_masking(noise, ratio):
 
 
 def group_masking(noise, ratio, grid, group):
-    """`random_masking` that hides groups of `group` × `group` neighbouring patches together.
+    """Hide groups of `group` × `group` neighbouring patches together, otherwise as `random_masking`.
 
-    The groups whose patches have the least mean noise stay visible, int(G·(1 − ratio)) of the G groups: what is hidden
-    is the ratio rounded up to whole groups. Within the visible and within the hidden, patches follow their own noise,
-    so that the last hidden ones are a random choice. Larger blocks make it harder to guess a patch from its neighbours:
-    Pixio, Yang et al., arXiv 2512.15715, hides 4×4 patches at once.
+    Of the G groups, the int(G·(1 − ratio)) with the least mean noise stay visible: the hidden share is the ratio
+    rounded up to whole groups. Visible patches, and hidden ones, are in the order of their noise, so that the last
+    hidden ones are a random choice. Larger blocks make it harder to guess a patch from its neighbours: Pixio, Yang et
+    al., arXiv 2512.15715, hides 4×4 patches at once.
 
     Args:
         noise: [B, N], as for `random_masking`; N = rows · columns.
@@ -121,7 +121,7 @@ def group_masking(noise, ratio, grid, group):
     means = ops.mean(ops.take(noise, members, axis=-1), axis=-1)
     hidden = ops.argsort(ops.argsort(means, axis=-1), axis=-1) >= keep  # [B, G]
     group_of = np.argsort(members.ravel()) // members.shape[1]
-    order = ops.argsort(ops.argsort(noise, axis=-1), axis=-1)  # ranks, so that whatever is hidden comes last
+    order = ops.argsort(ops.argsort(noise, axis=-1), axis=-1)  # ranks; the hidden patches come last
     late = ops.cast(ops.take(hidden, group_of, axis=-1), order.dtype)
     ids_shuffle = ops.argsort(order + noise.shape[-1] * late, axis=-1)
     mask = ops.cast(late, "float32")
@@ -129,7 +129,7 @@ def group_masking(noise, ratio, grid, group):
 
 
 def group_members(grid, group):
-    """Places of the patches of each group, row by row: a NumPy array of ints [G, group²]."""
+    """List the patch indices of each group, row by row: a NumPy array of ints [G, group²]."""
     if not isinstance(group, int) or group < 1 or any(n % group for n in grid):
         raise InputError(
             f"mask_group must be a whole number that divides the grid of {grid[0]}×{grid[1]} patches. "
@@ -141,7 +141,7 @@ def group_members(grid, group):
 
 
 def visible_count(patches, ratio, one="patch", many="patches"):
-    """How many of a number of patches, or of groups of them, stay visible, or an error if that is none or all."""
+    """Count the patches, or groups of patches, that stay visible; raise InputError if none or all do."""
     if not 0.0 < ratio < 1.0:
         raise InputError(f"mask_ratio must lie between 0 and 1, both excluded. Received: mask_ratio={ratio}")
     keep = int(patches * (1.0 - ratio))  # as the paper's code rounds
@@ -156,19 +156,19 @@ def visible_count(patches, ratio, one="patch", many="patches"):
 def gather_tokens(tokens, ids):
     """Pick tokens of each example: [B, N, D] and int [B, K] → [B, K, D]."""
     _, n, d = tokens.shape
-    # One flat gather: several times faster than a gather along an axis of every example.
+    # One flat gather is faster than a gather along an axis of every example.
     starts = n * ops.expand_dims(ops.arange(ops.shape(ids)[0], dtype=ids.dtype), -1)
     return ops.take(ops.reshape(tokens, (-1, d)), ids + starts, axis=0)
 
 
 def normalize_patches(patches, epsilon=1e-6):
-    """Each patch minus its mean, over its standard deviation: He et al., arXiv 2111.06377, section 3.
+    """Normalise each patch by its mean and standard deviation: He et al., arXiv 2111.06377, section 3.
 
     (x − mean) / sqrt(var + epsilon) with the unbiased variance, Σ (x − mean)² / (P − 1).
 
     Args:
         patches: [B, N, P], P ≥ 2.
-        epsilon: what keeps a patch of one colour finite.
+        epsilon: ε > 0, which keeps the result finite for a patch of one colour.
 
     Returns:
         float32 [B, N, P].
@@ -180,11 +180,11 @@ def normalize_patches(patches, epsilon=1e-6):
 
 
 def at_visible_level(prediction, patches, visible):
-    """Normalised patches at the mean and standard deviation of an example's visible pixels: [B, N, P].
+    """Scale normalised patches to the mean and standard deviation of an example's visible pixels: [B, N, P].
 
     Args:
         prediction: [B, N, P], each patch of mean about 0 and variance about 1.
-        patches: [B, N, P], the true ones, of which only the visible are looked at.
+        patches: [B, N, P], the true patches; only the visible ones are used.
         visible: [B, N, 1], 1 = visible, 0 = hidden.
     """
     count = ops.sum(visible, axis=1, keepdims=True) * patches.shape[-1]

@@ -1,16 +1,16 @@
-"""Permutations of a batch."""
+"""Random permutations of codes over the batch."""
 
 from keras import ops
 
 
 def permute_dimensions(z, keys):
-    """Permute every dimension over the batch by itself, which turns draws of q(z) into draws of Π_j q(z_j).
+    """Permute every dimension over the batch independently, turning draws of q(z) into draws of Π_j q(z_j).
 
     Kim and Mnih, arXiv 1802.05983, algorithm 1.
 
     Args:
         z: [B, ...].
-        keys: random numbers in the shape of z; each dimension is put in the order of its keys.
+        keys: random numbers in the shape of z; each dimension is sorted by its keys.
 
     Returns:
         [B, ...]: every dimension holds its values of z, each once.

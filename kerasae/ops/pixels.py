@@ -20,6 +20,6 @@ def to_unit(x, pixel_max=255.0):
 
 
 def sum_per_example(x):
-    """Sum a [B, ...] tensor over everything but the batch, in float32: [B]."""
+    """Sum a [B, ...] tensor over all axes but the batch, in float32: [B]."""
     x = ops.cast(x, "float32")
     return ops.sum(ops.reshape(x, (ops.shape(x)[0], -1)), axis=-1)

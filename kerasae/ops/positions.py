@@ -1,4 +1,4 @@
-"""Codes that say where in an image a patch lies."""
+"""Position codes of the patches of an image."""
 
 import numpy as np
 from keras import ops
@@ -7,7 +7,7 @@ from kerasae.errors import InputError
 
 
 def sincos_positions(grid, width):
-    """Fixed codes of the places of a grid: [rows · columns, width], row by row.
+    """Compute fixed sin-cos position codes of a grid: [rows · columns, width], row by row.
 
     A quarter of the width each for sin and cos of the column, then of the row, [sin_w | cos_w | sin_h | cos_h], at the
     frequencies 10000^(−4i / width), i = 0 … width/4 − 1: Vaswani et al., arXiv 1706.03762, section 3.5, in two
@@ -36,10 +36,9 @@ def sincos_positions(grid, width):
 
 
 def resize_positions(positions, grid, new_grid):
-    """Position codes for another grid by bicubic interpolation: [rows · columns, D] → [new rows · new columns, D].
+    """Interpolate position codes to another grid, bicubically: [rows · columns, D] → [new rows · new columns, D].
 
-    How weights that were trained at one image size are used at another: Dosovitskiy et al., arXiv 2010.11929,
-    section 3.2.
+    It adapts weights to another image size: Dosovitskiy et al., arXiv 2010.11929, section 3.2.
 
     Args:
         positions: [rows · columns, D], without a class token's row.

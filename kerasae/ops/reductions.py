@@ -1,19 +1,18 @@
 """Sums for loops that XLA compiles for a CPU, on TensorFlow.
 
-Left to itself, XLA adds such a loop's values one after the other, or calls a library (YNNPACK) that in TensorFlow 2.21
-may crash when two threads run the same loop for the first time at once: both add to one list without a lock. Here
-values are added in lanes, as the vector units of a CPU do, which XLA keeps to itself: layer normalisation and its
-gradient take half the time.
+By default, XLA adds the values one after the other, or calls the YNNPACK library. In TensorFlow 2.21 YNNPACK may crash
+when two threads first run the same loop at once: both append to one list without a lock. The sums here add in lanes,
+like a CPU's vector units. XLA compiles them without YNNPACK, and they are faster.
 """
 
 from keras import ops
 
 LANES = 16
-"""Of float32, as many as the widest vector unit holds."""
+"""Number of float32 values in the widest vector unit."""
 
 
 def sum_of_last(x):
-    """Sum the last axis, which stays, lane by lane; then the lanes, half with half: float32 [..., D] → [..., 1]."""
+    """Sum the last axis in `LANES` partial sums, then add these pairwise: float32 [..., D] → [..., 1]."""
     length = x.shape[-1]
     whole = length // LANES * LANES if length and on_cpu() else 0
     if not whole:
@@ -30,12 +29,12 @@ def sum_of_rows(x):
 
 
 def sum_of_products(x, **axes):
-    """The same sum to the bit: what it adds up is a product, which XLA does not hand to the library."""
+    """Sum x · 2 and halve it, equal to the sum to the bit: XLA does not call YNNPACK for a sum of products."""
     return ops.sum(x * 2.0, **axes) / 2.0 if on_cpu() else ops.sum(x, **axes)
 
 
 def on_cpu():
-    """Whether TensorFlow sees nothing but CPUs; an accelerator's compiler is left alone."""
+    """Tell whether all of TensorFlow's devices are CPUs; sums are left as they are on accelerators."""
     import tensorflow as tf
 
     return {device.device_type for device in tf.config.list_logical_devices()} == {"CPU"}

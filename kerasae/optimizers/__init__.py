@@ -1,4 +1,4 @@
-"""Level 2: optimisers that Keras lacks, and their courses over a training."""
+"""Level 2: optimisers that Keras lacks, and learning-rate schedules."""
 
 from kerasae.optimizers.layerwise import LARS, TOKENS, LayerwiseAdamW, decayed, layer_scales
 

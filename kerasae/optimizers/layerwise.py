@@ -1,4 +1,4 @@
-"""Optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
+"""Add optimisers that Keras lacks: AdamW with a learning rate for every layer, and LARS for large batches."""
 
 import math
 import re
@@ -10,43 +10,42 @@ from kerasae.errors import InputError
 from kerasae.layers import ConvNextBlock, TransformerBlock
 
 BLOCKS = (ConvNextBlock, TransformerBlock)
-"""Layers that count as one in a chain of them."""
+"""Layers that are the blocks of an encoder."""
 
 TOKENS = ("class_token", "mask_token", "positions")
-"""Names of the weights of a vision transformer that are codes of tokens and places."""
+"""Names of a vision transformer's weights that are tokens or position codes."""
 
 
 def decayed(variable, spare_tokens=False):
-    """Whether weight decay applies to a variable: not to vectors, such as biases and the scales of norms.
+    """Tell whether weight decay applies to a variable: not to vectors, such as biases and the scales of norms.
 
     Args:
         variable: a weight, with a `name` and a `shape`.
-        spare_tokens: whether class and mask tokens and positions are spared too, as He et al., arXiv 2111.06377, do in
+        spare_tokens: whether to spare class and mask tokens and positions, as He et al., arXiv 2111.06377, do in
             fine-tuning; in their pretraining the tokens, of shape [1, 1, D], are decayed.
     """
     return len(variable.shape) > 1 and not (spare_tokens and variable.name in TOKENS)
 
 
 def layer_scales(encoder, decay):
-    """What each layer's learning rate is multiplied by, so that layers near the input change less.
+    """Compute the factor of each layer's learning rate, so that layers near the input change less.
 
     scale = decay^(n + 1 − id), n the number of layers: Clark et al., arXiv 2003.10555, and He et al., arXiv
     2111.06377, appendix A.1. In a chain of `kerasae.networks.vit` embedding, tokens and positions have id 0, block i
-    (from 0) has id i + 1, and what follows the last block, like a head, n + 1. So it is in one of
-    `kerasae.networks.convnext`: the stem has id 0, and what halves the map goes with the block behind it, as Woo et
-    al., arXiv 2301.00808, count. In any other model the layers with a
-    matrix or a kernel have the ids 1 … n in order; those with vectors only, such as norms, share that of the layer
-    before.
+    (from 0) has id i + 1, and layers behind the last block, like a head, have n + 1. In one of
+    `kerasae.networks.convnext` the stem has id 0, and a downsampling the id of the block behind it: Woo et al., arXiv
+    2301.00808. In any other model the layers with a matrix or a kernel have the ids 1 … n in order; a layer with
+    vectors only, such as a norm, has the id of the layer before it.
 
     Args:
         encoder: functional Keras model, built.
         decay: in (0, 1].
 
     Returns:
-        A dict, path of the weight → scale: `scales` of `LayerwiseAdamW`. What it does not name, has scale 1.
+        A dict, path of the weight → scale: `scales` of `LayerwiseAdamW`. All other weights have scale 1.
 
     Raises:
-        InputError: if decay is out of range.
+        InputError: decay is out of range.
 
     Example:
         >>> optimizer = LayerwiseAdamW(1e-3, weight_decay=0.05, scales=layer_scales(classifier.encoder, 0.65))
@@ -69,7 +68,7 @@ def _with_weights(network):
 
 
 def _block_ids(layers):
-    """Each layer's number of blocks up to the next one, itself included; 0 before the first block."""
+    """Number each layer by the blocks before it plus 1; 0 before the first block."""
     ids, before = [], 0
     for layer in layers:
         block = isinstance(layer, BLOCKS)
@@ -88,22 +87,22 @@ def _matrix_ids(layers):
 
 @keras.saving.register_keras_serializable("kerasae")
 class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW with a learning rate, and so a decay, for every weight; vectors are not decayed.
+    """AdamW with a learning rate, and so a decay rate, for every weight; vectors are not decayed.
 
         w ← w − η s λ w,   then Adam's step with the learning rate η s,
 
-    s the scale of w: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. Without scales it is
-    `keras.optimizers.AdamW` with biases and norms left out of the decay.
+    s the scale of w: Loshchilov and Hutter, arXiv 1711.05101, algorithm 2. Without scales this equals
+    `keras.optimizers.AdamW` without decay of biases and norms.
 
     Args:
         learning_rate: η, a number or a schedule.
         weight_decay: λ.
-        scales: None, or a dict, path of a weight → s, as `layer_scales` gives it; s is 1 for others.
+        scales: None, or a dict, path of a weight → s, as `layer_scales` returns it; s is 1 for other weights.
         spare_tokens: whether class and mask tokens and positions are not decayed either; see `decayed`.
         **kwargs: as for `keras.optimizers.AdamW`.
 
     Raises:
-        InputError: when it is built, if two weights with different scales, one of them named in `scales`, share a path.
+        InputError: in `build`, if two weights share a path whose scale is not 1.
 
     Example:
         >>> LayerwiseAdamW(1e-3, weight_decay=0.05, scales=layer_scales(encoder, 0.75), spare_tokens=True)
@@ -116,7 +115,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         self._excluded, self._excluded_names = frozenset(), ""
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Spare weights the decay: these, and those whose names contain one of these words; before it is built."""
+        """Exclude weights from decay, by variable or by a part of their names; call it before the build."""
         super().exclude_from_weight_decay(var_list, var_names)
         self._excluded, self._excluded_names = frozenset(map(id, var_list or ())), "|".join(var_names or ())
 
@@ -126,7 +125,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         self._check_paths(variables)
         self._rates = [self._scale(v.path) for v in variables]
         self._decays = [self.weight_decay * self._decayed(v) for v in variables]
-        # Keras's own decay, which knows one learning rate only, is left nothing to do.
+        # Switch off Keras's decay, which knows a single learning rate.
         super().exclude_from_weight_decay(var_list=variables)
         super().build(variables)
 
@@ -141,7 +140,7 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
         return {**super().get_config(), "scales": dict(self.scales), "spare_tokens": self.spare_tokens}
 
     def _scale(self, path):
-        """Scale of a weight; a model that is read from a file may have lost the first name of its paths."""
+        """Look up the scale of a weight; a model loaded from a file may lack the first name of its paths."""
         alike = (known for known in self.scales if known.endswith(f"/{path}") or path.endswith(f"/{known}"))
         return self.scales.get(path if path in self.scales else next(alike, None), 1.0)
 
@@ -195,7 +194,7 @@ class LARS(keras.optimizers.Optimizer):
     def build(self, variables):
         if self.built:
             return
-        super().exclude_from_weight_decay(var_list=variables)  # the decay is part of the gradient here
+        super().exclude_from_weight_decay(var_list=variables)  # `update_step` adds the decay to the gradient
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
 

@@ -1,4 +1,4 @@
-"""Optimisers with a warm-up and a cosine decay, counted in steps."""
+"""Build Adam and AdamW with a warm-up and a cosine decay, counted in steps."""
 
 import keras
 
@@ -20,16 +20,16 @@ def build(
     spare_tokens=False,
     ema=0.0,
 ):
-    """Adam, or AdamW where there is weight decay, with linear warm-up then half-cosine decay to `floor`.
+    """Build Adam, or AdamW if decay or scales are given, with linear warm-up then half-cosine decay to `floor`.
 
     At step t of T, with W steps of warm-up: peak · t / W before W, then
     floor + (peak − floor) · (1 + cos(π (t − W) / (T − W))) / 2.
 
     Args:
         steps: steps T of the whole training.
-        learning_rate: the peak.
+        learning_rate: peak of the learning rate.
         warmup: share of the steps that warm up, in [0, 1).
-        warmup_steps: the steps W that warm up, instead of a share.
+        warmup_steps: number W of warm-up steps, instead of a share.
         floor: learning rate at the end.
         weight_decay: decoupled decay; vectors (biases, norms) are spared.
         schedule: "cosine" or "constant".
@@ -39,7 +39,7 @@ def build(
         spare_tokens: whether class tokens and positions are not decayed either.
         ema: 0, or the momentum of a moving average of the weights, which `kerasae.training` then evaluates and keeps.
 
-    Where models compute in float16, the loss is scaled, by a factor that finds itself, to keep small gradients.
+    In float16 a `LossScaleOptimizer` scales the loss to keep small gradients, and adapts the loss scale itself.
     """
     ramp = int(warmup * steps) if warmup_steps is None else int(warmup_steps)
     rate = _rate(steps, learning_rate, ramp, floor) if schedule == "cosine" else learning_rate

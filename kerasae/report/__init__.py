@@ -1,4 +1,4 @@
-"""Level 5, above runs: the page of a run."""
+"""Level 5, above runs: write the HTML page of a run."""
 
 from kerasae.report.page import write
 

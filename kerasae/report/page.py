@@ -12,23 +12,34 @@ from pathlib import Path
 import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
+from kerasae.models import catalogue
 from kerasae.report import pictures
 from kerasae.training.checkpoint import write_atomic
 
 AFTERWARDS = ("probe", "finetune", "evaluate", "export")
-"""What follows the pretraining, in the order of the journey."""
+"""Commands that follow the pretraining, in the order of the workflow."""
 
 MODELLESS = ("quickstart", "probe", "evaluate", "export")
 """Commands whose runs have neither metrics nor a model of their own."""
 
 MEANINGS = {
     r"(.*_)?finetune_accuracy": ("%", "test accuracy after fine-tuning the pretrained encoder"),
-    r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and budget"),
+    r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and steps"),
     r"(.*_)?sgd_probe_accuracy": (
         "%",
         "test accuracy of batch norm and a linear layer on the frozen code, trained by SGD",
     ),
     r"(.*_)?attentive_accuracy": ("%", "test accuracy of a learned query over all frozen tokens"),
+    r"(.*_)?raw_probe_accuracy": ("%", "test accuracy of a linear classifier on the raw input"),
+    r"(.*_)?raw_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in the raw input"),
+    r"(.*_)?raw_svm_accuracy": ("%", "test accuracy of a support vector machine on the raw input"),
+    r"(.*_)?pca_probe_accuracy": ("%", "test accuracy of a linear classifier on principal components"),
+    r"(.*_)?pca_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in principal components"),
+    r"(.*_)?untrained_probe_accuracy": ("%", "test accuracy of a linear classifier on an untrained encoder's code"),
+    r"(.*_)?majority_accuracy": ("%", "test accuracy of always saying the most frequent class"),
+    r"(.*_)?convnet_accuracy": ("%", "test accuracy of a small convolutional network trained from scratch to its end"),
+    r"(.*_)?worth_points": ("points", "accuracy of the best features beyond that of the best baseline"),
+    r"(.*_)?verdict": ("", "what pretraining was worth"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
@@ -36,6 +47,9 @@ MEANINGS = {
     r"(.*_)?mse": ("", "squared reconstruction error, mean over the values, which are in 0…1"),
     r"(.*_)?sse": ("", "squared reconstruction error, sum over an example's values"),
     r"(.*_)?psnr": ("dB", "peak signal-to-noise ratio of the reconstructions"),
+    r"hidden_error": ("", "error of hidden patches, in the units of the objective; lower is better"),
+    r"hidden_mse": ("", "squared error of hidden pixels, mean over these, which are in 0…1"),
+    r"hidden_psnr": ("dB", "peak signal-to-noise ratio of hidden pixels"),
     r"nll_mean": ("nats", "negative log-likelihood per example, estimated by importance sampling"),
     r"negative_elbo": ("nats", "negative evidence lower bound per example"),
     r"(.*_)?max_abs_diff": ("difference", "largest difference between a model's outputs and its reloaded export's"),
@@ -44,10 +58,11 @@ MEANINGS = {
     r"(.*_)?examples": ("count", "test examples measured"),
     r"(.*_)?samples": ("count", "importance samples per example"),
 }
-"""Pattern of a figure's name → its unit and what it is; the first that matches holds."""
+"""Pattern of a figure's name → unit and meaning; the first pattern that matches holds."""
 
 QUANTITIES = {
     "%": lambda value: f"{100 * value:.2f}",
+    "points": lambda value: f"{value:+.1f}",
     "nats": lambda value: f"{value:.2f}",
     "dB": lambda value: f"{value:.2f}",
     "s": lambda value: f"{value:.1f}",
@@ -55,18 +70,18 @@ QUANTITIES = {
     "difference": lambda value: f"{value:.1e}",
     "": lambda value: f"{value:.4g}",
 }
-"""Unit → how a number of it is written."""
+"""Unit → function that writes a number of this unit."""
 
 
 def write(path, data_dir=None, explain: Callable[[str], str] = lambda command: "") -> Path:
     """Write `report.html` into the run directory `path` and return where it is.
 
-    What is missing or damaged in the run is named on the page and does not stop it.
+    Missing or damaged files of the run are named on the page and do not stop it.
 
     Args:
         path: the run directory; the runs in its sub-folders are shown with it.
-        data_dir: folder in which TensorFlow Datasets keeps its data sets; where the run found them when not given.
-        explain: function that says what the command of a run does, "" for one that it does not know.
+        data_dir: folder in which TensorFlow Datasets keeps its data sets; None takes the run's.
+        explain: function of a command's name that returns what it does, or "".
 
     Raises:
         InputError: `path` is not a run directory.
@@ -88,7 +103,7 @@ def write(path, data_dir=None, explain: Callable[[str], str] = lambda command: "
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(Path(__file__).with_suffix(".html.j2").read_text(encoding="utf-8"))
     html = template.render(sections=sections, version=kerasae.__version__)
-    # Names of files may hold bytes that are no text.
+    # File names may hold bytes that are no text.
     write_atomic(Path(path) / "report.html", html.encode("utf-8", "replace"))
     return Path(path) / "report.html"
 
@@ -98,7 +113,7 @@ def write(path, data_dir=None, explain: Callable[[str], str] = lambda command: "
 
 @dataclass
 class Section:
-    """What the page shows of one run; `depth` counts the runs that it lies in, `about` says what its command does."""
+    """Content of the page for one run; `depth` counts the runs around it, `about` explains its command."""
 
     path: Path
     title: str
@@ -110,21 +125,22 @@ class Section:
     facts: dict[str, str] = field(default_factory=dict)
     pictures: list = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    protocols: list[tuple[str, str]] = field(default_factory=list)
+    probes: list[dict] = field(default_factory=list)
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """The recipe as text."""
+        """Return the recipe as text."""
         return [(name, spell(value)) for name, value in self.recipe.items()]
 
     @property
     def figures(self) -> list[tuple[str, str, str]]:
-        """Name, value with unit and meaning of each figure; the spread of a mean stands behind it."""
+        """Return name, value with unit, and meaning of each figure; a mean is shown with its spread."""
         behind = {companion(name) for name in self.summary}
-        return [self.figure(name) for name in self.summary if name not in behind]
+        tabled = {name for name in self.summary if self.probes and name.endswith("_accuracy")}  # by `probes`
+        return [self.figure(name) for name in self.summary if name not in behind | tabled]
 
     def figure(self, name: str) -> tuple[str, str, str]:
-        """One row of `figures`."""
+        """Return one row of `figures`."""
         unit, meaning = meaning_of(name)
         value, spread = self.summary[name], self.summary.get(companion(name))
         if spread is not None:
@@ -134,7 +150,7 @@ class Section:
         return name, quantity(value, spread, unit), meaning
 
     def attempt(self, what: str, function: Callable, *args):
-        """Call a function; where it cannot do its work, note why on the page and return None."""
+        """Call a function; on an InputError or OSError note the reason on the page and return None."""
         try:
             return function(*args)
         except (InputError, OSError) as error:
@@ -142,14 +158,14 @@ class Section:
             return None
 
     def draw(self, functions, *args) -> None:
-        """Add the picture of each function that has one."""
+        """Draw the picture of each function and add it, unless the function returns None."""
         for function in functions:
             if found := self.attempt(function.__name__.replace("_", " "), function, *args):
                 self.pictures.append(found)
 
 
 def find(root: Path, explain: Callable[[str], str] = lambda command: "") -> list[Section]:
-    """The run in `root` and those in its sub-folders: parents first, then in the order of the journey."""
+    """Find the run in `root` and the runs in its sub-folders: parents first, then in the order of the workflow."""
     contents, broken = {root: runs.read_recipe(root)}, []
     for file in sorted(root.rglob("recipe.json")):
         try:
@@ -178,20 +194,19 @@ def rank(command: str) -> int:
 
 
 def natural(name: str) -> list:
-    """Sort key that puts finetune-20 before finetune-100."""
+    """Return a sort key that puts finetune-20 before finetune-100."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 class Sources:
-    """The data sets of a page, each opened once."""
+    """Open each data set of a page once."""
 
     def __init__(self, data_dir=None):
         self.data_dir, self.opened = data_dir, {}
 
     def open(self, recipe: dict):
-        """The data set of a run's recipe; raises InputError if it cannot be read."""
-        size = tuple(recipe.get("image_size") or ())
-        key = recipe["data"], self.data_dir or recipe.get("data_dir"), size, recipe.get("center") or 1.0
+        """Open the data set of a run's recipe; raises InputError if it cannot be read."""
+        key = recipe["data"], *runs.reading(recipe, self.data_dir).values()
         if key not in self.opened:
             self.opened[key] = self._open(recipe)
         if isinstance(self.opened[key], Exception):
@@ -209,25 +224,35 @@ class Sources:
 
 
 def illustrate(section: Section, sources: Sources) -> None:
-    """Fill a section with what its run directory holds."""
+    """Fill a section with the figures, pictures and facts of its run directory."""
     section.summary = section.attempt("figures", read_summary, section.path) or {}
-    section.protocols = section.attempt("protocols", read_protocols, section.path) or []
-    section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [])
+    section.probes = section.attempt("probes", read_probes, section.path) or []
+    section.draw([pictures.label_curve], section.probes)
+    section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [], units_of(section))
     section.draw([pictures.confusion_file], section.path / "confusion.json")
     if section.command == "export" and section.recipe.get("dest"):
         section.facts["SavedModel"] = str(section.recipe["dest"])
     with_model = section.command not in MODELLESS
-    if not with_model and section.depth:  # the run that it lies in shows the data
+    if not with_model and section.depth:  # the surrounding run shows the data
         return
     source = section.attempt("data", sources.open, section.recipe) if section.recipe.get("data") else None
     if source:
         section.facts["data"] = describe_data(source.info)
+        section.attempt("data", runs.refuse_changed, section.path, source.info)
     if with_model:
         section.attempt("model", show_model, section, source)
 
 
+def units_of(section: Section) -> str:
+    """Look up the unit of the losses of a run in the catalogue; "" for a class of the user's own."""
+    variant, decoder = (section.recipe.get(name) for name in ("variant", "decoder"))
+    names = [f"{section.command} {variant}", f"{section.command} --decoder {decoder}", section.command]
+    units = {row.command: row.units for row in catalogue.ROWS}
+    return next((units[name] for name in names if name in units), "")
+
+
 def show_model(section: Section, source) -> None:
-    """Add the pictures that the kind of model allows; without data only what it is."""
+    """Add the pictures for this kind of model; without data, only its description."""
     model = runs.load_model(section.path, source and source.info)
     section.facts["model"] = describe_model(model, section.recipe.get("repeats"))
     if source is None:
@@ -235,11 +260,12 @@ def show_model(section: Section, source) -> None:
     if hasattr(model, "reconstruct"):
         section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))
     else:
+        source = kerasae.data.match_classes(source, runs.class_names(section.path))
         section.draw(pictures.CLASSIFIER, model, source, kerasae.evaluate.classify(model, source.test))
 
 
 def read_summary(path: Path) -> dict:
-    """The numbers and texts of `summary.json`."""
+    """Read the numbers and texts of `summary.json`."""
     try:
         content = dict(runs.read_summary(path))
     except (ValueError, TypeError):
@@ -249,16 +275,26 @@ def read_summary(path: Path) -> dict:
     return {name: value for name, value in content.items() if isinstance(value, int | float | str)}
 
 
-def read_protocols(path: Path) -> list[tuple[str, str]]:
-    """Probe and protocol of each row of `probes.csv`; none if there is no such file."""
+def read_probes(path: Path) -> list[dict]:
+    """Read the rows of `probes.csv`, with the accuracy as text in `shown`; none if there is no such file."""
     try:
-        return [(row["probe"], row["protocol"]) for row in runs.read_rows(path / "probes.csv")]
-    except (ValueError, KeyError):
+        return [row | {"shown": shown(row)} for row in runs.read_rows(path / "probes.csv")]
+    except (ValueError, KeyError, TypeError):
         raise InputError("probes.csv is damaged") from None
 
 
+def shown(row: dict) -> str:
+    """Check a row of `probes.csv`, and write its accuracy with its spread."""
+    if row["kind"] not in ("features", "baseline") or not row["probe"] or not row["protocol"] or not int(row["labels"]):
+        raise ValueError(row)
+    accuracy, spread = float(row["accuracy"]), float(row["accuracy_std"]) if row["accuracy_std"] else None
+    if not 0 <= accuracy <= 1:
+        raise ValueError(accuracy)
+    return quantity(accuracy, spread, "%")
+
+
 def read_metrics(section: Section) -> list[dict]:
-    """The rows of `metrics.csv` that can be drawn, with nothing but numbers behind the stage."""
+    """Read the rows of `metrics.csv` that have a stage and an epoch, with finite numbers only."""
     try:
         rows = runs.read_rows(section.path / "metrics.csv")
     except ValueError:
@@ -290,7 +326,7 @@ def describe_model(model, repeats=None) -> str:
 
 
 def accuracies(sections: list[Section]) -> dict[str, float]:
-    """Label → accuracy, of every run on the page but those that repeat the figures of a run inside them."""
+    """Collect label → accuracy of all runs on the page, without runs that repeat figures of runs inside them."""
     found = {section.path: pictures.measured(section.summary) for section in sections}
     bars = {}
     for section in sections:
@@ -304,17 +340,17 @@ def accuracies(sections: list[Section]) -> dict[str, float]:
 
 
 def companion(name: str) -> str:
-    """The figure that holds the spread of another."""
+    """Return the name of the figure that holds the spread of another figure."""
     return f"{name.removesuffix('_mean')}_standard_error" if name.endswith("_mean") else f"{name}_std"
 
 
 def meaning_of(name: str) -> tuple[str, str]:
-    """Unit and meaning of a figure; both empty for one that is not known."""
+    """Look up unit and meaning of a figure; both empty for an unknown figure."""
     return next((known for pattern, known in MEANINGS.items() if re.fullmatch(pattern, name)), ("", ""))
 
 
 def quantity(value, spread, unit: str) -> str:
-    """A figure with its spread and unit; "–" for what is not a finite number."""
+    """Write a figure with its spread and unit; "–" for a number that is not finite."""
     if isinstance(value, str):
         return value
     texts = [QUANTITIES[unit](v) if math.isfinite(v) else "–" for v in (value, spread) if v is not None]
@@ -322,12 +358,12 @@ def quantity(value, spread, unit: str) -> str:
 
 
 def size(shape) -> str:
-    """8 × 8 × 1 of (8, 8, 1)."""
+    """Write a shape such as (8, 8, 1) as 8 × 8 × 1."""
     return " × ".join(f"{n:,}" for n in shape)
 
 
 def spell(value) -> str:
-    """A value of a recipe as one would type it."""
+    """Write a value of a recipe as one would type it."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {spell(inner)}" for name, inner in value.items()) or "none"
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""The pictures on the page of a run: what is drawn of its figures, of an autoencoder and of a classifier.
+"""Draw the pictures on the page of a run: of its metrics, of an autoencoder and of a classifier.
 
-Models are seen through the public contract only. A function returns None where there is nothing to draw.
+Models are used through the public contract only. A function returns None where there is nothing to draw.
 """
 
 import json
@@ -21,24 +21,40 @@ BOOKKEEPING = (
     *("stage", "epoch", "step", "seconds", "data_wait", "learning_rate", "examples_per_second"),
     *("gradient_norm", "skipped", "memory_mib"),
 )
-"""Columns of `metrics.csv` that say how the training went on, not how well."""
+"""Columns of `metrics.csv` about the course of the training, not its quality."""
 
 KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
-"""Kinds of stages that are drawn on the same axes."""
+"""Kinds of stages that are drawn on the same axes → their labels."""
+
+BASELINES = {
+    "raw_probe": "raw input, logistic regression",
+    "raw_nearest": "raw input, nearest neighbour",
+    "raw_svm": "raw input, support vectors",
+    "pca_probe": "PCA, logistic regression",
+    "pca_nearest": "PCA, nearest neighbour",
+    "untrained_probe": "untrained encoder",
+    "majority": "most frequent class",
+    "convnet": "convolutional network from scratch",
+}
+"""Figure NAME_accuracy of what knows no pretraining → what it is."""
+
+GREY, ORANGE = "#9aa1a9", "#d9722e"
+"""Colours of baselines and of controls from scratch."""
 
 METHODS = {
     **KINDS,
+    **BASELINES,
     "probe": "linear probe",
     "sgd_probe": "linear probe by SGD",
     "attentive": "attentive probe",
     "knn": "nearest neighbours",
 }
-"""Figure NAME_accuracy → what was done with the encoder."""
+"""NAME of the figure NAME_accuracy → label of the method."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as base64 text of a PNG, `width` CSS pixels wide, with what one sees on it."""
+    """PNG picture as base64 text, `width` CSS pixels wide, with a caption that explains it."""
 
     title: str
     caption: str
@@ -47,10 +63,10 @@ class Picture:
 
 
 def picture(title: str, caption: str, figure: Figure, scale: float) -> Picture:
-    """A figure as a picture of `scale` times its nominal size, sharp on dense screens too."""
+    """Render a figure at `scale` times its nominal size, sharp on dense screens too."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # of a script that the font lacks: an empty box is drawn
-        warnings.filterwarnings("ignore", "constrained_layout")  # has no room beside names as long as a page
+        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks becomes an empty box
+        warnings.filterwarnings("ignore", "constrained_layout")  # no room beside very long names
         png = plots.png_base64(figure, dpi=round(160 * scale))
     return Picture(title, caption, png, round(96 * scale * figure.get_figwidth()))
 
@@ -58,8 +74,8 @@ def picture(title: str, caption: str, figure: Figure, scale: float) -> Picture:
 # ---- figures
 
 
-def training_curves(rows: list[dict]) -> Picture | None:
-    """Every quantity of every stage in a panel of its own; without the fine-tuning, which has its own picture."""
+def training_curves(rows: list[dict], unit: str = "") -> Picture | None:
+    """Draw every quantity of every stage in a panel of its own; fine-tuning has a separate picture."""
     stages = {}
     for row in rows:
         if kind(row) not in KINDS:
@@ -74,25 +90,25 @@ def training_curves(rows: list[dict]) -> Picture | None:
         caption += " Dashed: the same on examples that were held out."
     if len(stages) > 1:
         caption += " Each layer reproduces what the layer below gives it, so only the shapes compare."
-    units = {name: "fraction" if name == "accuracy" else "nats" for name in keys}
+    units = {name: "fraction" if name == "accuracy" else unit for name in keys}
     return picture("Training", caption, plots.curves(rows, list(keys), units), 0.8)
 
 
 def without_repetition(rows: list[dict]) -> list[dict]:
-    """The rows of a stage without terms that are equal to the loss: those of a loss that has only one."""
+    """Drop terms that equal the loss from the rows of a stage: losses that have a single term."""
     names = {name for row in rows for name in row if name not in BOOKKEEPING and not name.endswith("loss")}
     same = [name for name in names if all(repeats_loss(row, name) for row in rows)]
     return [{name: value for name, value in row.items() if name not in same} for row in rows]
 
 
 def repeats_loss(row: dict, name: str) -> bool:
-    """Whether a term equals the loss, training or validation, up to rounding."""
+    """Tell whether a term equals the loss, training or validation, up to rounding."""
     loss = row.get("val_loss" if name.startswith("val_") else "loss")
     return name not in row or loss is not None and math.isclose(float(loss), float(row[name]), rel_tol=1e-5)
 
 
-def supervised_curves(rows: list[dict]) -> Picture | None:
-    """Fine-tuning beside the control from scratch, on the same axes."""
+def supervised_curves(rows: list[dict], unit: str = "") -> Picture | None:
+    """Draw fine-tuning beside the control from scratch, on the same axes."""
     rows = [row for row in rows if kind(row) in KINDS]
     if not rows:
         return None
@@ -120,7 +136,7 @@ def supervised_curves(rows: list[dict]) -> Picture | None:
 
 
 def draw_repeats(axes, rows: list[dict], stage: str, key: str, style: str, colour: str) -> None:
-    """Mean over the repeats of a stage epoch by epoch, and their range."""
+    """Draw mean and range over the repeats of a stage, epoch by epoch."""
     values = {}
     for row in rows:
         if kind(row) == stage and key in row:
@@ -135,20 +151,54 @@ def draw_repeats(axes, rows: list[dict], stage: str, key: str, style: str, colou
 
 
 def kind(row: dict) -> str:
-    """finetune of the stage finetune-1."""
+    """Return the kind of a row's stage: finetune of the stage finetune-1."""
     return row["stage"].rpartition("-")[0] or row["stage"]
 
 
 def measured(summary: dict) -> dict[str, float]:
-    """Method → accuracy in [0, 1], of the figures NAME_accuracy of a summary."""
-    values = {name.removesuffix("_accuracy"): v for name, v in summary.items() if name.endswith("_accuracy")}
+    """Collect the figures NAME_accuracy of a summary: method → accuracy in [0, 1]."""
+    shown = (name for name in summary if name.endswith("_accuracy") and not name.startswith("labels_"))
+    values = {name.removesuffix("_accuracy"): summary[name] for name in shown}
     return {METHODS.get(n, n): v for n, v in values.items() if not isinstance(v, str) and 0 <= v <= 1}
 
 
 def accuracies(bars: dict[str, float]) -> Picture:
-    """Accuracies in [0, 1] side by side."""
-    figure = plots.bars({plain(name): value for name, value in bars.items()})
-    return picture("Accuracies", "Share of the test examples that are classified correctly.", figure, 0.9)
+    """Draw accuracies in [0, 1] side by side."""
+    figure = plots.bars({plain(name): value for name, value in bars.items()}, {plain(n): colour(n) for n in bars})
+    caption = (
+        "Share of the test examples that are classified correctly: pretrained features in blue, the same network from "
+        "scratch in orange, baselines without pretraining in grey."
+    )
+    return picture("Accuracies", caption, figure, 0.9)
+
+
+def colour(name: str) -> str:
+    """Choose the colour of a bar: of features, of a control from scratch, or of a baseline."""
+    method = name.rpartition(": ")[2]
+    baselines = {*BASELINES.values()}
+    return GREY if method in baselines else ORANGE if method == KINDS["scratch"] else plots.COLOURS[0]
+
+
+def label_curve(rows: list[dict]) -> Picture | None:
+    """Draw accuracy over the number of labels, of the rows of `probes.csv`; None for a single number."""
+    curves = {}
+    for row in rows:
+        point = (float(row["labels"]), float(row["accuracy"]), float(row["accuracy_std"] or 0.0))
+        curves.setdefault(plain(named(row)), []).append(point)
+    if max(map(len, curves.values()), default=0) < 2:
+        return None
+    curves = dict(sorted(curves.items(), key=lambda curve: -max(curve[1])[1]))  # the legend in the order at the right
+    figure = plots.label_curve(curves, {plain(named(row)) for row in rows if row["kind"] == "features"})
+    caption = (
+        "Test accuracy over the number of labels: probes of the pretrained features in colour, with one standard "
+        "deviation, and in grey what the same labels give without pretraining."
+    )
+    return picture("What pretraining is worth", caption, figure, 0.9)
+
+
+def named(row: dict) -> str:
+    """Name the curve of a row."""
+    return f"{row['probe']} probe" if row["kind"] == "features" else row["probe"]
 
 
 # ---- autoencoders
@@ -156,7 +206,7 @@ def accuracies(bars: dict[str, float]) -> Picture:
 
 @dataclass(frozen=True)
 class Examples:
-    """A few examples as stored, the names of their classes, and whether they are test examples."""
+    """A few stored examples with their class names; `unseen` tells whether they are test examples."""
 
     images: np.ndarray
     names: list[str]
@@ -164,7 +214,7 @@ class Examples:
 
     @classmethod
     def of(cls, source, count=10):
-        """Of the test split if there is one: an example of each class in turn."""
+        """Select examples of each class in turn, from the test split if there is one."""
         unseen = source.has_test
         split = source.test if unseen else source.train
         images, labels = split.gather(varied(split.labels, len(split), count))
@@ -174,7 +224,7 @@ class Examples:
 
 
 def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
-    """Positions of `count` examples: the first of every class, then the second; without labels evenly spread."""
+    """Choose `count` examples by index: the first of every class, then the second; evenly spread without labels."""
     if labels is None:
         return np.unique(np.linspace(0, total - 1, count).astype(int))
     turn = np.zeros(total, int)
@@ -184,7 +234,7 @@ def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
 
 
 def reconstructions(model, examples: Examples) -> Picture:
-    """Inputs, corrupted or masked inputs where the model has such, reconstructions."""
+    """Draw inputs, corrupted or masked inputs if the model has them, and reconstructions."""
     x, corrupt = model.prepare(examples.images).x, corruption(model)
     seen = x if corrupt is None else corrupt(x)
     what = "Test examples, which the training did not use" if examples.unseen else "Training examples"
@@ -203,21 +253,21 @@ def reconstructions(model, examples: Examples) -> Picture:
 
 
 def masked_figure(model, images):
-    """Images, the patches of them that a masked autoencoder is shown, and what it makes of those."""
+    """Draw images, their visible patches, and the reconstructions of a masked autoencoder."""
     noise = np.random.default_rng(0).random((len(images), model.patches_shape[0]))
     made, seen = model.reconstruct(images, noise), model.hide(images, noise)
     return plots.reconstructions(array(model.prepare(images).x), array(made), array(seen), what="visible")
 
 
 def corruption(model):
-    """A copy of the model's corruption that draws the same every time, or None; of a stack the bottom layer's."""
+    """Copy the model's corruption with a fixed seed, for a stack the bottom layer's; None without one."""
     bottom = getattr(model, "autoencoders", [model])[0]
     layer = getattr(bottom, "corruption", None)
     return None if layer is None else type(layer).from_config({**layer.get_config(), "seed": 0})
 
 
 def first_layer_filters(model, examples: Examples, count=64) -> Picture | None:
-    """The kernel of a dense or convolutional first layer as images, largest weights first."""
+    """Draw the kernel of a dense or convolutional first layer as images, largest weights first."""
     layer = first_layer(model.encoder)
     if layer is None:
         return None
@@ -236,7 +286,7 @@ def first_layer_filters(model, examples: Examples, count=64) -> Picture | None:
 
 
 def first_layer(network):
-    """The first layer with weights, inside nested networks too; None unless it is dense or convolutional."""
+    """Find the first layer with weights, also in nested networks; None unless dense or convolutional."""
     known = keras.layers.Dense | keras.layers.Conv1D | keras.layers.Conv2D
     for layer in network.layers:
         if isinstance(layer, keras.Model):
@@ -247,7 +297,7 @@ def first_layer(network):
 
 
 def samples(model, examples: Examples, count=48) -> Picture | None:
-    """New examples, decoded from draws of the prior."""
+    """Draw new examples, decoded from samples of the prior."""
     if not model.generative:
         return None
     figure = plots.image_grid(array(model.sample(count, seed=0)), columns=8)
@@ -255,7 +305,7 @@ def samples(model, examples: Examples, count=48) -> Picture | None:
 
 
 def interpolations(model, examples: Examples, steps=9) -> Picture | None:
-    """Straight lines from the code of one example to that of the next, decoded."""
+    """Draw decoded straight lines from the code of one example to the code of the next."""
     pairs = len(examples.names) // 2
     if not model.generative or not pairs:
         return None
@@ -273,14 +323,14 @@ def interpolations(model, examples: Examples, steps=9) -> Picture | None:
 
 
 def confusion_matrix(matrix: np.ndarray, names: list[str]) -> Picture:
-    """What is taken for what: counts [K, K], the row is the true class."""
+    """Draw a confusion matrix of counts [K, K]; the row is the true class."""
     right, total = int(matrix.trace()), int(matrix.sum())
     caption = f"{right:,} of {total:,} test examples are on the diagonal, that is right: {right / max(1, total):.2%}."
     return picture("Confusion matrix", caption, plots.confusion(matrix, [plain(name) for name in names]), 0.8)
 
 
 def confusion_file(file: Path) -> Picture | None:
-    """The confusion matrix that an evaluation left behind."""
+    """Draw the confusion matrix that an evaluation saved; None if there is no file."""
     if not file.exists():
         return None
     try:
@@ -291,12 +341,12 @@ def confusion_file(file: Path) -> Picture | None:
 
 
 def confusion_of(model, source, result) -> Picture:
-    """The confusion matrix of a classifier that was measured just now."""
+    """Draw the confusion matrix of a classifier's result."""
     return confusion_matrix(result.confusion, class_names(source.info))
 
 
 def mistakes(model, source, result, count=20, looked_at=1000) -> Picture | None:
-    """The wrong answers that the classifier is surest of."""
+    """Draw the wrong predictions of which the classifier is surest."""
     labels, predictions = source.test.labels, result.predictions
     wrong = np.flatnonzero(predictions != labels)[:looked_at]
     if not len(wrong):
@@ -319,21 +369,21 @@ CLASSIFIER = (confusion_of, mistakes)
 
 
 def array(tensor) -> np.ndarray:
-    """A tensor as NumPy, in single precision."""
+    """Convert a tensor to a NumPy array in single precision."""
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
 def class_names(info) -> list[str]:
-    """A name per class; none without labels."""
+    """Return a name per class; empty without labels."""
     return [str(name) for name in info.class_names or ()]
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib draws as it is: no formulas, nothing that is not a character."""
+    """Escape text so that matplotlib draws it literally: no formulas, no bytes that are no characters."""
     text = text.encode("utf-8", "replace").decode()
     return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
 
 
 def short(text: str, length=9) -> str:
-    """Text that fits above a small picture."""
+    """Shorten text to fit above a small picture."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

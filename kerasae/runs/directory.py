@@ -1,4 +1,4 @@
-"""A run directory: the recipe it began with, the figures of every epoch, checkpoints, the model and the summary."""
+"""Keep a run in a directory: recipe, metrics of every epoch, checkpoints, model and summary."""
 
 import csv
 import dataclasses
@@ -14,30 +14,32 @@ import tensorflow as tf
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.runs import environment
+from kerasae.runs import data_record, environment
 from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training import precision, processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
 from kerasae.training.incidents import Incidents
 from kerasae.training.loop import Plan, train
 
-# Where things lie and are computed, not what: a run may move. Whether `run` is the same run, `origin` tells. And what
-# to do where there is nothing to compute with: a run that stopped at something not finite may go on without it.
+# Fields that may differ when a run is resumed: places and devices, as a run may move (`origin` tells whether `run` is
+# the same), and `on_nonfinite`, so that a run that stopped at NaN may skip that step.
 PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
+PLACES |= {"accept_changed_data"}
 
 
-# What other commands read out of a recipe, which may have been written by hand: name → what is expected, and whether.
+# Fields that other commands read from a recipe, perhaps written by hand: name → (expected kind, test of a value).
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    "center": ("a number", lambda value: type(value) in (int, float)),
-    "skip_broken": ("true or false", lambda value: isinstance(value, bool)),
+    **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
+    "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     "repeats": ("a whole number", lambda value: type(value) is int),
 }
 
 
 class Run:
-    """The truth about a run, in one directory.
+    """Record of one run in one directory.
 
     Opening writes `recipe.json` first. Opening a directory that holds the same recipe resumes it; one that holds
     another recipe is refused with the difference.
@@ -46,22 +48,24 @@ class Run:
         path: the directory.
         command: name of the pipeline.
         recipe: its frozen dataclass.
-        later: names of fields that only concern the runs inside this one, and may differ.
-        origin: the model of the run that this one starts from; another one there is another run.
+        later: names of fields that only concern the runs inside this one, and may differ on resuming.
+        origin: the pretrained model that this run starts from, or None; resuming with another model is refused.
+        data: `Info` of the data that it reads, kept in `data.json`; None for none.
+        labelled: whether it learns labels, so that its classes may not change even where changed data are accepted.
 
     Raises:
-        InputError: the directory holds another recipe, or is something else.
+        InputError: the directory holds another recipe or a run on other data, or is no run directory.
     """
 
-    def __init__(self, path, command, recipe, *, later=(), origin=None):
+    def __init__(self, path, command, recipe, *, later=(), origin=None, data=None, labelled=False):
         self.path, self.recipe = Path(path), recipe
         self.rows = []
         content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
         if origin is not None:
             content["origin"] = fingerprint(origin)
-        self._open(content, later)
+        self._open(content, later, data, labelled)
 
-    def _open(self, content, later):
+    def _open(self, content, later, data, labelled):
         known = (self.path / "recipe.json").exists()
         if (
             processes.writes()
@@ -71,15 +75,21 @@ class Run:
         ):
             raise InputError(f"{self.path} exists and is not a run directory; choose another with --out")
         refuse_links(self.path)
-        # A recipe that failed before its first step has nothing to lose: the corrected one may take its place.
+        # A corrected recipe may replace one that failed before its first step.
         if known and begun(self.path):
             refuse_other(self.path, content, later, defaults(self.recipe))
+            if data is not None:
+                data_record.refuse_changed(self.path, data, getattr(self.recipe, "accept_changed_data", False))
+                if labelled:
+                    data_record.refuse_other_classes(self.path, data)
             self.rows = read_epochs(self.path / "metrics.csv")
         self.write_json("recipe.json", content)
+        if data is not None:
+            self.write_json(data_record.NAME, data_record.describe(data))
         self._note_environment(content)
 
     def _note_environment(self, content):
-        """Add what this process runs on to `environment.json`, unless the run was last on the same."""
+        """Append this process's environment to `environment.json`, unless it equals the last entry."""
         file = self.path / "environment.json"
         known = read_environments(file)
         here = environment.describe()
@@ -91,14 +101,14 @@ class Run:
         write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
 
     def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=()):
-        """Train one stage to its end; resumes it, or skips it if it was finished. Returns its `Progress`.
+        """Train one stage to its end, resume it, or skip it if finished; returns its `Progress`.
 
         Args:
-            stage: its name: folder under `checkpoints/`, column in `metrics.csv`.
+            stage: name of the stage: folder under `checkpoints/`, value in `metrics.csv`.
             model: compiled model.
             split: training examples.
             settings: a `Stage`.
-            seed: of the order of the examples.
+            seed: seed of the order of the examples.
             validation: split for validation, or None.
             augment, mix: passed to `kerasae.data.batches`.
             callbacks: Keras callbacks.
@@ -136,11 +146,11 @@ class Run:
             writer.close()
 
     def _log(self, stage, images, row, events):
-        """Add the figures of an epoch to `metrics.csv` and to TensorBoard."""
+        """Add the metrics of an epoch to `metrics.csv` and to TensorBoard."""
         row = {"stage": stage, **row, "examples_per_second": round(row["steps_per_second"] * images, 1)}
         row["memory_mib"] = round(environment.memory_mib(), 1)
         del row["steps_per_second"]
-        # A resumed stage repeats the epochs after its checkpoint: their old rows go.
+        # A resumed stage repeats the epochs after its checkpoint: drop their old rows.
         self.rows = [r for r in self.rows if r["stage"] != stage or int(r["epoch"]) < row["epoch"]]
         self.rows.append(row)
         write_rows(self.path / "metrics.csv", self.rows)
@@ -150,20 +160,22 @@ class Run:
                     tf.summary.scalar(name, value)
 
     def save_model(self, model):
-        """Write `model.keras`, the result of the run, without the optimiser; all processes may read it then."""
+        """Write `model.keras`, the result of the run, without optimiser; then all processes may read it."""
         write_model(self.path / "model.keras", model, include_optimizer=False)
         processes.wait()
 
     def finish(self, figures):
-        """Write `summary.json`, name → number, without what is not finite, and return the run."""
-        self.figures = {name: value for name, value in figures.items() if math.isfinite(value)}
+        """Write texts and finite numbers to `summary.json`, by name, and return the run."""
+        self.figures = {
+            name: value for name, value in figures.items() if isinstance(value, str) or math.isfinite(value)
+        }
         self.write_json("summary.json", self.figures)
         return self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """How one stage of a run trains: epochs, batch and what chooses its best epoch.
+    """Settings of one stage of a run: epochs, batch size, and the metric that chooses its best epoch.
 
     An epoch has at least `min_steps` steps, so that a hundred labels do not make epochs of two steps.
     """
@@ -176,21 +188,21 @@ class Stage:
     patience: int | None = None
 
     def steps_per_epoch(self, split):
-        """Steps of one epoch over `split`."""
+        """Count the steps of one epoch over `split`."""
         return max(kerasae.data.steps_per_epoch(split, self.batch_size), self.min_steps)
 
     def steps(self, split):
-        """Steps of the whole stage over `split`."""
+        """Count the steps of the whole stage over `split`."""
         return self.epochs * self.steps_per_epoch(split)
 
     def plan(self, split, validated):
-        """The stage as the training loop takes it; without validation there is nothing to monitor."""
+        """Build the stage's `Plan` for the training loop; without validation it monitors nothing."""
         watch = (self.monitor, self.mode, self.patience) if validated else ()
         return Plan(self.epochs, self.steps_per_epoch(split), *watch)
 
 
 def check_replicas(images):
-    """Raise InputError for a batch that cannot be cut evenly for the devices."""
+    """Raise InputError for a batch that cannot be split evenly over the devices."""
     count = processes.replicas()
     if images < count:
         raise InputError(f"batch_size: {images} cannot be shared by {count} devices; give at least {count}")
@@ -199,12 +211,12 @@ def check_replicas(images):
 
 
 def plain(recipe):
-    """A recipe as JSON gives it back: tuples become lists."""
+    """Convert a recipe to the values that JSON returns: tuples become lists."""
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
 def begun(path):
-    """Whether a run directory, or a run inside it, has anything to lose."""
+    """Tell whether a run directory, or a run inside it, holds results or checkpoints."""
     results = ("metrics.csv", "model.keras", "summary.json")
     if any((path / name).exists() for name in results) or any(path.glob("checkpoints/*/step-*")):
         return True
@@ -212,7 +224,7 @@ def begun(path):
 
 
 def fingerprint(model):
-    """SHA-256 of a model's weights."""
+    """Compute the SHA-256 of a model's weights."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(weight.tobytes())
@@ -220,12 +232,12 @@ def fingerprint(model):
 
 
 def defaults(recipe):
-    """What a recipe's fields have when nothing is given: also what runs had that are older than a field."""
+    """Collect the default of every field of a recipe; runs written before a field existed had its default."""
     return {f.name: f.default for f in dataclasses.fields(recipe) if f.default is not dataclasses.MISSING}
 
 
 def refuse_other(path, content, later=(), defaults=None):
-    """Raise if the run in `path` was begun by another command or recipe, naming each difference."""
+    """Raise InputError if another command or recipe began the run in `path`, naming each difference."""
     there = read_recipe(path)
     if there["command"] != content["command"]:
         raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
@@ -239,7 +251,7 @@ def refuse_other(path, content, later=(), defaults=None):
 
 
 def refuse_links(path):
-    """Raise InputError if a link inside a run leads out of it: what is written into a run must stay there."""
+    """Raise InputError if a link inside a run leads out of it: files written into a run must stay there."""
     root = Path(os.path.realpath(path))
     for folder, folders, files in os.walk(path):
         for place in (Path(folder, name) for name in (*folders, *files)):
@@ -248,7 +260,7 @@ def refuse_links(path):
 
 
 def read_recipe(path):
-    """The content of a run's `recipe.json`; raises InputError if `path` is no run, or a value is of the wrong kind."""
+    """Read a run's `recipe.json`; raises InputError if `path` is no run, or a value is of the wrong kind."""
     file = Path(path) / "recipe.json"
     try:
         content = read_json(file)
@@ -263,7 +275,7 @@ def read_recipe(path):
 
 
 def read_environments(file):
-    """What a run ran on so far, from its `environment.json`; nothing if there is none or it is damaged."""
+    """Read the environments of a run from `environment.json`; empty if it is missing or damaged."""
     try:
         return list(read_json(file)["ran_on"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -271,7 +283,7 @@ def read_environments(file):
 
 
 def read_summary(path):
-    """The figures of a run's `summary.json`; none if it has not finished."""
+    """Read the figures of a run's `summary.json`; empty if the run has not finished."""
     file = Path(path) / "summary.json"
     try:
         return dict(read_json(file)) if file.exists() else {}
@@ -280,14 +292,14 @@ def read_summary(path):
 
 
 def read_json(file):
-    """A value from a JSON file; raises OSError for what is no file, such as a pipe, which would never end."""
+    """Read a JSON file; raises OSError for anything but a regular file: reading a pipe would never end."""
     if file.exists() and not file.is_file():
         raise OSError(f"{file} is not a file")
     return json.loads(file.read_text(encoding="utf-8"))
 
 
 def load_model(path, info=None):
-    """The model of a run, `model.keras`; raises InputError if it is missing, damaged, or not for data like `info`."""
+    """Load `model.keras` of a run; raises InputError if it is missing, damaged, or not for data like `info`."""
     command, file = read_recipe(path)["command"], Path(path) / "model.keras"
     if not file.is_file():
         finished = (Path(path) / "summary.json").exists()
@@ -300,15 +312,15 @@ def load_model(path, info=None):
 
 
 def check_fit(file, model, info):
-    """Raise InputError if the model does not take data like these."""
+    """Raise InputError if the model does not take data of this shape and range."""
     if model.example_shape != tuple(info.shape):
         raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
-    if info.dtype == "uint8" and model.pixel_max != info.max_value:
+    if "int" in info.dtype and model.pixel_max != info.max_value:
         raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
 
 
 def read_rows(path):
-    """Rows of `metrics.csv` or `probes.csv`, as text; none if there is no file."""
+    """Read the rows of `metrics.csv` or `probes.csv` as text; empty if there is no file."""
     if not path.is_file():
         return []
     try:
@@ -319,7 +331,7 @@ def read_rows(path):
 
 
 def read_epochs(path):
-    """Rows of `metrics.csv`, all with as many cells as there are columns, and a stage and an epoch among them."""
+    """Read `metrics.csv`; raises InputError unless all rows have every column, a stage and an epoch."""
     rows = read_rows(path)
     ragged = any(None in row or None in row.values() for row in rows)
     if ragged or not all(row.get("stage") and row.get("epoch", "").isdecimal() for row in rows):
@@ -328,7 +340,7 @@ def read_epochs(path):
 
 
 def write_rows(path, rows):
-    """Write all rows; the columns are those of all rows, in order of appearance."""
+    """Write rows as CSV; the columns are those of all rows, in order of appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

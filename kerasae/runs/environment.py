@@ -1,4 +1,4 @@
-"""What a run ran on: versions, devices, the commit of the code, and the memory that it took."""
+"""Describe the environment of a run: versions, devices, commit of the code, and memory used."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ import tensorflow as tf
 
 import kerasae
 
-UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of what `getrusage` counts in
+UNIT = 1 if sys.platform == "darwin" else 1024  # bytes per unit of `getrusage`
 
 
 def describe():
-    """Versions, devices and commit as plain values."""
+    """Collect versions, devices and commit as plain values."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,7 +34,7 @@ def describe():
 
 
 def devices():
-    """Names of the devices that TensorFlow may use, with what they are."""
+    """List the devices that TensorFlow may use, each by name and kind."""
     found = []
     for device in tf.config.list_physical_devices():
         kind = tf.config.experimental.get_device_details(device).get("device_name") or platform.processor()
@@ -43,7 +43,7 @@ def devices():
 
 
 def commit():
-    """Commit of the code, with "+" behind it if files were changed since; None unless it runs from a checkout."""
+    """Read the commit of the code, with "+" if files were changed since; None outside a checkout."""
     root = Path(kerasae.__file__).resolve().parents[1]
     found = git(root, "rev-parse", "--show-toplevel", "HEAD")
     # An installed package may lie inside the checkout of something else.
@@ -53,7 +53,7 @@ def commit():
 
 
 def git(folder, *arguments):
-    """Lines that a git command prints; None where it fails or is not installed."""
+    """Run a git command and return the lines it prints; None if it fails or git is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -62,12 +62,12 @@ def git(folder, *arguments):
 
 
 def recipe_hash(content):
-    """SHA-256 of a command and its recipe, whatever the order of the fields."""
+    """Compute the SHA-256 of a command and its recipe, independent of the order of the fields."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def memory_mib():
-    """The most memory used so far, in MiB: of the fullest GPU, or of the process where there is none."""
+    """Measure the peak memory so far in MiB: of the fullest GPU, or of the process without a GPU."""
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     if gpus:
         return max(tf.config.experimental.get_memory_info(gpu.removeprefix("/device:"))["peak"] for gpu in gpus) / 2**20

@@ -1,4 +1,4 @@
-"""The bar that a terminal shows while a stage trains."""
+"""Show a progress bar in the terminal while a stage trains."""
 
 import sys
 
@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 
 class ProgressBar:
-    """Progress bar of a stage: epochs, examples per second, time left, share of time waiting for data."""
+    """Show the progress of a stage: epochs, examples per second, time left, share of time waiting for data."""
 
     def __init__(self, stage, plan, images):
         self.plan, self.images = plan, images

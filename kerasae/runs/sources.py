@@ -1,4 +1,4 @@
-"""The data of a run, opened again from what its recipe says."""
+"""Open the data of a run again from its recipe."""
 
 import logging
 
@@ -8,11 +8,11 @@ logger = logging.getLogger(__name__)
 
 
 def open_source(recipe, data_dir=None):
-    """The data set that a run read, as a `kerasae.data.Source`.
+    """Open the data set that a run read, as a `kerasae.data.Source`.
 
     Args:
-        recipe: the values in the run's `recipe.json`, as `read_recipe` gives them; only those about data are looked at.
-        data_dir: where TensorFlow Datasets keeps its data sets, if not where the recipe says.
+        recipe: the values in the run's `recipe.json`, as `read_recipe` returns them; only fields about data are read.
+        data_dir: folder in which TensorFlow Datasets keeps its data sets; None takes the recipe's.
 
     Raises:
         InputError: data that cannot be used.
@@ -21,15 +21,23 @@ def open_source(recipe, data_dir=None):
     Example:
         >>> source = open_source(read_recipe("runs/mae")["recipe"])
     """
-    size, center = tuple(recipe.get("image_size") or ()) or None, recipe.get("center")
-    source = kerasae.data.load(
-        recipe["data"],
-        data_dir=data_dir or recipe.get("data_dir"),
-        image_size=size[0] if size and len(size) == 1 else size,
-        center=1.0 if center is None else center,
-        # A run that refused broken images would not have come to have anything to look at.
-        skip_broken=recipe["data"].startswith("folder:"),
-    )
+    source = kerasae.data.load(recipe["data"], **reading(recipe, data_dir))
     if count := source.info.skipped:
         logger.warning("%s: %s broken image%s skipped", recipe["data"], count, "s"[: count > 1])
     return source
+
+
+def reading(recipe, data_dir=None):
+    """Arguments of `kerasae.data.load` beside the name of the data set, as a run's recipe gives them."""
+    size = tuple(recipe.get("image_size") or ()) or None
+    return {
+        "data_dir": data_dir or recipe.get("data_dir"),
+        "image_size": size[0] if size and len(size) == 1 else size,
+        "center": recipe.get("center") or 1.0,
+        # A run that refused broken images would not have come to have anything to look at.
+        "skip_broken": recipe["data"].startswith("folder:"),
+        "unlabelled": bool(recipe.get("unlabelled")),
+        "min_value": recipe.get("min_value"),
+        "max_value": recipe.get("max_value"),
+        "bands": tuple(recipe.get("bands") or ()) or None,
+    }

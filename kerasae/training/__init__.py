@@ -1,4 +1,4 @@
-"""Level 4: the training loop, exact to resume, and what it stands on: checkpoints, devices, processes, precision.
+"""Level 4: the training loop, exact to resume, with its checkpoints, devices, processes and precision.
 
 Names load on first use: the command line asks for devices before TensorFlow may be imported.
 """

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: atomic, checksummed, rotated."""
+"""Save and restore the state of a training run on disk: atomic, checksummed, rotated."""
 
 import hashlib
 import io
@@ -21,12 +21,12 @@ KEEP = 2
 
 
 def optimizers(model):
-    """Every optimiser of a compiled model, by the name of the player whose weights it moves."""
+    """Return the optimisers of a compiled model: name of the player that each trains → optimiser."""
     return {name: optimizer for name, (optimizer, _) in model.trained().items()}
 
 
 def state_variables(model):
-    """All that a step reads and changes: weights, seed generators, metrics, optimisers."""
+    """List all variables that a step reads or changes: weights, seed generators, metrics, optimisers."""
     variables = [*model.variables, *model.metrics_variables]
     for optimizer in optimizers(model).values():
         variables += optimizer.variables
@@ -34,10 +34,10 @@ def state_variables(model):
 
 
 class Checkpoints:
-    """Numbered checkpoints of one stage in a folder; the newest whole one is what a resumed run starts from.
+    """Keep the numbered checkpoints of one stage in a folder; a run resumes from the newest undamaged one.
 
-    A file is written under another name, flushed to the disk and moved into place, so that a kill or a full disk
-    leaves the ones before it as they were. Its name holds the step; its first line a SHA-256 of the rest.
+    A file is written under another name, flushed to the disk and moved into place, so that a kill or a full disk leaves
+    earlier checkpoints as they were. The file's name holds the step, and its first line the SHA-256 of the rest.
     """
 
     def __init__(self, folder):
@@ -45,7 +45,7 @@ class Checkpoints:
         self.damaged = []
 
     def save(self, model, progress, keep=KEEP):
-        """Write `state_variables(model)` and `progress`, plain values with a "step"; then drop all but `keep`."""
+        """Write `state_variables(model)` and `progress`, plain values with a "step"; keep the newest `keep` files."""
         variables = state_variables(model)
         arrays = dict(zip(keys(variables), map(keras.ops.convert_to_numpy, variables), strict=True))
         content = pack(arrays, {**progress, "written_by": kerasae.__version__})
@@ -54,12 +54,12 @@ class Checkpoints:
             old.unlink()
 
     def restore(self, model):
-        """Put the newest whole checkpoint into the model and return its progress, or None where there is none.
+        """Restore the newest undamaged checkpoint into the model; returns its progress, or None without one.
 
-        A file that is cut short or altered is listed in `damaged`, and the one before it is used.
+        A file that is cut short or altered is listed in `damaged`, and the checkpoint before it is used.
 
         Raises:
-            InputError: if another version of kerasae wrote it, whose steps may not be the same.
+            InputError: another version of kerasae wrote the checkpoint; its steps may differ.
         """
         for path in self._files():
             try:
@@ -72,7 +72,7 @@ class Checkpoints:
         return None
 
     def newest(self):
-        """Step of the newest checkpoint by its name, None where there is none."""
+        """Return the step in the newest checkpoint's name, or None without one."""
         steps = [path.stem.removeprefix("step-") for path in self._files()]
         return max((int(step) for step in steps if step.isdecimal()), default=None)
 
@@ -81,7 +81,7 @@ class Checkpoints:
 
 
 def check_version(path, version):
-    """Raise InputError unless a checkpoint is of this version of kerasae."""
+    """Raise InputError unless this version of kerasae wrote the checkpoint."""
     if version != kerasae.__version__:
         raise InputError(
             f"{path} was written by kerasae {str(version)[:40]}, and this is {kerasae.__version__}, whose steps may "
@@ -90,9 +90,9 @@ def check_version(path, version):
 
 
 def keys(variables):
-    """Name every variable by its place and its kind: "0 kernel", "7 momentum".
+    """Name every variable by its position and its kind: "0 kernel", "7 momentum".
 
-    The whole path will not do: Keras counts names up, and a model that is read from a file may have lost the first.
+    The variable's path is no key: Keras numbers names per process, and a model loaded from a file may lose the first.
     """
     names = [NUMBERED.sub("", variable.path.rpartition("/")[2]) for variable in variables]
     return [f"{i} {name.rpartition('_')[2]}" for i, name in enumerate(names)]
@@ -102,7 +102,7 @@ NUMBERED = re.compile(r"_\d+(?=[_/]|$)")
 
 
 def assign(variables, arrays):
-    """Give every variable its array; raise ValueError before any is changed if they do not fit."""
+    """Assign an array to every variable; raise ValueError before any changes if shapes or types do not fit."""
     values = [arrays[key] for key in keys(variables)]
     kinds = [((*v.shape,), v.dtype) for v in variables]
     if len(arrays) != len(variables) or kinds != [(a.shape, a.dtype.name) for a in values]:
@@ -112,7 +112,7 @@ def assign(variables, arrays):
 
 
 def pack(arrays, progress):
-    """Checksum line, then an uncompressed npz with the arrays and the progress as JSON."""
+    """Serialise arrays and progress: a checksum line, then an uncompressed npz with the progress as JSON."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(progress).encode(), np.uint8)
     np.savez(buffer, progress=text, **arrays)
@@ -121,9 +121,9 @@ def pack(arrays, progress):
 
 
 def unpack(data):
-    """The arrays and the progress of `pack`; raises ValueError for a file that is damaged or no checkpoint.
+    """Read arrays and progress from the bytes of `pack`; raise ValueError if damaged or no checkpoint.
 
-    The checksum finds damage, not malice: nothing is unpickled, and nothing unpacked that is larger than the file.
+    The checksum only finds damage. Against malice, nothing is unpickled, and compressed arrays are refused.
     """
     digest, _, body = data.partition(b"\n")
     if hashlib.sha256(body).hexdigest().encode() != digest:
@@ -134,21 +134,21 @@ def unpack(data):
                 raise ValueError("it is compressed")
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
         return arrays, dict(json.loads(arrays.pop("progress").tobytes()))
-    except Exception as error:  # NumPy, zipfile and json raise many types for what is not theirs
+    except Exception as error:  # NumPy, zipfile and json raise many types for foreign bytes
         raise ValueError("the file is no checkpoint") from error
 
 
 def write_atomic(path, data):
     """Write bytes so that `path` either keeps its old content or has all of the new.
 
-    Of several processes that train together only one does it.
+    Of several processes that train together, only one writes.
     """
     if not processes.writes():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # a link, if a stranger put one there, would lead the bytes elsewhere
+        temporary.unlink(missing_ok=True)  # a link would lead the bytes elsewhere
         with open(temporary, "xb") as file:
             file.write(data)
             file.flush()
@@ -162,7 +162,7 @@ def write_atomic(path, data):
 def write_model(path, model, **options):
     """Save a Keras model so that `path` either keeps its old content or has all of the new.
 
-    All processes that train together must come here, as saving makes variables, but only one writes.
+    All processes that train together must call this, as saving makes variables, but only one writes the file.
     """
     with tempfile.TemporaryDirectory() if not processes.writes() else nullcontext(path.parent) as folder:
         temporary = Path(folder) / f".{path.stem}.tmp{path.suffix}"

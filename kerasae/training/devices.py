@@ -1,4 +1,4 @@
-"""Which devices a run trains on: one, several of this machine, or those of several machines."""
+"""Choose the devices of a run: one, several of this machine, or those of several machines."""
 
 import json
 import math
@@ -13,12 +13,12 @@ from kerasae.errors import InputError
 KINDS = "auto, cpu, cpu:N, gpu, gpu:0,1 or tpu"
 CPUINFO = Path("/proc/cpuinfo")
 LEAST_SHARE = 16
-"""Examples of a batch for each core that are worth sharing."""
+"""Least number of examples per core for which sharing a batch pays."""
 SLURM = ("SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
 
 
 def scope(devices: str = "auto"):
-    """A context in which models are made for the devices; to be entered before TensorFlow has used any.
+    """Return the context in which models are made for the devices; enter it before TensorFlow uses any device.
 
     | devices | what is used |
     |---|---|
@@ -27,8 +27,8 @@ def scope(devices: str = "auto"):
     | gpu, gpu:0,1 | all GPUs of this machine, or those of these numbers |
     | tpu | the TPU that TPU_NAME names, or this machine's |
 
-    The processes that TF_CONFIG names, or that a job of Slurm started, train one model together, each on the devices
-    of its own machine that are asked for.
+    The processes that TF_CONFIG names, or that a Slurm job started, train one model together. Each uses the devices
+    of its own machine that `devices` names.
 
     Raises:
         InputError: another word, a GPU that is not there, devices that are in use already.
@@ -43,7 +43,7 @@ def scope(devices: str = "auto"):
 
 
 def parse(devices: str) -> tuple[str, tuple[int, ...]]:
-    """The kind of devices and the numbers behind the colon: "gpu:0,1" → ("gpu", (0, 1))."""
+    """Split a device text into its kind and the numbers behind the colon: "gpu:0,1" → ("gpu", (0, 1))."""
     found = re.fullmatch(r"(auto|tpu|cpu|gpu)|(cpu):([1-9]\d?)|(gpu):(\d{1,3}(?:,\d{1,3})*)", devices)
     if not found:
         raise InputError(f"devices: expected {KINDS}. Received: {devices!r}")
@@ -57,7 +57,7 @@ def parse(devices: str) -> tuple[str, tuple[int, ...]]:
 
 
 def hide(kind, numbers):
-    """Leave TensorFlow the devices that are asked for."""
+    """Hide from TensorFlow every device that the run does not use."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -74,7 +74,7 @@ def hide(kind, numbers):
 
 
 def split_cpu(count=1):
-    """The CPU as several devices, each of which may use all cores."""
+    """Split the CPU into several logical devices, each of which may use all cores."""
     import tensorflow as tf
 
     cpu = tf.config.list_physical_devices("CPU")[0]
@@ -84,7 +84,7 @@ def split_cpu(count=1):
 
 
 def multiply_bfloat16():
-    """Whether the devices at hand multiply matrices in bfloat16 faster than in float32.
+    """Tell whether the visible devices multiply matrices faster in bfloat16 than in float32.
 
     TPUs do, NVIDIA's GPUs since Ampere, and x86 CPUs with instructions for it (AVX-512 BF16, AMX).
     """
@@ -98,7 +98,7 @@ def multiply_bfloat16():
 
 
 def cpu_flags():
-    """What Linux says that the CPU can do; nothing elsewhere."""
+    """Read the instruction sets of the CPU from Linux; an empty set on other systems."""
     try:
         text = CPUINFO.read_text()
     except OSError:
@@ -107,7 +107,7 @@ def cpu_flags():
 
 
 def share_cores(recipe):
-    """Let every operation run on one core if a recipe computes several parts of a batch at once.
+    """Limit every operation to one core if a recipe computes several micro-batches at once.
 
     To be called before TensorFlow has computed anything.
     """
@@ -120,15 +120,18 @@ def share_cores(recipe):
 
 
 def parts(recipe, batch):
-    """Into how many parts a recipe cuts a batch, and how many of them it computes at once.
+    """Choose the number of micro-batches of a batch, and how many of them are computed at once.
 
-    If it does not say how many at once (`at_once` 0, or no such field), a CPU that computes alone and whose operations
-    run on one core each (see `share_cores`) gets twice as many parts as it has cores, or as many, and computes one for
-    each core at once. Else there are as many parts as it asks for by `accumulate`.
+    If the recipe leaves this open (`at_once` 0, or no such field), a single CPU whose operations run on one core each
+    (see `share_cores`) gets two micro-batches per core, or one, and computes one per core at once. Else the recipe's
+    `accumulate` is the number of micro-batches.
 
     Args:
-        recipe: of a pipeline that trains in parts.
+        recipe: recipe of a pipeline that trains with micro-batches.
         batch: examples of an update.
+
+    Returns:
+        (micro-batches, micro-batches computed at once).
     """
     import tensorflow as tf
 
@@ -142,7 +145,7 @@ def parts(recipe, batch):
 
 
 def can_share(recipe):
-    """Whether one CPU computes alone, and its cores can share the batch of a recipe evenly, to some gain."""
+    """Tell whether a single CPU trains the recipe, and its cores can share the batch evenly and with a gain."""
     if not (shares_evenly(recipe) and recipe.divisible):
         return False
     import tensorflow as tf
@@ -151,7 +154,7 @@ def can_share(recipe):
 
 
 def shares_evenly(recipe):
-    """Whether the cores of one machine get equal parts of the batch of a recipe; found out without TensorFlow."""
+    """Tell, without TensorFlow, whether the cores of this machine get equal parts of the recipe's batch."""
     elsewhere = {"TPU_NAME", "TF_CONFIG", *SLURM} & set(os.environ)
     if elsewhere or recipe.devices not in ("auto", "cpu") or cores() == 1:
         return False
@@ -159,22 +162,22 @@ def shares_evenly(recipe):
 
 
 def cores():
-    """How many cores this process may use."""
+    """Count the CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def use_onednn():
-    """Let TensorFlow multiply by oneDNN on any x86 CPU; to be called before TensorFlow is imported.
+    """Switch on oneDNN's matrix products on any x86 CPU; call this before TensorFlow is imported.
 
-    Left alone, TensorFlow does so where the CPU has AVX-512 VNNI. With AVX2 alone the step of a ViT-T took a seventh
-    longer without. A setting of the user's, TF_ENABLE_ONEDNN_OPTS=0, stays.
+    By default TensorFlow does so only where the CPU has AVX-512 VNNI, but AVX2 gains too. A value of
+    TF_ENABLE_ONEDNN_OPTS that the user has set stays.
     """
     if platform.machine().lower() in ("x86_64", "amd64"):
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def one_core_each():
-    """Let every operation run on one core, for steps that compute several parts of a batch at once.
+    """Limit every operation to one core, for steps that compute several micro-batches at once.
 
     To be called before TensorFlow has computed anything.
     """
@@ -187,7 +190,7 @@ def one_core_each():
 
 
 def one_machine(kind, numbers):
-    """The scope of several devices of this machine, or of one, which needs none."""
+    """Return the strategy scope of several devices of this machine, or an empty context for one device."""
     import tensorflow as tf
 
     if kind == "cpu":
@@ -201,7 +204,7 @@ def one_machine(kind, numbers):
 
 
 def cluster():
-    """The resolver of the processes that train together, or None where this one is alone."""
+    """Return the cluster resolver of the processes that train together, or None for a single process."""
     import tensorflow as tf
 
     if "TF_CONFIG" in os.environ:
@@ -214,7 +217,7 @@ def cluster():
 
 
 def check_config(text):
-    """Raise InputError unless a TF_CONFIG names its processes and which of them this one is."""
+    """Raise InputError unless TF_CONFIG names all processes and which of them this one is."""
     try:
         content = json.loads(text)
         task, addresses = content["task"], content["cluster"]
@@ -225,12 +228,12 @@ def check_config(text):
 
 
 def count(resolver):
-    """Number of processes of a cluster."""
+    """Count the processes of a cluster."""
     return sum(len(addresses) for addresses in resolver.cluster_spec().as_dict().values())
 
 
 def workers(resolver, kind):
-    """The strategy of several processes."""
+    """Return the distribution strategy of several processes."""
     import tensorflow as tf
 
     collectives = tf.distribute.experimental.CommunicationImplementation
@@ -242,7 +245,7 @@ def workers(resolver, kind):
 
 
 def tpu():
-    """The strategy of a TPU."""
+    """Connect to a TPU and return its distribution strategy."""
     import tensorflow as tf
 
     try:

@@ -1,9 +1,12 @@
-"""What happens when a step meets something that is not finite: find out what, keep the batch, stop or go on.
+"""Handle training steps with NaN or infinity: find the cause, keep the batch, then stop or go on.
 
-The step was not taken, so that the model is as it was before it. `RUN/nonfinite/STAGE/` then holds the batch
-(`step-N.npz`: images, labels, step, seed, names and values of the terms that are not finite, names of the weights whose
-gradients are not), the state in which the model met it (`state/step-N.npz`, a checkpoint) and the model
-(`model.keras`): all that `kerasae replay` needs.
+The step is not applied, and the model stays as before. `RUN/nonfinite/STAGE/` then holds all that `kerasae replay`
+needs:
+
+- `step-N.npz`, the batch: images, labels, step, seed, names and values of the terms that are not finite, names of the
+  weights whose gradients are not finite;
+- `state/step-N.npz`, a checkpoint of the state before the step;
+- `model.keras`, the model.
 """
 
 import io
@@ -16,15 +19,15 @@ import tensorflow as tf
 
 from kerasae.training import processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
-from kerasae.training.guard import bystanders, unscaled
+from kerasae.training.guard import other_state, unscaled
 
-KEEP = 3  # of a run that skips, the first few batches; all of them could be as much as the data
-LIMIT = 100  # updates left out one after the other, at which there is no hope; a loss scale needs some 20
+KEEP = 3  # batches saved by a run that skips; all of them could be as large as the data set
+LIMIT = 100  # skipped updates in a row that end a training; finding a loss scale takes some 20
 
 
 @dataclass(frozen=True)
 class Values:
-    """How many of the values of an array are not finite, and the largest magnitude among those that are."""
+    """Count the values of an array that are not finite, and keep the largest finite magnitude."""
 
     name: str
     bad: int
@@ -41,13 +44,13 @@ class Values:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a step on a batch comes to.
+    """Losses, gradients and weights of one examined step.
 
     Args:
-        terms: the loss and the other figures of this step alone, by name; the total comes last.
-        gradients: `Values` of the gradient of every weight, not scaled.
-        weights: `Values` of the weights.
-        norm: of all gradients together, in double precision.
+        terms: name → value of each loss term in this step alone; the total loss comes last.
+        gradients: `Values` of the gradient of every weight, without the loss scale.
+        weights: `Values` of every weight.
+        norm: L2 norm of all gradients together, in double precision.
     """
 
     terms: dict
@@ -56,11 +59,11 @@ class Findings:
     norm: float
 
     def bad_terms(self):
-        """Names and values of the figures that are not finite."""
+        """Return names and values of the loss terms that are not finite."""
         return {name: value for name, value in self.terms.items() if not np.isfinite(value)}
 
     def cause(self):
-        """What became not finite, in a few words: a term, or else a weight's gradient."""
+        """Name the first loss term, or else the first gradient, that is not finite."""
         for name, value in self.bad_terms().items():
             return f"{name} became {value}"
         bad = [values for values in self.gradients if values.bad]
@@ -73,13 +76,13 @@ class Findings:
 
 
 def examine(model, batch):
-    """Make the step on a batch once more without taking it, and look at everything; the model stays as it is.
+    """Compute the step on a batch again without applying it, and examine its values; the model stays as it is.
 
     Args:
         model: compiled model with a `propose`.
         batch: one batch, as the current strategy distributes it.
     """
-    others = bystanders(model)
+    others = other_state(model)
     before = [tf.identity(variable) for variable in others]
     weights = []
     model.reset_metrics()
@@ -100,7 +103,7 @@ def examine(model, batch):
 
 
 def findings(logs, gradients, weights, local):
-    """`Findings` from what the replicas of this process computed: their worst figures, their gradients side by side."""
+    """Collect `Findings` from the replicas of this process: the worst terms, and the gradients stacked."""
     terms = {name: worst(local(value)) for name, value in sorted(logs.items(), key=lambda item: item[0] == "loss")}
     pairs = zip(weights, gradients, strict=True)
     side = [(w.path, np.stack([tf.convert_to_tensor(part) for part in local(g)])) for w, g in pairs if g is not None]
@@ -113,18 +116,18 @@ def findings(logs, gradients, weights, local):
 
 
 def worst(values):
-    """The first of some numbers that is not finite; if all are, the greatest."""
+    """Return the first number that is not finite, or the greatest if all are finite."""
     numbers = [float(value) for value in values]
     return next((n for n in numbers if not np.isfinite(n)), max(numbers))
 
 
 class Incidents:
-    """The steps of one stage that were not finite, in a folder.
+    """Record the steps of one stage that were not finite, in a folder.
 
     Args:
         folder: `RUN/nonfinite/STAGE`.
-        policy: "stop", or "skip" for leaving such steps out.
-        seed: of the order of the examples; kept with the batch.
+        policy: "stop" the training at such a step, or "skip" the step.
+        seed: seed of the order of the examples; saved with the batch.
     """
 
     def __init__(self, folder, policy="stop", seed=None):
@@ -135,12 +138,12 @@ class Incidents:
         return self.policy == "skip"
 
     def record(self, model, progress, fetch):
-        """Look at the step and keep what is needed to repeat it; returns its `Findings`, None of one skip too many.
+        """Examine a step and save what repeats it; returns its `Findings`, or None once `KEEP` batches were saved.
 
         Args:
-            model: as it was before the step.
+            model: model in the state before the step.
             progress: plain values, with the number of the "step".
-            fetch: function that gives the whole batch, and the same as the strategy distributes it.
+            fetch: function that returns the whole batch, and the same batch distributed by the strategy.
         """
         if self.skips and len(files(self.folder)) >= KEEP:
             return None
@@ -148,7 +151,7 @@ class Incidents:
         found = examine(model, shared)
         Checkpoints(self.folder / "state").save(model, progress, keep=KEEP)
         missing = not (self.folder / "model.keras").exists()
-        processes.wait()  # so that all processes find the same
+        processes.wait()  # no process may write the file before all have looked for it
         if missing:
             write_model(self.folder / "model.keras", model)
         self._write_batch(progress["step"], batch, found)
@@ -165,13 +168,13 @@ class Incidents:
         write_atomic(path_of(self.folder, step), buffer.getvalue())
 
     def message(self, found, plan, progress, saved):
-        """One line that says what, when, where and what to do.
+        """Describe an incident in one line: what was not finite, when, where, and what to do.
 
         Args:
             found: `Findings`.
-            plan: with `steps_per_epoch`.
-            progress: with the number of the `step` that was not taken.
-            saved: step of the checkpoint from which the run would go on, None where there is none.
+            plan: `Plan`, for its `steps_per_epoch`.
+            progress: `Progress`, for its `epoch` and the `step` that was not applied.
+            saved: step of the checkpoint from which the run would resume, or None.
         """
         place = f"step {progress.step} (batch {progress.step % plan.steps_per_epoch} of epoch {progress.epoch + 1})"
         stands = "there is no checkpoint" if saved is None else f"the last good checkpoint is that of step {saved}"
@@ -183,8 +186,8 @@ class Incidents:
         )
 
 
-def hopeless(tally, checkpoints):
-    """One line about too many updates that were left out in a row."""
+def too_many_skips(tally, checkpoints):
+    """Describe in one line that too many updates in a row were left out."""
     return (
         f"the last {tally.in_a_row:.0f} updates were left out, because something in each was not finite; the last good "
         f"checkpoint is kept in {checkpoints.folder}; lower the learning rate or give another precision"
@@ -192,10 +195,10 @@ def hopeless(tally, checkpoints):
 
 
 def path_of(folder, step):
-    """The file of the batch of a step."""
+    """Return the path of a step's saved batch."""
     return Path(folder) / f"step-{step:09d}.npz"
 
 
 def files(folder):
-    """The batches that are kept in a folder."""
+    """List the saved batches in a folder."""
     return sorted(Path(folder).glob("step-*.npz"))

@@ -1,7 +1,7 @@
-"""The one training loop: it drives the step of a model on one device or many, and can resume at any step.
+"""Run the training loop: it drives the step of a model on one device or many, and can resume at any step.
 
-`fit` of Keras cannot resume inside an epoch without losing seeds, nor run on several workers. This loop keeps what
-makes resuming exact: the data are a function of the step, and a checkpoint holds all that a step changes.
+Keras's `fit` cannot resume inside an epoch without losing seeds, nor run on several workers. This loop resumes exactly:
+the data are a function of the step, and a checkpoint holds all that a step changes.
 """
 
 import dataclasses
@@ -19,31 +19,31 @@ from kerasae.errors import InputError
 from kerasae.training import processes
 from kerasae.training.checkpoint import KEEP, Checkpoints, optimizers
 from kerasae.training.guard import guarded
-from kerasae.training.incidents import LIMIT, Incidents, hopeless
+from kerasae.training.incidents import LIMIT, Incidents, too_many_skips
 from kerasae.training.step_counts import Tally
 from kerasae.training.weight_averages import averaged, averages
 
 logger = logging.getLogger(__name__)
 
 CHUNK_SECONDS = 0.5  # how long the loop stays inside TensorFlow before it looks at signals and the progress bar
-CHECKPOINT_SECONDS = 10.0  # least time between two checkpoints,
-CHECKPOINT_SHARE = 0.005  # of which writing takes no greater share,
-CHECKPOINT_PATIENCE = 1800.0  # unless that would be longer than this
+CHECKPOINT_SECONDS = 10.0  # shortest pause between two checkpoints
+CHECKPOINT_SHARE = 0.005  # greatest share of the time that writing checkpoints takes
+CHECKPOINT_PATIENCE = 1800.0  # longest pause in seconds, even if writing then takes a greater share
 
 
 class Interrupted(BaseException):
-    """Ctrl-C or SIGTERM: the run saved its state; the message says how to go on."""
+    """Report that Ctrl-C or SIGTERM ended the run after its state was saved; the message says how to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long to train and what to watch.
+    """Length of a training and the metric that it monitors.
 
     Args:
         epochs: number of epochs.
         steps_per_epoch: steps in one epoch.
-        monitor: name of the validation metric that chooses the best epoch; None keeps the last.
-        mode: "max" or "min" of that metric.
+        monitor: name of the validation metric that chooses the best epoch; None keeps the last epoch.
+        mode: "max" or "min": whether the best value of `monitor` is the largest or the smallest.
         patience: epochs without improvement after which training stops; None never stops early.
         validate_every: epochs between validations; the last epoch is always validated.
     """
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclasses.dataclass
 class Progress:
-    """Where a training run is; plain values, stored in every checkpoint."""
+    """Position of a training run, as plain values that are stored in every checkpoint."""
 
     step: int = 0
     epoch: int = 0
@@ -72,7 +72,7 @@ class Progress:
         self.tally = Tally(*self.tally)  # JSON gives lists back
 
     def fits(self, plan):
-        """Whether these are plain values of the right kinds that a training with this plan can have come to."""
+        """Tell whether these values have the right types and can occur in a training with this plan."""
         counted = all(isinstance(n, float) for n in self.tally)
         whole = all(type(n) is int for n in (self.step, self.epoch, self.best_epoch)) and type(self.done) is bool
         numbers = isinstance(self.seconds, int | float) and isinstance(self.best, int | float | None)
@@ -96,18 +96,18 @@ def train(
 
     Args:
         model: a compiled model of `kerasae`, whose step is `propose` (see `kerasae.models.contract.step`).
-        batches: function of the first step that returns endless batches, a pure function of the step; with several
-            devices also of `replicas` and `own`, as `kerasae.data.batches`.
+        batches: pure function of the first step that returns endless batches from there; on several devices it also
+            takes `replicas` and `own`, as `kerasae.data.batches` does.
         plan: epochs, steps and what to monitor.
-        checkpoints: where the state is kept.
+        checkpoints: folder in which the state is saved.
         validation: function that returns the finite validation batches; needed by `plan.monitor`.
         on_epoch: called with a row of figures after each epoch.
         on_chunk: called with the progress and the share of time spent waiting for data, about twice a second.
         callbacks: Keras callbacks; their batch hooks are called once per chunk.
-        incidents: what to do about steps that are not finite, and where to keep them; stops, and keeps them beside the
-            checkpoints, when not given.
+        incidents: policy for steps that are not finite, and the folder that records them; by default the training
+            stops, and the folder is "nonfinite" beside the checkpoints.
 
-    A step in which something is not finite is not taken: see `kerasae.training.guard`.
+    A step with NaN or infinity is not applied: see `kerasae.training.guard`.
 
     Where the optimiser keeps a moving average of the weights (`use_ema`), training goes on from the weights themselves;
     validation, the best epoch and the model at the end have the averages, and checkpoints hold both.
@@ -116,8 +116,8 @@ def train(
         The `Progress` at the end. The model has the best epoch's weights if `plan.monitor` is set.
 
     Raises:
-        InputError: something that is not finite, with the name of the term, the step and the batch; the run stands at
-            the last good checkpoint, which is that of this step unless the weights themselves are not finite.
+        InputError: NaN or infinity, with the name of the term, the step and the batch. The last good checkpoint is
+            then that of this step, or an earlier one if the weights themselves are not finite.
         Interrupted: after Ctrl-C or SIGTERM, once the state is saved.
     """
     incidents = incidents or Incidents(checkpoints.folder / "nonfinite")
@@ -149,7 +149,7 @@ class _Loop:
         return progress
 
     def _start(self):
-        """Open the data at the step where the newest checkpoint ends."""
+        """Restore the newest checkpoint and open the data at its step."""
         first = self._first()
         if first == 0:
             self.model.check(next(iter(self.batches(0))))
@@ -159,14 +159,14 @@ class _Loop:
         progress = self._restored()
         for name in self.checkpoints.damaged:
             logger.warning("checkpoint %s is damaged or of another model, and is not used", name)
-        processes.same(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
+        processes.check_equal(f"{self.checkpoints.folder}, step of the newest checkpoint", progress.step)
         if progress.step != first and not progress.done:  # the newest checkpoint is damaged
             self.iterator = iter(self._data(progress.step))
         self.saved_at, self.pause = time.monotonic(), CHECKPOINT_SECONDS
         return progress
 
     def _first(self):
-        """The step at which training will go on if the newest checkpoint is what its name says."""
+        """Read the step to start from off the name of the newest checkpoint; 0 without one."""
         return min(self.checkpoints.newest() or 0, self.plan.epochs * self.plan.steps_per_epoch)
 
     def _data(self, step):
@@ -176,7 +176,7 @@ class _Loop:
         found = self.checkpoints.restore(self.model) or {}
         try:
             progress = Progress(**found)
-        except TypeError:  # other names, or a tally that is none
+        except TypeError:  # other field names, or no list where the tally should be
             progress = None
         if progress is None or not progress.fits(self.plan):
             folder = self.checkpoints.folder
@@ -207,7 +207,7 @@ class _Loop:
             took, wait = self._run_chunk(progress, min(self.chunk, end - progress.step))
             waited += wait
             on_chunk(progress, wait / max(took, 1e-9))
-            # All processes must come to the same end of this chunk, and have the same length of the next.
+            # All processes must agree on what follows this chunk, and on the length of the next.
             took, late, asked = processes.mean(took / (progress.step - before), self._late(), stop.requested)
             self.chunk = max(1, min(2 * self.chunk, int(CHUNK_SECONDS / took)))
             if progress.step < end:
@@ -227,12 +227,12 @@ class _Loop:
         if done < steps:
             self._not_finite(progress)
         if progress.tally.in_a_row >= LIMIT:
-            raise InputError(hopeless(progress.tally, self.checkpoints))
+            raise InputError(too_many_skips(progress.tally, self.checkpoints))
         self.callbacks.on_train_batch_end(progress.step - 1)
         return took, wait
 
     def _not_finite(self, progress):
-        """Leave out a step that was not taken, or stop: the model is as it was before it."""
+        """Skip a step that was not finite, or stop the training; the model is as before the step."""
 
         def fetch():
             return next(iter(self.batches(progress.step))), next(iter(self._data(progress.step)))
@@ -244,7 +244,7 @@ class _Loop:
         progress.tally = progress.tally.skip()
 
     def _saved_before_stopping(self, progress):
-        """Save this step if the weights are sound; the step of the newest checkpoint, or None."""
+        """Save a checkpoint if the weights are finite; returns the step of the newest checkpoint, or None."""
         if not self._broken_weights():
             self._save(progress)
         return self.checkpoints.newest()
@@ -260,7 +260,7 @@ class _Loop:
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     def _check_finite(self, progress, figures):
-        # The total comes last: it is the term behind it that one wants to know.
+        # The total loss comes last: the error should name the term that broke it.
         for name, value in sorted(figures.items(), key=lambda item: item[0] == "loss"):
             if not math.isfinite(value):
                 raise InputError(
@@ -295,11 +295,11 @@ class _Loop:
         progress.done = tired or progress.epoch >= self.plan.epochs
 
     def _late(self):
-        """Whether it is time for another checkpoint, by the clock of the process that writes it."""
+        """Tell whether the next checkpoint is due, by the clock of the process that writes it."""
         return processes.writes() and time.monotonic() - self.saved_at > self.pause
 
     def _checkpoint(self, progress, late, asked):
-        """Write a checkpoint if one is due or asked for, in any process."""
+        """Write a checkpoint if the time for one has come in any process, or one was asked to stop."""
         if asked:
             self._interrupt(progress)
         if late:
@@ -307,14 +307,14 @@ class _Loop:
 
     def _save(self, progress):
         began = time.monotonic()
-        # The figures are those of before the last update: a step that broke the weights shows here first.
+        # The logged terms are from before the last update, so that broken weights show here first.
         self._check_finite(progress, self._broken_weights())
         self.checkpoints.save(self.model, dataclasses.asdict(progress), keep=1 if progress.done else KEEP)
         self.saved_at = time.monotonic()
         self.pause = max(CHECKPOINT_SECONDS, min(CHECKPOINT_PATIENCE, (self.saved_at - began) / CHECKPOINT_SHARE))
 
     def _broken_weights(self):
-        """Weights whose sum is not finite, by name."""
+        """Find the weights whose sum is not finite: name → sum."""
         sums = {w.path: float(tf.reduce_sum(w)) for w in self.model.trainable_weights}
         return {path: value for path, value in sums.items() if not math.isfinite(value)}
 
@@ -324,11 +324,11 @@ class _Loop:
 
 
 def _compiled(model):
-    """Two TensorFlow functions, `test(batch)` and `steps(iterator, n, tally) -> steps made, seconds waited, tally`.
+    """Compile `test(batch)` and `steps(iterator, n, tally) -> steps made, seconds waited, tally`.
 
     The steps end before the first that is not finite, though its batch has been drawn.
     """
-    # Without AutoGraph: rewriting the model's Python takes seconds; `fit` of Keras does not do it either.
+    # Without AutoGraph: rewriting the model's Python takes seconds, and Keras's `fit` does without.
     strategy, step = processes.strategy(), guarded(model)
     if (
         model.jit_compile is True and processes.replicas() == 1
@@ -353,16 +353,16 @@ def _compiled(model):
         )
         return done, waited, tally
 
-    return steps, processes.shared(model.test_step)
+    return steps, processes.split_over_devices(model.test_step)
 
 
 def clock():
-    """Seconds, as a float64 tensor of the moment at which a TensorFlow function gets here."""
+    """Read the clock when a TensorFlow function gets here: seconds, float64."""
     return tf.timestamp() if has_clock() else tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
 
 
 def has_clock():
-    """Whether TensorFlow lends its clock: not with deterministic operations, as its results are never the same."""
+    """Tell whether `tf.timestamp` works: deterministic operations forbid it."""
     try:
         with tf.init_scope():
             tf.timestamp()
@@ -372,7 +372,7 @@ def has_clock():
 
 
 def rates(model):
-    """Learning rate of every optimiser and value of every knob, by the names under which they are logged."""
+    """Collect the learning rate of every optimiser and the value of every knob, by the names in the log."""
     first, *others = optimizers(model).items()
     named = {"learning_rate": first[1], **{f"learning_rate_{name}": optimizer for name, optimizer in others}}
     knobs = model.knobs() if hasattr(model, "knobs") else {}
@@ -386,7 +386,7 @@ class _Stop:
 
 @contextmanager
 def _signals():
-    """Ctrl-C and SIGTERM ask the loop to stop at the next chunk; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C and SIGTERM into a request to stop after the current chunk; a second Ctrl-C stops at once."""
     stop = _Stop()
 
     def ask(number, frame):

@@ -1,17 +1,17 @@
-"""Which networks this machine's memory can train."""
+"""Refuse networks whose training does not fit into this machine's memory."""
 
 from kerasae.data.checks import fits_in_memory
 from kerasae.networks.sizes import checked
 
 PER_WEIGHT = 4
-"""Numbers that a weight takes in training: itself, its gradient and the two moments of Adam."""
+"""Numbers held per weight in training: the weight, its gradient and the two moments of Adam."""
 
 
 def trainable(build):
-    """The model, or the pair of networks, that `build` makes, unless this machine's memory cannot hold its training.
+    """Build the model, or the pair of networks, unless its training would not fit into this machine's memory.
 
     Raises:
-        InputError: it cannot; no weight was made.
+        InputError: the memory is too small; no weight was made.
 
     Example:
         >>> model = trainable(lambda: build(recipe, info))
@@ -20,5 +20,5 @@ def trainable(build):
 
 
 def fits(size):
-    """Raise InputError for weights of `size` bytes whose training this machine's memory cannot hold."""
+    """Raise InputError if training weights of `size` bytes would not fit into this machine's memory."""
     fits_in_memory(PER_WEIGHT * size, "training this network", "choose a smaller one")

@@ -1,4 +1,4 @@
-"""Number formats of the products in training; weights, losses and what a run keeps are float32."""
+"""Set the number format of the products in training; weights, losses and the files of a run are float32."""
 
 from contextlib import contextmanager
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 from kerasae.training import devices
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-"""Name in a recipe → Keras's policy for the layers that compute in it."""
+"""Precision in a recipe → Keras's dtype policy."""
 
 
 def with_precision_chosen(recipe):
-    """The recipe with its precision, if it has one and that is "auto", as this machine computes it best."""
+    """Replace the precision "auto" of a recipe by the fastest on this machine, bfloat16 or float32."""
     if getattr(recipe, "precision", None) != "auto":
         return recipe
     return replace(recipe, precision="bfloat16" if devices.multiply_bfloat16() else "float32")
@@ -18,7 +18,7 @@ def with_precision_chosen(recipe):
 
 @contextmanager
 def computing_in(precision):
-    """Models built inside compute in this precision."""
+    """Set the precision of the models built inside this context."""
     import keras
 
     before = keras.config.dtype_policy()
@@ -30,13 +30,13 @@ def computing_in(precision):
 
 
 def in_float32(build):
-    """The model that `build()` makes, computing in float32 whatever models built here compute in."""
+    """Build a model that computes in float32, whatever precision is set."""
     with computing_in("float32"):
         return build()
 
 
 def float32_model(model, build):
-    """The model itself where models compute in float32, else its weights in the float32 model that `build()` makes."""
+    """Return a float32 model with these weights: the model itself, or else a copy that `build()` makes."""
     import keras
 
     if keras.config.dtype_policy().name == "float32":

@@ -1,4 +1,4 @@
-"""What the processes and devices that train one model together share out and agree on; alone, nothing."""
+"""Share data and decisions among the processes and devices that train one model."""
 
 from contextlib import contextmanager
 
@@ -18,28 +18,28 @@ GONE = (
     ERRORS.InternalError,
     ERRORS.UnavailableError,
 )
-"""What TensorFlow raises where a process that should take part in a sum is not there."""
+"""Errors that TensorFlow raises in a sum over processes if one of them is gone."""
 
 
 def strategy():
-    """The strategy in whose scope the caller is."""
+    """Return the distribution strategy in whose scope the caller is."""
     return tf.distribute.get_strategy()
 
 
 def count() -> int:
-    """Processes that train together, on this machine and others."""
+    """Count the processes that train together, on this machine and others."""
     resolver = strategy().cluster_resolver
     spec = resolver.cluster_spec().as_dict() if resolver is not None else {}
     return max(1, len(spec.get("worker", [])) + len(spec.get("chief", [])))
 
 
 def writes() -> bool:
-    """Whether this process is the one that writes files; the others only compute."""
+    """Tell whether this process writes the files; all others only compute."""
     return strategy().extended.should_checkpoint
 
 
 def mean(*values: float) -> list[float]:
-    """The mean of each number over all processes, which must all call this, in the same order of calls."""
+    """Average each number over all processes, which must all make the same calls in the same order."""
     if count() == 1:
         return list(values)
     given = tf.constant(values, tf.float64)
@@ -52,8 +52,8 @@ def _mean(values):
 
 
 @contextmanager
-def answering():
-    """Turn TensorFlow's many words for a process that is gone into an InputError."""
+def reporting_lost_process():
+    """Turn TensorFlow's errors about a lost process into one InputError."""
     try:
         yield
     except GONE as error:
@@ -65,18 +65,18 @@ def answering():
 
 
 def wait() -> None:
-    """Go on once all processes have come here."""
+    """Wait until all processes get here."""
     mean(0.0)
 
 
-def same(name: str, value: float) -> None:
-    """Raise InputError unless all processes found the same value of something, such as a step to go on from."""
+def check_equal(name: str, value: float) -> None:
+    """Raise InputError unless all processes hold the same value, such as the step to resume from."""
     if mean(value)[0] != value or mean(value**2)[0] != value**2:
         raise InputError(f"{name}: this process found {value:g} and another something else; give all the same folder")
 
 
 def data(batches):
-    """What each device gets of a data set.
+    """Distribute a data set over the devices.
 
     Args:
         batches: function of `replicas` and `own`, as `kerasae.data.batches` takes them, → a data set.
@@ -92,10 +92,10 @@ def data(batches):
     return strategy().distribute_datasets_from_function(own)
 
 
-def shared(step):
-    """Compile a function of a whole batch that runs `step` on the devices, each with its part, all of one size.
+def split_over_devices(step):
+    """Compile a function that splits a batch evenly over the devices and runs `step` on each part.
 
-    A batch that cannot be cut evenly goes to the first device as a whole.
+    A batch that cannot be split evenly goes to the first device as a whole.
     """
 
     def part(batch):
@@ -106,7 +106,7 @@ def shared(step):
 
     def whole(batch):
         def alone():
-            with draws.undivided():
+            with draws.as_only_replica():
                 step(batch)
             return 0
 

@@ -1,4 +1,4 @@
-"""The moving average of the weights that some optimisers keep."""
+"""Use the moving average of the weights that some optimisers keep."""
 
 from contextlib import contextmanager
 
@@ -6,14 +6,14 @@ import keras
 
 
 def averages(model):
-    """Whether the model's optimiser keeps a moving average of the weights."""
+    """Tell whether the model's optimiser keeps a moving average of the weights."""
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     return bool(getattr(optimizer, "use_ema", False))
 
 
 @contextmanager
 def averaged(model):
-    """The model with the moving average of its weights, if there is one, in place of the weights themselves."""
+    """Replace the weights of the model by their moving average inside this context, if there is one."""
     if not averages(model):
         yield
         return

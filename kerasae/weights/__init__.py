@@ -1,4 +1,4 @@
-"""Level 4: weights of other projects, read and written without PyTorch."""
+"""Level 4: read and write the weights of other projects without PyTorch."""
 
 from kerasae.weights.exporting import export_weights
 from kerasae.weights.importing import import_weights

@@ -1,4 +1,4 @@
-"""Weights for other projects: written so that they load there."""
+"""Write weights as files that other projects load."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from kerasae.weights.slots import TransformerBlock, decoder_slots, encoder_slots
 LAYOUTS = ("transformers", "reference")
 PARTS = ("all", "encoder")
 WEIGHTS = "model.safetensors"
-BICUBIC = 3  # Pillow's number for it
+BICUBIC = 3  # Pillow's number for bicubic resampling
 
 
 def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
@@ -36,9 +36,9 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
     both.
 
     Args:
-        model: a `MaskedAutoencoder`, or a `Classifier` on the encoder of one, with a class token and without layer
-            scale, for which these layouts have no place.
-        folder: to be written; an earlier export there is replaced.
+        model: a `MaskedAutoencoder`, or a `Classifier` on its encoder, with a class token; layer scale is refused, as
+            these layouts have no place for it.
+        folder: folder to write; an earlier export there is replaced.
         layout: "transformers" or "reference".
         part: "all", or "encoder" to leave out the decoder or the head.
 
@@ -46,7 +46,7 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
         `folder`.
 
     Raises:
-        InputError: if the layout has no place for the model, which it says, or the folder holds something else.
+        InputError: the layout has no place for the model, or the folder holds other files than an export.
 
     Example:
         >>> kerasae.weights.export_weights(model, "vit-mae")
@@ -55,7 +55,7 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
     for name, value, choices in (("layout", layout, LAYOUTS), ("part", part, PARTS)):
         if value not in choices:
             raise InputError(f"{name}: expected {' or '.join(map(repr, choices))}. Received: {value!r}")
-    slots, sizes = described(model, part)
+    slots, sizes = slots_and_sizes(model, part)
     config, images = configuration(model, sizes), image_processor(model, sizes)
     if layout == "transformers":
         check_transformers(sizes)
@@ -67,8 +67,8 @@ def export_weights(model, folder, *, layout="transformers", part="all") -> Path:
     return Path(folder)
 
 
-def described(model, part):
-    """The slots to write, by name in the reference project, and the sizes."""
+def slots_and_sizes(model, part):
+    """Collect the slots to write, by name in the reference project, and the network's sizes."""
     if not isinstance(model, models.MaskedAutoencoder | models.Classifier):
         raise InputError(f"expected a MaskedAutoencoder, or a Classifier on one. Received: {type(model).__name__}")
     slots, sizes = encoder_slots(model.encoder), encoder_sizes(model.encoder)
@@ -81,7 +81,7 @@ def described(model, part):
 
 
 def check_classifier(classifier, slots):
-    """Raise unless other projects put the head in the same place."""
+    """Raise InputError unless other projects put the head in the same place."""
     last = classifier.encoder.layers[-1]
     if "norm.weight" in slots and getattr(last, "kind", None) != "class":
         raise InputError(
@@ -91,7 +91,7 @@ def check_classifier(classifier, slots):
 
 
 def check_transformers(sizes):
-    """Raise if transformers has no such network."""
+    """Raise InputError if transformers has no such network."""
     if sizes.pool_first:
         raise InputError("transformers has no ViT that normalises the mean of its tokens; give layout='reference'")
     if sizes.decoder and sizes.patch[0] != sizes.patch[1]:
@@ -100,7 +100,7 @@ def check_transformers(sizes):
 
 
 def encoder_sizes(encoder):
-    """The encoder's part of the sizes."""
+    """Read the encoder's fields of `Sizes` off its layers."""
     block, (p, q) = first(TransformerBlock, encoder.layers), encoder.layers[1].patch
     height, width, channels = encoder.input_shape[1:]
     return {
@@ -116,7 +116,7 @@ def encoder_sizes(encoder):
 
 
 def decoder_sizes(decoder):
-    """The decoder's part of the sizes."""
+    """Read the decoder's fields of `Sizes` off its layers."""
     block = first(TransformerBlock, decoder.layers)
     return {
         "decoder_width": block.norm1.gamma.shape[0],
@@ -127,7 +127,7 @@ def decoder_sizes(decoder):
 
 
 def tensors(slots, layout):
-    """Name in the layout → array."""
+    """Map names in the layout to arrays."""
     arrays = {}
     for name, slot in slots.items():
         owns, value = layout.names(name), slot.read()
@@ -140,7 +140,7 @@ def tensors(slots, layout):
 
 
 def configuration(model, sizes):
-    """The content of config.json."""
+    """Build the content of config.json."""
     common = {
         "model_type": "vit",
         "architectures": ["ViTModel"],
@@ -178,7 +178,7 @@ def configuration(model, sizes):
 
 
 def image_processor(model, sizes):
-    """The content of preprocessor_config.json: resize, divide by the stored maximum, standardise."""
+    """Build the content of preprocessor_config.json: resize, divide by the stored maximum, standardise."""
     patches = model.encoder.layers[1]
     height, width = sizes.shape[:2]
     return {
@@ -195,7 +195,7 @@ def image_processor(model, sizes):
 
 
 def one_or_two(sides):
-    """A number for a square, else [height, width]."""
+    """Return one number for a square, else [height, width]."""
     return sides[0] if sides[0] == sides[1] else list(sides)
 
 
@@ -207,7 +207,7 @@ def per_channel(value, channels):
 
 
 def write(folder, arrays, notes, files):
-    """Write all files beside the folder first, so that an earlier export stays until the new one is whole."""
+    """Write all files beside the folder first, so that an earlier export stays until the new one is complete."""
     content = {"config.json", "preprocessor_config.json", WEIGHTS}
     if folder.exists() and (not folder.is_dir() or {entry.name for entry in folder.iterdir()} - content):
         raise InputError(f"{folder} exists and is no export of weights; choose another destination")

@@ -1,4 +1,4 @@
-"""Models from the weights of other projects."""
+"""Build models from the weights of other projects."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from kerasae.data.checks import fits_in_memory
 from kerasae.errors import InputError
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
 from kerasae.weights.reading import read_checkpoint
-from kerasae.weights.sizes import Ruler
+from kerasae.weights.sizes import SizeReader
 from kerasae.weights.slots import decoder_slots, encoder_slots, head_slots
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -32,35 +32,37 @@ def import_weights(
     std=None,
     normalize_targets=None,
 ):
-    """A model with the weights of the reference project of masked autoencoders, of timm, or of transformers.
+    """Build a model from weights of the reference masked autoencoders, of timm, or of transformers.
 
     He et al., arXiv 2111.06377. Shapes, depth and patch are read off the weights; number of heads, image size and
-    standardisation also from `config.json` and `preprocessor_config.json` beside them. What the file holds decides:
+    standardisation also from `config.json` and `preprocessor_config.json` in the same folder. The file's content
+    decides which model is built:
 
     - encoder and decoder: a `MaskedAutoencoder`;
-    - an encoder alone: a `MaskedAutoencoder` whose decoder is *new*. Its codes are those of the file; `reconstruct`
-      and `score` mean nothing until it is trained;
+    - an encoder alone: a `MaskedAutoencoder` whose decoder is *new*. The codes are those of the file's encoder;
+      `reconstruct` and `score` mean nothing until the decoder is trained;
     - an encoder with a head: a `Classifier`, on the normalised mean of the tokens ("fc_norm") or on the class token.
 
     The blocks compute with ε = 1e-6, as the reference does; a configuration that says 1e-12 differs by about 1e-6.
 
     Args:
         file: a file of weights, or a folder of transformers; see `read_weights`.
-        image_size: height and width, or one number, of the images to take; position codes that were made for others
-            are interpolated. None takes those of the file. Where the positions make no square, it says what they make.
+        image_size: height and width, or one number, of the model's images; position codes for another size are
+            interpolated. None takes the file's size. It is needed where the positions make no square.
         heads, decoder_heads: number of heads, where neither a configuration nor the published sizes tell.
-        decoder_width, decoder_depth: of a new decoder, by default the published ones; one in the file keeps its own.
+        decoder_width, decoder_depth: sizes of a new decoder, by default as published; a decoder in the file keeps its
+            sizes.
         pooling: code of an encoder without head: "mean", "class" or None, as for `kerasae.networks.vit`.
-        mean, std: of the images in [0, 1], one number or one per channel; None takes those beside the file, or those
-            of ImageNet for three channels.
-        normalize_targets: as for `MaskedAutoencoder`; None takes what the configuration says, or True.
+        mean, std: mean and standard deviation of the images in [0, 1], one number or one per channel; None takes the
+            values of `preprocessor_config.json`, or ImageNet's for three channels.
+        normalize_targets: as for `MaskedAutoencoder`; None takes the configuration's value, or True.
 
     Returns:
         `kerasae.models.MaskedAutoencoder` or `kerasae.models.Classifier`.
 
     Raises:
-        InputError: if the file cannot be read; a weight is missing, unexpected, not finite or of another shape, which
-            it names; or something that it does not tell was not given.
+        InputError: the file cannot be read; a weight, which the message names, is missing, unexpected, not finite or
+            of the wrong shape; or a size is neither in the file nor given.
 
     Example:
         >>> model = import_weights("mae_pretrain_vit_base.pth")
@@ -70,8 +72,8 @@ def import_weights(
     size = None if image_size is None else height_and_width(image_size)
     layout = layout_of(checkpoint.tensors)
     new = {"decoder_width": decoder_width, "decoder_depth": decoder_depth}
-    sizes = Ruler(checkpoint, layout).measure(size, heads, decoder_heads, new)
-    weights = by_reference(checkpoint, layout, expected(sizes))
+    sizes = SizeReader(checkpoint, layout).measure(size, heads, decoder_heads, new)
+    weights = reference_weights(checkpoint, layout, expected(sizes))
     options = standardisation(checkpoint, sizes, mean, std)
     encoder, decoder = build(sizes, weights, pooling, checkpoint.file, **options)
     if size and size != sizes.shape[:2]:
@@ -83,7 +85,7 @@ def import_weights(
 
 
 def height_and_width(image_size):
-    """An image size given as a number or as two, as two."""
+    """Convert an image size, one number or two, to (height, width)."""
     sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     if len(sides) != 2 or any(not isinstance(n, int) or n < 1 for n in sides):
         raise InputError(f"image_size must be a positive whole number or (height, width). Received: {image_size}")
@@ -91,7 +93,7 @@ def height_and_width(image_size):
 
 
 def expected(sizes):
-    """Name in the reference project → shape, of all weights that a network of these sizes has."""
+    """Compute the shape of every weight of a network of these sizes, by its name in the reference project."""
     shapes = encoder_shapes(sizes, "fc_norm" if sizes.pool_first else "norm")
     if sizes.decoder:
         shapes |= decoder_shapes(sizes)
@@ -100,21 +102,21 @@ def expected(sizes):
     return shapes
 
 
-def by_reference(checkpoint, layout, shapes):
-    """The weights by their names in the reference project, float32; raises InputError for all that does not fit."""
+def reference_weights(checkpoint, layout, shapes):
+    """Convert the weights to the reference project's names, float32; raises InputError for what does not fit."""
     parts = {name: layout.names(name) for name in shapes}
     wanted = {}
     for name, owns in parts.items():
         rows, *columns = shapes[name]
         wanted |= dict.fromkeys(owns, (rows // len(owns), *columns))
-    complain(checkpoint, wanted)
+    check_shapes(checkpoint, wanted)
     arrays = {name: [floats(checkpoint, own) for own in owns] for name, owns in parts.items()}
     return {name: found[0] if len(found) == 1 else np.concatenate(found) for name, found in arrays.items()}
 
 
-def complain(checkpoint, wanted):
-    """Raise InputError if weights are missing, unexpected or of another shape than wanted."""
-    # The tanh layer on the class token that transformers adds to a ViT; nothing of ours has one.
+def check_shapes(checkpoint, wanted):
+    """Raise InputError if weights are missing, unexpected or of the wrong shape."""
+    # "pooler" is the tanh layer on the class token that transformers adds to a ViT; kerasae has none.
     given = {name: x.shape for name, x in checkpoint.tensors.items() if not name.startswith(("pooler.", "vit.pooler."))}
     odd = [f"{n} {given[n]} instead of {wanted[n]}" for n in wanted if n in given and given[n] != wanted[n]]
     troubles = {
@@ -128,7 +130,7 @@ def complain(checkpoint, wanted):
 
 
 def floats(checkpoint, name):
-    """A weight of the file as float32."""
+    """Convert a weight of the file to float32; raises InputError for integers, NaN or infinity."""
     stored = checkpoint.tensors[name]
     if stored.dtype.kind != "f" and stored.dtype.name != "bfloat16":
         raise InputError(f"{checkpoint.file}: {name} holds {stored.dtype}, no floating-point numbers")
@@ -142,7 +144,7 @@ def floats(checkpoint, name):
 
 
 def build(sizes, weights, pooling, file, **options):
-    """Encoder and decoder with the weights; without a decoder in the file, a new one."""
+    """Build encoder and decoder and set their weights; without a decoder in the file, it is a new one."""
     encoder, decoder = networks.vit(
         sizes.shape,
         sizes.patch,
@@ -164,7 +166,7 @@ def build(sizes, weights, pooling, file, **options):
 
 
 def decoder_options(sizes):
-    """The decoder's arguments; beside a head stands none, but `vit` makes one: the least."""
+    """Return the decoder's arguments: the smallest for a classifier, which drops the decoder that `vit` makes."""
     if sizes.classes:
         return {"decoder_width": 4, "decoder_depth": 1, "decoder_heads": 1}
     names = ("decoder_width", "decoder_depth", "decoder_heads")
@@ -172,9 +174,9 @@ def decoder_options(sizes):
 
 
 def mlp_ratio(sizes, file):
-    """The ratio that gives the hidden widths of both networks."""
+    """Find the ratio that gives the hidden widths of both networks."""
     width, hidden = sizes.width, sizes.hidden
-    # The block rounds down, and must not round to one less.
+    # The block rounds the product down: add a half where it would lose one.
     ratio = next(r for r in (hidden / width, (hidden + 0.5) / width) if int(r * width) == hidden)
     if sizes.decoder and int(ratio * sizes.decoder_width) != sizes.decoder_hidden:
         raise InputError(
@@ -185,19 +187,19 @@ def mlp_ratio(sizes, file):
 
 
 def fixed_positions(sizes, weights):
-    """Whether the position codes are the fixed ones, which are not trained."""
+    """Tell whether the position codes are the fixed sine-cosine codes, which are not trained."""
     for name in ("pos_embed", "decoder_pos_embed") if sizes.decoder else ("pos_embed",):
         codes = weights[name][0]
         if codes.shape[1] % 4:
             return False
         fixed = np.pad(ops.sincos_positions(sizes.grid, codes.shape[1]), ((1, 0), (0, 0)))
-        if not np.allclose(codes, fixed, atol=1e-3):  # also where they were kept in half precision
+        if not np.allclose(codes, fixed, atol=1e-3):  # the tolerance allows codes stored in half precision
             return False
     return True
 
 
 def wrap(encoder, decoder, sizes, weights, checkpoint, normalize_targets):
-    """The model around the networks."""
+    """Build the model around the networks."""
     pixel_max = stored_maximum(checkpoint)
     if sizes.classes:
         classifier = models.Classifier(encoder, sizes.classes, pixel_max=pixel_max)
@@ -218,7 +220,7 @@ def wrap(encoder, decoder, sizes, weights, checkpoint, normalize_targets):
 
 
 def standardisation(checkpoint, sizes, mean, std):
-    """Mean and standard deviation of the images: as given, as beside the file, or ImageNet's."""
+    """Choose mean and standard deviation of the images: as given, as in the file's folder, or ImageNet's."""
     known = {"mean": mean, "std": std}
     if checkpoint.images.get("do_normalize", bool(checkpoint.images)):
         beside = {"mean": checkpoint.images.get("image_mean"), "std": checkpoint.images.get("image_std")}
@@ -233,7 +235,7 @@ def standardisation(checkpoint, sizes, mean, std):
 
 
 def channels(name, value, count):
-    """A number, or a tuple of one for every channel."""
+    """Convert to one number, or to a tuple of one number per channel."""
     values = [value] if isinstance(value, int | float) else list(value)
     if len(values) not in (1, count) or not all(isinstance(v, int | float) for v in values):
         raise InputError(f"{name}: expected one number or {count}, one for every channel. Received: {value}")
@@ -241,7 +243,7 @@ def channels(name, value, count):
 
 
 def stored_maximum(checkpoint):
-    """The stored value that means 1.0: 255, unless an image processor beside the file scales otherwise."""
+    """Return the stored value that means 1.0: 255, unless the image processor's file scales otherwise."""
     if checkpoint.images.get("do_rescale") is False:
         return 1.0
     factor = checkpoint.images.get("rescale_factor") or 1 / 255

@@ -1,8 +1,8 @@
-"""What others call the weights of a vision transformer, and which shapes they have there.
+"""Map the weight names and shapes of a vision transformer between projects.
 
-Everything is named as in the reference project of masked autoencoders (arXiv 2111.06377), with which most vision
-transformers in PyTorch agree; a `Layout` says what another project calls the same weight. Linear layers hold their
-weights as [outputs, inputs], the patch embedding as [D, C, p, q].
+Weights have the names of the reference project of masked autoencoders (arXiv 2111.06377), as most vision transformers
+in PyTorch do. A `Layout` holds another project's name of the same weight. Linear layers store their weights as
+[outputs, inputs], the patch embedding as [D, C, p, q].
 """
 
 import re
@@ -14,10 +14,10 @@ OUTSIDE = {
     "patch_embed.proj": "embeddings.patch_embeddings.projection",
     "norm": "layernorm",
 }
-"""Names outside the blocks → those of transformers, below "vit."."""
+"""Names outside the blocks → names in transformers, under the prefix "vit."."""
 
 TOP = {"head": "classifier", "mask_token": "decoder.mask_token"}
-"""Names → those of transformers, which stand beside "vit."."""
+"""Names → names in transformers without the prefix "vit."."""
 
 HUB = {
     "norm1": ("layernorm_before",),
@@ -27,7 +27,7 @@ HUB = {
     "mlp.fc1": ("intermediate.dense",),
     "mlp.fc2": ("output.dense",),
 }
-"""Names within a block → those of transformers' files; query, key and value are thirds of one weight."""
+"""Names within a block → names in transformers' files; query, key and value are thirds of one weight."""
 
 RENAMED = {
     **HUB,
@@ -36,23 +36,23 @@ RENAMED = {
     "mlp.fc1": ("mlp.fc1",),
     "mlp.fc2": ("mlp.fc2",),
 }
-"""The same for the modules of transformers 5."""
+"""Names within a block → names of the modules of transformers 5."""
 
 SAVED_DECODER = "decoder.decoder_encoder.layer"
-"""What transformers 5 calls the decoder's blocks in the files that it saves, though not in memory."""
+"""Name of the decoder's blocks in the files that transformers 5 saves, but not in memory."""
 
 BLOCK = re.compile(r"(decoder_)?blocks\.(\d+)\.(.+)\.(weight|bias)")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a project keeps the weights: from a name of the reference project to the names there.
+    """Naming scheme of a project: reference project's name of a weight → its names in that project.
 
     Args:
-        transformers: whether the names are those of transformers; else they are the reference project's.
-        prefix: "vit." in front of the encoder's names, or nothing where the encoder is the whole model.
-        blocks, decoder_blocks: in front of a block's number.
-        inside: names within a block.
+        transformers: whether the names are of transformers; else they are of the reference project.
+        prefix: "vit." in front of the encoder's names, or "" where the encoder is the whole model.
+        blocks, decoder_blocks: path in front of a block's number.
+        inside: name within a block → names in that project.
     """
 
     transformers: bool = False
@@ -62,7 +62,7 @@ class Layout:
     inside: dict = field(default_factory=lambda: HUB)
 
     def names(self, name):
-        """The name there, or the names of the thirds that it consists of."""
+        """Return the name of a weight in this layout, or the names of the thirds that are its parts."""
         if not self.transformers:
             return (name,)
         if block := BLOCK.fullmatch(name):
@@ -74,7 +74,7 @@ class Layout:
         return (f"{own}{dot}{kind}",)
 
     def depth(self, tensors, decoder=False):
-        """Number of blocks that the file has weights of."""
+        """Count the blocks whose weights the file holds."""
         if self.transformers:
             place = self.decoder_blocks if decoder else self.prefix + self.blocks
         else:
@@ -84,7 +84,7 @@ class Layout:
 
 
 def layout_of(tensors):
-    """The layout of a file's names."""
+    """Find the layout of a file by the names in it."""
     text = "\n".join(tensors)
     if "embeddings.cls_token" not in text and "embeddings.patch_embeddings" not in text:
         return Layout()
@@ -101,11 +101,11 @@ def layout_of(tensors):
 
 
 def encoder_shapes(sizes, norm="norm"):
-    """Name → shape of an encoder's weights.
+    """Compute the shapes of an encoder's weights by name.
 
     Args:
-        sizes: of the network, see `kerasae.weights.sizes.Sizes`.
-        norm: "norm" or "fc_norm", whose place is behind the pooling.
+        sizes: `kerasae.weights.sizes.Sizes` of the network.
+        norm: "norm", or "fc_norm" for a normalisation behind the pooling.
     """
     d, (p, q) = sizes.width, sizes.patch
     shapes = {
@@ -119,7 +119,7 @@ def encoder_shapes(sizes, norm="norm"):
 
 
 def decoder_shapes(sizes):
-    """Name → shape of a decoder's weights."""
+    """Compute the shapes of a decoder's weights by name."""
     d, (p, q) = sizes.decoder_width, sizes.patch
     shapes = {
         "mask_token": (1, 1, d),
@@ -132,7 +132,7 @@ def decoder_shapes(sizes):
 
 
 def block(name, width, hidden):
-    """Shapes of one transformer block."""
+    """Compute the shapes of one transformer block by name."""
     return {
         **normalisation(f"{name}.norm1", width),
         **linear(f"{name}.attn.qkv", 3 * width, width),
@@ -144,10 +144,10 @@ def block(name, width, hidden):
 
 
 def linear(name, outputs, *inputs):
-    """Shapes of a linear layer or a convolution."""
+    """Compute the shapes of a linear layer or a convolution by name."""
     return {f"{name}.weight": (outputs, *inputs), f"{name}.bias": (outputs,)}
 
 
 def normalisation(name, width):
-    """Shapes of a layer normalisation."""
+    """Compute the shapes of a layer normalisation by name."""
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}

@@ -1,4 +1,4 @@
-"""Files of weights as arrays by name: PyTorch's and safetensors."""
+"""Read weight files of PyTorch and safetensors as arrays by name."""
 
 import json
 from pathlib import Path
@@ -12,17 +12,17 @@ from kerasae.errors import InputError
 from kerasae.weights.torch_file import LEGACY_MAGIC, Refused, Tensor, open_torch
 
 FILES = ("model.safetensors", "pytorch_model.bin")
-"""What the file of weights is called in a folder of transformers."""
+"""Names of the weight file in a folder of transformers."""
 
 ENVELOPES = ("model", "state_dict", "model_state_dict", "module")
-"""The names under which training checkpoints hold the weights of the model."""
+"""Keys under which training checkpoints hold the model's weights."""
 
 WRAPPERS = ("module.", "_orig_mod.")
-"""What PyTorch puts in front of every name when it trains in parallel or compiled."""
+"""Prefixes that PyTorch puts before every name in parallel or compiled training."""
 
 
 class Checkpoint(NamedTuple):
-    """Weights by name, and what lies beside them about the network and its images."""
+    """Weights by name, with the configurations of the network and of its images."""
 
     file: Path
     tensors: dict[str, np.ndarray]
@@ -31,7 +31,7 @@ class Checkpoint(NamedTuple):
 
 
 def read_weights(file) -> dict[str, np.ndarray]:
-    """The arrays of a file of weights by name, of the types and in the layout in which they are stored.
+    """Read the arrays of a weight file by name, in the types and the layout in which they are stored.
 
     Nothing in the file is executed, and PyTorch is not needed. A dictionary that holds the weights under "model" or
     "state_dict", beside an optimiser for instance, is opened; "module." in front of every name is left out.
@@ -44,7 +44,7 @@ def read_weights(file) -> dict[str, np.ndarray]:
         Name → array; bfloat16 is NumPy's type of that name from `ml_dtypes`.
 
     Raises:
-        InputError: if the file is damaged, cut short, or something else, or holds objects that are no weights.
+        InputError: the file is damaged, cut short, of another format, or holds objects that are no weights.
 
     Example:
         >>> read_weights("mae_pretrain_vit_base.pth")["cls_token"].shape
@@ -54,7 +54,7 @@ def read_weights(file) -> dict[str, np.ndarray]:
 
 
 def read_checkpoint(file):
-    """`read_weights`, with what the folder or the file itself says about the network."""
+    """Read weights as `read_weights` does, with the configurations of network and images beside them."""
     file = find(Path(file))
     try:
         tensors, notes = read_safetensors(file) if kind(file) == "safetensors" else (read_torch_tensors(file), {})
@@ -68,7 +68,7 @@ def read_checkpoint(file):
 
 
 def find(path):
-    """The file itself, or the file of weights in a folder."""
+    """Return the file itself, or the weight file in a folder."""
     if not path.is_dir():
         return path
     for name in FILES:
@@ -78,7 +78,7 @@ def find(path):
 
 
 def kind(file):
-    """ "torch" or "safetensors", by the first bytes."""
+    """Tell "torch" from "safetensors" by the first bytes of a file."""
     with open(file, "rb") as stream:
         head = stream.read(32)
     if head.startswith(b"PK") or LEGACY_MAGIC in head:
@@ -91,7 +91,7 @@ def kind(file):
 
 
 def read_safetensors(file):
-    """The tensors, and the notes in the file's header."""
+    """Read the tensors and the notes in the header of a safetensors file."""
     try:
         with safetensors.safe_open(file, framework="np") as content:
             return {name: content.get_tensor(name) for name in content.keys()}, content.metadata() or {}  # noqa: SIM118
@@ -100,14 +100,14 @@ def read_safetensors(file):
 
 
 def read_torch_tensors(file):
-    """The tensors of a file of torch.save; what else a training checkpoint holds is left where it is."""
+    """Read the tensors of a torch.save file; other objects of a training checkpoint are ignored."""
     with open(file, "rb") as stream, open_torch(stream) as content:
         named = state_dict(content)
         return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, Tensor)}
 
 
 def state_dict(content):
-    """The innermost dictionary of tensors by name."""
+    """Find the innermost dictionary of tensors by name."""
     for _ in ENVELOPES:
         if isinstance(content, dict):
             if any(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()):
@@ -117,7 +117,7 @@ def state_dict(content):
 
 
 def unwrapped(tensors):
-    """The tensors without what PyTorch's wrappers put in front of every name."""
+    """Remove the prefixes that PyTorch's wrappers put before every name."""
     for wrapper in (*WRAPPERS, *WRAPPERS):
         if tensors and all(name.startswith(wrapper) for name in tensors):
             tensors = {name.removeprefix(wrapper): value for name, value in tensors.items()}
@@ -125,12 +125,12 @@ def unwrapped(tensors):
 
 
 def read_json(file):
-    """The dictionary in a JSON file; empty if there is no file."""
+    """Read the dictionary in a JSON file; empty if there is no file."""
     return decode(file.read_bytes(), file.name) if file.is_file() else {}
 
 
 def decode(text, source="its header"):
-    """A dictionary from JSON; empty for None."""
+    """Parse a dictionary from JSON; empty for None."""
     try:
         content = json.loads(text or "{}")
     except ValueError as error:

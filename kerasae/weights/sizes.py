@@ -1,4 +1,4 @@
-"""The sizes of a vision transformer, read off the shapes of its weights and from what lies beside them."""
+"""Infer the sizes of a vision transformer from the shapes of its weights and its configuration."""
 
 from dataclasses import dataclass
 from math import isqrt
@@ -6,10 +6,10 @@ from math import isqrt
 from kerasae.errors import InputError
 
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
-"""Width of an encoder → its heads, where they were published: arXiv 2012.12877, 2010.11929, 2111.06377."""
+"""Width of an encoder → published number of heads: arXiv 2012.12877, 2010.11929, 2111.06377."""
 
 DECODER_HEADS = {512: 16}
-"""The same of the decoder: arXiv 2111.06377."""
+"""Width of a decoder → published number of heads: arXiv 2111.06377."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +17,12 @@ class Sizes:
     """Sizes of an encoder and, if there is one, of its decoder.
 
     Args:
-        width, depth, heads, hidden: of the encoder; `hidden` is the width inside the blocks' networks.
-        patch: (height, width).
-        channels: of the images.
+        width, depth, heads, hidden: sizes of the encoder; `hidden` is the hidden width of the blocks' MLPs.
+        patch: (height, width) of a patch.
+        channels: number of channels of the images.
         grid: (rows, columns) of patches.
-        decoder_width, decoder_depth, decoder_heads, decoder_hidden: of the decoder, or of a new one.
-        decoder: whether there are weights of one.
+        decoder_width, decoder_depth, decoder_heads, decoder_hidden: sizes of the file's decoder, or of a new one.
+        decoder: whether the file holds a decoder's weights.
         classes: number of classes of a classifier, or None.
         pool_first: whether the last normalisation stands behind the mean of the tokens ("fc_norm").
     """
@@ -44,21 +44,21 @@ class Sizes:
 
     @property
     def places(self):
-        """Number of patches."""
+        """Count the patches."""
         return self.grid[0] * self.grid[1]
 
     @property
     def shape(self):
-        """(H, W, C) of an image."""
+        """Return the shape (H, W, C) of an image."""
         return (self.grid[0] * self.patch[0], self.grid[1] * self.patch[1], self.channels)
 
 
-class Ruler:
-    """Reads sizes off the weights of one file.
+class SizeReader:
+    """Infer the sizes of a network from the weights of one file.
 
     Args:
-        checkpoint: what `read_checkpoint` gave.
-        layout: its `Layout`.
+        checkpoint: `Checkpoint` of the file.
+        layout: `Layout` of the names in the file.
     """
 
     def __init__(self, checkpoint, layout):
@@ -66,7 +66,7 @@ class Ruler:
         self.layout = layout
 
     def measure(self, image_size, heads, decoder_heads, new_decoder):
-        """The `Sizes`; raises InputError for a weight that is missing or not of the kind that it must be."""
+        """Infer the `Sizes`; raises InputError for a weight that is missing or has the wrong number of axes."""
         width, channels, *patch = self.shape("patch_embed.proj.weight", 4)
         if min(width, channels, *patch) < 1:
             raise InputError(f"{self.file}: patch_embed.proj.weight is empty")
@@ -86,7 +86,7 @@ class Ruler:
         )
 
     def decoder(self, heads, new):
-        """The decoder's part of the sizes: of that in the file, or of a new one."""
+        """Infer the decoder's sizes from the file, or take those of a new decoder."""
         if not any(name.startswith("decoder") for name in self.tensors):
             return {**new, "decoder_heads": heads or max(1, new["decoder_width"] // 32)}
         width = self.shape("decoder_embed.weight", 2)[0]
@@ -101,11 +101,11 @@ class Ruler:
         }
 
     def has(self, name):
-        """Whether the file has this weight."""
+        """Tell whether the file has this weight."""
         return all(own in self.tensors for own in self.layout.names(name))
 
     def shape(self, name, axes):
-        """Shape of a weight that the sizes are read from."""
+        """Return the shape of a weight; raises InputError if it is missing or has another number of axes."""
         own = self.layout.names(name)[0]
         if own not in self.tensors:
             some = ", ".join(list(self.tensors)[:3]) or "no weights at all"
@@ -116,7 +116,7 @@ class Ruler:
         return shape
 
     def heads(self, argument, given, key, published, width, guess=True):
-        """Number of heads: as given, from the configuration, as published, or one for 64 channels."""
+        """Choose the number of heads: from the argument, the configuration, the papers, or one per 64 channels."""
         known = given or self.number(key) or published.get(width) or (guess and width % 64 == 0 and width // 64)
         if not known:
             raise InputError(f"{self.file} does not tell how many heads a width of {width} has; give {argument}")
@@ -125,7 +125,7 @@ class Ruler:
         return known
 
     def grid(self, places, patch, image_size):
-        """(rows, columns): of the configuration's image size, of the given one if it fits, or of a square."""
+        """Infer (rows, columns) from the configuration's image size, the given one if it fits, or a square."""
         if (stated := self.config.get("image_size")) is not None:
             sides = self.sides(stated)
             if sides[0] // patch[0] * (sides[1] // patch[1]) != places:
@@ -143,21 +143,21 @@ class Ruler:
         return (side, side)
 
     def sides(self, stated):
-        """An image size of a configuration as (height, width)."""
+        """Convert an image size of a configuration to (height, width)."""
         sides = [stated, stated] if isinstance(stated, int) else stated
         if not isinstance(sides, list) or len(sides) != 2 or any(type(n) is not int or n < 1 for n in sides):
             raise InputError(f"{self.file}: its configuration says image_size {stated!r}; expected a number or two")
         return sides
 
     def number(self, key):
-        """A positive whole number of the configuration, or None."""
+        """Return a positive whole number of the configuration, or None."""
         value = self.config.get(key)
         if value is not None and (type(value) is not int or value < 1):
             raise InputError(f"{self.file}: its configuration says {key} {value!r}; expected a whole number from 1 up")
         return value
 
     def check_config(self, width):
-        """Raise if the configuration beside the file is that of another network, or of one that ours is not."""
+        """Raise InputError if the configuration is of another network, or of one without exact GELU."""
         if self.number("hidden_size") not in (None, width):
             said = f"config.json beside it says {self.config['hidden_size']}"
             raise InputError(f"{self.file} has a width of {width}, but {said}; move one away")

@@ -1,4 +1,4 @@
-"""Which weight of a network holds which weight of the reference project, and in which order of axes."""
+"""Map the weights of a network to the names and the order of axes of the reference project."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ ENCODERS = {
     ),
     "fc_norm": ((INPUT, Patches, DENSE, PatchTokens, TransformerBlock, TokenPooling, NORM),),
 }
-"""Name of the last normalisation → the chains of layers that have one such, repeated blocks written once."""
+"""Name of the last normalisation → chains of layers that end in it, with repeated blocks written once."""
 
 DECODERS = (
     (INPUT, DENSE, RestoredTokens, TransformerBlock, NORM, DENSE, Images),
@@ -37,21 +37,21 @@ class Slot(NamedTuple):
 
     Args:
         variable: the weight.
-        patch: (p, q, C) of the patch embedding, whose kernel [p·q·C, D] is a convolution's [D, C, p, q] there.
+        patch: (p, q, C) of a patch embedding, whose kernel [p·q·C, D] PyTorch stores as [D, C, p, q]; else None.
     """
 
     variable: keras.Variable
     patch: tuple[int, int, int] | None = None
 
     def read(self):
-        """The weight as PyTorch keeps it, float32."""
+        """Return the weight in PyTorch's order of axes, float32."""
         value = np.asarray(self.variable, "float32")
         if self.patch:
             value = value.reshape(*self.patch, -1).transpose(3, 2, 0, 1)
         return np.ascontiguousarray(value.T if value.ndim == 2 else value)
 
     def write(self, value):
-        """Set the weight to one of PyTorch."""
+        """Set the weight from an array in PyTorch's order of axes."""
         if self.patch:
             value = value.transpose(2, 3, 1, 0).reshape(-1, len(value))
             return self.variable.assign(value)
@@ -59,7 +59,7 @@ class Slot(NamedTuple):
 
 
 def encoder_slots(encoder):
-    """Name in the reference project → slot, of an encoder of `kerasae.networks.vit`."""
+    """Map names of the reference project to the slots of an encoder of `kerasae.networks.vit`."""
     chain = encoder.layers
     norm = next((name for name, chains in ENCODERS.items() if kinds(chain) in chains), None)
     tokens = first(PatchTokens, chain)
@@ -77,7 +77,7 @@ def encoder_slots(encoder):
 
 
 def decoder_slots(decoder):
-    """Name in the reference project → slot, of a decoder of `kerasae.networks.vit`."""
+    """Map names of the reference project to the slots of a decoder of `kerasae.networks.vit`."""
     chain = decoder.layers
     if kinds(chain) not in DECODERS:
         raise InputError(unknown("decoder", decoder, "the plain decoder of kerasae.networks.vit"))
@@ -93,12 +93,12 @@ def decoder_slots(decoder):
 
 
 def head_slots(classifier):
-    """Name in the reference project → slot, of a classifier's last layer."""
+    """Map names of the reference project to the slots of a classifier's last layer."""
     return linear("head", classifier.head.layers[-1])
 
 
 def blocks(name, chain):
-    """Slots of all transformer blocks of a chain."""
+    """Collect the slots of all transformer blocks of a chain of layers."""
     slots = {}
     for i, block in enumerate(layer for layer in chain if isinstance(layer, TransformerBlock)):
         if block.layer_scale is not None:
@@ -112,23 +112,23 @@ def blocks(name, chain):
 
 
 def linear(name, layer):
-    """Slots of a linear layer."""
+    """Collect the slots of a linear layer."""
     return {f"{name}.weight": Slot(layer.kernel), f"{name}.bias": Slot(layer.bias)}
 
 
 def normalisation(name, layer):
-    """Slots of a layer normalisation."""
+    """Collect the slots of a layer normalisation."""
     return {f"{name}.weight": Slot(layer.gamma), f"{name}.bias": Slot(layer.beta)}
 
 
 def kinds(chain):
-    """The kinds of a chain's layers, consecutive blocks as one."""
+    """List the classes of a chain's layers, with consecutive transformer blocks as one."""
     found = [type(layer) for layer in chain]
     return tuple(k for i, k in enumerate(found) if not (i and k is found[i - 1] is TransformerBlock))
 
 
 def first(kind, chain):
-    """The first layer of a kind; raises InputError if there is none."""
+    """Find the first layer of a class; raises InputError if there is none."""
     for layer in chain:
         if isinstance(layer, kind):
             return layer

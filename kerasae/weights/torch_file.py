@@ -1,7 +1,7 @@
-"""PyTorch's files, read without PyTorch and without running anything that they hold.
+"""Read PyTorch's weight files without PyTorch, and without running any code that they hold.
 
-Such a file is a pickle of the names and shapes, which refers to the numbers, and the numbers as plain bytes. A pickle
-is a programme; this reader knows the few words of it that a file of weights needs, and refuses every other.
+Such a file holds a pickle of names and shapes, and the numbers as plain bytes. A pickle is a program: this reader knows
+the few opcodes and classes that weights need, and refuses all others.
 """
 
 import mmap
@@ -29,7 +29,7 @@ STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
-"""PyTorch's name of a row of numbers → its NumPy type."""
+"""PyTorch's class of a storage → its NumPy type."""
 
 BYSTANDERS = {
     "_codecs.encode",
@@ -43,34 +43,34 @@ BYSTANDERS = {
     "torch.Size",
     "torch.device",
 }
-"""What lies beside the weights in training checkpoints: its place is taken by something that does nothing."""
+"""Classes of objects beside the weights in training checkpoints, each replaced by a `Bystander`."""
 
 LEGACY_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
-"""What torch.save wrote first before version 1.6, behind a few bytes of pickle."""
+"""First bytes, behind a short pickle header, of a torch.save file before PyTorch 1.6."""
 
 SETS = (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET)
-"""Words of a pickle that weights do not need."""
+"""Opcodes of a pickle that weights do not need."""
 
 MISHAPS = (
     *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, AssertionError),
     *(struct.error, OverflowError, MemoryError, RecursionError),
 )
-"""What can happen to a reader of a damaged pickle; a hostile one has then done nothing yet."""
+"""Errors of reading a damaged pickle; nothing of a hostile one has run by then."""
 
 
 class Refused(ValueError):
-    """The file is damaged, or holds what this reader does not read; the message is the rest of "FILE ..."."""
+    """Report a file that is damaged or holds unknown objects; the message is the rest of "FILE ..."."""
 
 
 class Bystander:
-    """Stands for an object that is no weight: it takes any arguments and does nothing."""
+    """Stand in for an object that is no weight: take any arguments and do nothing."""
 
     def __init__(self, *args, **kwargs):
         pass
 
 
 class Tensor(NamedTuple):
-    """Numbers in a storage that was not read yet."""
+    """View of a storage whose numbers are not read yet."""
 
     storage: partial
     offset: int
@@ -78,7 +78,7 @@ class Tensor(NamedTuple):
     stride: tuple[int, ...]
 
     def array(self):
-        """The numbers, [*shape]; raises Refused if the storage has not as many as the shape claims."""
+        """Read the numbers, [*shape]; raises Refused if the storage holds fewer than the shape claims."""
         values = self.storage()
         reach = self.offset + 1 + sum(s * (n - 1) for s, n in zip(self.stride, self.shape, strict=True))
         if prod(self.shape) == 0:
@@ -90,14 +90,14 @@ class Tensor(NamedTuple):
 
 
 def mapping(items=()):
-    """What takes the place of an OrderedDict."""
+    """Build a dictionary in place of an OrderedDict."""
     return put({}, [part for item in items for part in item])
 
 
 def put(content, items):
-    """A dictionary with the items key, value, key, value, … put in; the keys are names and numbers."""
+    """Put the items key, value, key, value, … into a dictionary; raises Refused for keys that are no names."""
     for key, value in zip(items[::2], items[1::2], strict=True):
-        # Nested tuples, whose hash can take years, are no names.
+        # A nested tuple is refused: its hash can take years.
         if not isinstance(key, str | bytes | int | float | None):
             raise Refused("holds a dictionary whose keys are no names")
         content[key] = value
@@ -105,7 +105,7 @@ def put(content, items):
 
 
 def rebuild_tensor(storage, offset, shape, stride, *_):
-    """What `torch._utils._rebuild_tensor_v2` is called with; its gradient and hooks are left out."""
+    """Build a `Tensor` from the arguments of `torch._utils._rebuild_tensor_v2`, without gradient and hooks."""
     whole = [offset, *shape, *stride]
     if not isinstance(storage, partial) or any(type(n) is not int for n in whole) or len(shape) != len(stride):
         raise Refused("describes a tensor in a way that torch.save does not")
@@ -115,7 +115,7 @@ def rebuild_tensor(storage, offset, shape, stride, *_):
 
 
 def rebuild_parameter(data, *_):
-    """A parameter is its tensor."""
+    """Return the tensor of a parameter."""
     return data
 
 
@@ -126,22 +126,22 @@ KNOWN = {
     **dict.fromkeys(BYSTANDERS, Bystander),
     **{f"torch.{name}": name for name in STORAGES},
 }
-"""All that a pickle may name, and what it gets for it."""
+"""Name in a pickle → the function or class called for it; all other names are refused."""
 
 
 class WeightUnpickler(pickle._Unpickler):
-    """An unpickler that imports nothing and calls nothing but what `KNOWN` holds.
+    """Unpickle weights; import nothing, and call only the functions in `KNOWN`.
 
-    It is Python's unpickler in Python, which stops behind the pickle's last byte, as the legacy format needs, and takes
-    no memory that a pickle merely claims to need.
+    The base is Python's unpickler in Python. It stops behind the pickle's last byte, as the legacy format needs, and
+    allocates no memory for sizes that a pickle merely claims.
 
     Args:
         stream: the pickle.
-        storage: function (key, type, count) → array of the numbers that the pickle refers to.
+        storage: function (key, type, count) → array of a storage's numbers.
     """
 
     dispatch = {code: load for code, load in pickle._Unpickler.dispatch.items() if bytes([code]) not in SETS}
-    # State for objects that are made already: attributes, which weights do not need.
+    # Ignore the attributes of objects, which weights do not need.
     dispatch[pickle.BUILD[0]] = lambda self: self.stack.pop()
     dispatch[pickle.DICT[0]] = lambda self: self.append(put({}, self.pop_mark()))
     dispatch[pickle.SETITEM[0]] = lambda self: self.fill([self.stack.pop() for _ in range(2)][::-1])
@@ -173,13 +173,13 @@ class WeightUnpickler(pickle._Unpickler):
 
 @contextmanager
 def open_torch(file):
-    """The content of a file of torch.save, with a `Tensor` for each tensor; their numbers are read on demand, inside.
+    """Open a file of torch.save: its content, with a `Tensor` per tensor whose numbers are read on demand.
 
     Args:
-        file: the file, open and binary.
+        file: the file, open and binary; tensors can be read while the context is open.
 
     Raises:
-        Refused: if it is damaged, or holds more than dictionaries, lists, numbers, texts and tensors.
+        Refused: the file is damaged, or holds more than dictionaries, lists, numbers, texts and tensors.
     """
     try:
         if file.read(2) == b"PK":
@@ -195,7 +195,7 @@ def open_torch(file):
 
 
 def read_archive(archive):
-    """The format since PyTorch 1.6: an archive of data.pkl and a file of plain bytes for every storage."""
+    """Read the format since PyTorch 1.6: an archive of data.pkl and a file of plain bytes for every storage."""
     found = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
     if len(found) != 1:
         raise Refused("is an archive of something else than weights: it holds no data.pkl")
@@ -210,14 +210,14 @@ def read_archive(archive):
 
 
 def contents(archive, name):
-    """Bytes of a file in the archive; torch.save compresses none, so that none can be larger than the archive."""
+    """Read a file of the archive; refuse compressed files, which could be larger than the archive."""
     if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
         raise Refused(f"holds {name} compressed, which torch.save does not do")
     return archive.read(name)
 
 
 def read_legacy(file):
-    """The format before PyTorch 1.6: five pickles, then the number of values and the bytes of every storage."""
+    """Read the format before PyTorch 1.6: five pickles, then the size and the bytes of every storage."""
     places = {}
 
     def storage(key, dtype, count):
@@ -238,7 +238,7 @@ def read_legacy(file):
 
 
 def numbers(data, dtype, count):
-    """A storage as an array; raises Refused if it has not the length that the pickle claims."""
+    """Convert a storage to an array; raises Refused if it does not have the length that the pickle claims."""
     if len(data) != count * dtype.itemsize:
         raise Refused(f"claims {count} numbers of type {dtype} where {len(data)} bytes are stored")
     return np.frombuffer(data, dtype)

@@ -40,8 +40,20 @@ def entered(recipe):
         chosen = precision.with_precision_chosen(asked)
         with precision.computing_in(getattr(chosen, "precision", "float32")):
             source = asked.source()
+            if getattr(recipe, "run", None):
+                compare_data(recipe, source.info)
             keras.utils.set_random_seed(recipe.seed)
-            yield chosen, source, partial(runs.Run, asked.out, recipe=asked)
+            yield chosen, source, partial(runs.Run, asked.out, recipe=asked, data=source.info)
+
+
+def compare_data(recipe, info):
+    """Raise InputError if these are not the data of the run that a recipe starts from, or others of another range."""
+    from kerasae import runs
+
+    if recipe.data is None:
+        runs.refuse_changed(recipe.run, info, recipe.accept_changed_data)
+    elif info.dtype == "float32":
+        runs.refuse_other_range(recipe.run, info)
 
 
 @contextmanager
@@ -72,7 +84,7 @@ def opened(recipe):
         if not processes.writes():  # the first process speaks for all
             sys.stdout = open(os.devnull, "w")
         try:
-            with processes.answering(), data_worker.watched(recipe.data_workers):
+            with processes.reporting_lost_process(), data_worker.watched(recipe.data_workers):
                 yield
         except (InputError, OSError) as error:
             complain(f"error: {error}", 2)

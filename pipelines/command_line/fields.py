@@ -7,6 +7,9 @@ import kerasae
 from kerasae.errors import InputError
 from pipelines.command_line.ranges import check, within
 
+READ_BY_RUNS = ("center", "unlabelled", "min_value", "max_value", "bands")
+"""Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataRecipe:
@@ -22,6 +25,17 @@ class DataRecipe:
     """Share of an image's side that is kept around its centre when it is resized; 0.875 is usual for photos."""
     skip_broken: bool = False
     """Count and skip images that cannot be read instead of stopping."""
+    unlabelled: bool = False
+    """Take folders in a folder of images as places, not as classes."""
+    min_value: float | None = None
+    """Stored float that means 0; 0 when not given."""
+    max_value: float | None = None
+    """Stored value that means 1, such as 4095 for scans of 12 bits; the largest of the type, or 1 for floats, when not
+    given."""
+    bands: tuple[int, ...] | None = field(default=None, metadata=within("count"))
+    """Bands of images to use, by their numbers from 1; all when not given."""
+    accept_changed_data: bool = False
+    """Go on with a run although its data have changed since."""
     seed: int = field(default=0, metadata=within("seed"))
     """Seed of the weights, of the order of the examples and of the choice of labels."""
     deterministic: bool = False
@@ -37,10 +51,13 @@ class DataRecipe:
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
-        options = {"image_size": size, "center": self.center, "skip_broken": self.skip_broken}
+        options = {name: getattr(self, name) for name in READ_BY_RUNS}
+        options |= {"image_size": size, "skip_broken": self.skip_broken}
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
+        for note in source.info.notes:
+            print(f"{self.data}: {note}")
         return source
 
 
@@ -99,6 +116,12 @@ class DerivedRecipe(DataRecipe):
             data=origin.get("data"),
             data_dir=self.data_dir or origin.get("data_dir"),
             image_size=tuple(size) if size else None,
-            center=self.center if self.center < 1 else origin.get("center", 1.0),
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
+            bands=self.bands or (tuple(origin["bands"]) if origin.get("bands") else None),
+            **{name: self._or_of(origin, name) for name in ("center", "unlabelled", "min_value", "max_value")},
         )
+
+    def _or_of(self, origin, name):
+        """A field of this recipe where it was given, else that of the run."""
+        value, default = getattr(self, name), DataRecipe.__dataclass_fields__[name].default
+        return value if value != default else origin.get(name, default)

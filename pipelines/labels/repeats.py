@@ -6,10 +6,16 @@ import kerasae
 from kerasae.errors import InputError
 
 
-def check_labels(source, recipe):
-    """Raise InputError before anything is trained: no labels, too few of them, one class, no test examples."""
-    labels = source.info.classes if recipe.labels is None else recipe.labels
-    kerasae.data.balanced_subset(source.train.labels, labels, recipe.seed)
+def check_labels(source, counts, seed):
+    """Raise InputError before anything is trained: no labels, too few of them, one class, no test examples.
+
+    Args:
+        source: the data.
+        counts: numbers of labelled examples, None for all.
+        seed: of their choice.
+    """
+    for count in counts:
+        kerasae.data.balanced_subset(source.train.labels, source.info.classes if count is None else count, seed)
     if source.test.labels is None:
         raise InputError(f"{source.info.spec}: the test examples have no labels to measure accuracy with")
 

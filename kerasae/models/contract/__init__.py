@@ -1,4 +1,4 @@
-"""What every model keeps: one batch, named terms, players, state, one training step, recorded arguments."""
+"""The contract of every model: batch, named terms, players, state, training step and recorded arguments."""
 
 from kerasae.models.contract.arguments import RecordedArguments
 from kerasae.models.contract.base import Autoencoder, check_network

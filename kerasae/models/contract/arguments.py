@@ -1,4 +1,4 @@
-"""Constructor arguments, recorded once for every model, so that it can be saved and rebuilt."""
+"""Record a model's constructor arguments, so that it can be saved and rebuilt."""
 
 import inspect
 
@@ -6,10 +6,10 @@ import keras
 
 
 class RecordedArguments:
-    """Mix-in that records what a class was constructed with and gives it back as its config.
+    """Record constructor arguments and return them as the Keras config; a mix-in.
 
-    Keras records plain arguments by itself only while no argument is a Keras object. Here the signature of the class
-    that is constructed is read instead, so that a subclass never writes `get_config`, and no argument is forgotten.
+    Keras records plain arguments by itself only while no argument is a Keras object. This mix-in reads the signature of
+    the constructed class instead: a subclass never writes `get_config`, and no argument is forgotten.
     """
 
     def __new__(cls, *args, **kwargs):
@@ -24,11 +24,11 @@ class RecordedArguments:
         return instance
 
     def get_config(self):
-        """Every constructor argument that was given, Keras objects serialised, and the name."""
+        """Return the name and the constructor arguments that the caller passed, Keras objects serialised."""
         config = {"name": self.name, "dtype": self.dtype_policy, **self._recorded}
         return {name: keras.saving.serialize_keras_object(value) for name, value in config.items()}
 
     @classmethod
     def from_config(cls, config):
-        """A new, untrained model with the same arguments."""
+        """Build a new, untrained model with the same arguments."""
         return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})

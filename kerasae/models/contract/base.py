@@ -1,4 +1,4 @@
-"""The plain autoencoder: parent of the variants that have an encoder, a decoder and a likelihood."""
+"""The plain autoencoder, parent of the variants with an encoder, a decoder and a likelihood."""
 
 import keras
 from keras import ops
@@ -6,13 +6,13 @@ from keras import ops
 from kerasae.distributions import likelihoods
 from kerasae.errors import InputError
 from kerasae.layers import tie_all
-from kerasae.models.contract.codec import CONDITION, MASK, Codec, takes, through
+from kerasae.models.contract.codec import CONDITION, MASK, Codec, call_network, has_input
 from kerasae.models.contract.trainable import Trainable
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class Autoencoder(Codec, Trainable):
-    """The plain autoencoder, x̂ = decode(encode(x)), and the parent of the variants with an encoder and a decoder.
+    """Reconstruct x̂ = decode(encode(x)): the plain autoencoder, parent of the variants with these two networks.
 
     It minimises −log p(x | z) with z = encode(x): squared error for a Gaussian likelihood, cross-entropy for a
     Bernoulli one. Rumelhart, Hinton and Williams, Nature 323 (1986); Hinton and Salakhutdinov, Science 313 (2006).
@@ -39,9 +39,9 @@ class Autoencoder(Codec, Trainable):
 
     terms = ("reconstruction",)
     posterior_name = None
-    """Name of the posterior whose parameters the encoder gives by default; None where it gives the code itself."""
+    """Name of the default posterior, whose parameters the encoder outputs; None where it outputs the code itself."""
     code_activation = None
-    """Activation in which the encoder must end; None for any."""
+    """Required last activation of the encoder, or None for any."""
     has_likelihood = takes_target = True
     may_be_conditional = True
 
@@ -57,7 +57,7 @@ class Autoencoder(Codec, Trainable):
         self.code_shape = tuple(decoder.inputs[0].shape[1:])
         self.unit_range = not self.likelihood.any_value
         check_pair(self)
-        self.conditional = takes(decoder, CONDITION)
+        self.conditional = has_input(decoder, CONDITION)
         if self.conditional:
             (self.condition_width,) = next(t.shape[1:] for t in decoder.inputs if t.name == CONDITION)
         tie_all(decoder, encoder)
@@ -67,23 +67,23 @@ class Autoencoder(Codec, Trainable):
         return {"reconstruction": self.reconstruction_term(z, batch, training)}
 
     def reconstruction_term(self, z, batch, training=False):
-        """Give −log p(target | z): [B], nats per example, of the values that the mask counts."""
-        parameters = through(self.decoder, z, batch.y, batch.mask, training)
+        """Compute −log p(target | z) over the unmasked values: [B], nats per example."""
+        parameters = call_network(self.decoder, z, batch.y, batch.mask, training)
         return -self.likelihood.log_prob(parameters, batch.target, batch.mask)
 
     def encoded(self, batch, training=False):
-        """Give the encoder's output: [B, ...]."""
-        return through(self.encoder, batch.x, batch.y, batch.mask, training)
+        """Compute the encoder's output: [B, ...]."""
+        return call_network(self.encoder, batch.x, batch.y, batch.mask, training)
 
     def encode_batch(self, batch, training=False):
         return self.code_of(self.encoded(batch, training))
 
     def code_of(self, encoded):
-        """Give the deterministic code within the encoder's output: [B, *code_shape]."""
+        """Extract the deterministic code from the encoder's output: [B, *code_shape]."""
         return encoded
 
     def code_outputs(self):
-        """Give the shape of the encoder's output that fits the decoder's codes, without the batch."""
+        """Return the output shape, without the batch, that the encoder must have for this decoder."""
         return self.code_shape
 
     def decode_code(self, z, y=None, training=False):
@@ -93,7 +93,7 @@ class Autoencoder(Codec, Trainable):
         return self._mean(self.encode_batch(batch, training), batch.y, batch.mask, training)
 
     def score_batch(self, batch):
-        """Give −log p(x | encode(x)): [B], nats."""
+        """Compute −log p(x | encode(x)): [B], nats."""
         return self.reconstruction_term(self.encode_batch(batch), batch._replace(target=batch.x))
 
     def feature_encoder(self):
@@ -111,13 +111,13 @@ class Autoencoder(Codec, Trainable):
         return self.decoder
 
     def _mean(self, z, y, mask, training):
-        if mask is None and takes(self.decoder, MASK):
+        if mask is None and has_input(self.decoder, MASK):
             mask = ops.ones((ops.shape(z)[0], *self.mask_shape))
-        return ops.cast(self.likelihood.mean(through(self.decoder, z, y, mask, training)), "float32")
+        return ops.cast(self.likelihood.mean(call_network(self.decoder, z, y, mask, training)), "float32")
 
 
 def check_network(model, part, network):
-    """Raise unless `network` is a Keras model whose input and output shapes are known, with inputs of known meaning."""
+    """Raise InputError unless `network` is a built Keras model of one output, whose inputs have known meanings."""
     try:
         inputs, outputs = network.inputs, network.outputs
         if inputs is None or len(outputs) != 1:
@@ -151,10 +151,10 @@ def check_pair(model):
             f"{name}: the decoder gives {given}, but inputs {shape} with the likelihood "
             f"{type(likelihood).__name__} need {wanted} (see pixel_parameters of the network builders)"
         )
-    conditional = [takes(network, CONDITION) for network in (encoder, decoder)]
+    conditional = [has_input(network, CONDITION) for network in (encoder, decoder)]
     if any(conditional) and not (conditional[1] and model.may_be_conditional):
         raise InputError(f"{name}: a condition must reach the decoder, of a model that can be conditional")
-    if any(takes(network, MASK) for network in (encoder, decoder)) and not model.takes_mask:
+    if any(has_input(network, MASK) for network in (encoder, decoder)) and not model.takes_mask:
         raise InputError(f"{name}: takes no mask, but its networks do; use RecurrentAutoencoder")
     check_range(name, decoder, likelihood)
     check_shared(name, encoder, decoder)
@@ -171,7 +171,7 @@ def check_range(name, decoder, likelihood):
 
 
 def last_activation(network):
-    """The activation of the last layer that has one, inside nested networks too; None without."""
+    """Find the activation of the last layer that has one, also inside nested networks; None without."""
     for layer in reversed(network.layers):
         if isinstance(layer, keras.Model):
             return last_activation(layer)
@@ -181,7 +181,7 @@ def last_activation(network):
 
 
 def check_shared(name, encoder, decoder):
-    """Raise InputError for a layer of both networks, which Keras's files cannot bring back."""
+    """Raise InputError for a layer that encoder and decoder share, which Keras cannot load from a file."""
     both = {id(layer) for layer in encoder.layers if layer.weights}
     for layer in decoder.layers:
         if id(layer) in both:

@@ -1,4 +1,4 @@
-"""The one form in which every model sees a batch of examples."""
+"""The batch of examples that every model computes on."""
 
 from typing import Any, NamedTuple
 
@@ -7,15 +7,15 @@ from keras import ops
 
 
 class Batch(NamedTuple):
-    """A batch as `prepare` makes it, once: what the objective, the metrics and the networks read.
+    """Hold a prepared batch for the objective, the metrics and the networks; `prepare` makes it once.
 
     Attributes:
-        x: float32 [B, *shape], the input in units in which `pixel_max` is 1; 0 where `mask` is 0.
-        target: float32 [B, *shape], what is to be reconstructed: x itself, or the y of `fit(x, y)` where y has the
+        x: float32 [B, *shape], the input, scaled so that `pixel_max` becomes 1; 0 where `mask` is 0.
+        target: float32 [B, *shape], the values to reconstruct: x itself, or the y of `fit(x, y)` where y has the
             shape of x (denoising from real pairs).
         y: float32 [B, K], the condition as one-hot rows or numbers; None for a model that is not conditional.
         mask: float32, 1 = counts, 0 = is missing or padding; [B, *shape], or [B, T] for sequences; None if all counts.
-            Where single values may be missing and a target is given, it is the target's.
+            Where single values may be missing, a separate target has its mask here instead of that of x.
         weight: float32 [B], the weight of each example in the loss; None for 1.
     """
 
@@ -27,14 +27,14 @@ class Batch(NamedTuple):
 
     @property
     def counts(self):
-        """Weights of a mean over values that leaves missing ones out: `weight` times `mask`, or None for 1."""
+        """Weights of values in a mean that skips missing ones: `weight` times `mask`, or None for 1."""
         if self.mask is None or self.weight is None:
             return self.weight if self.mask is None else self.mask
         return self.mask * ops.reshape(self.weight, (-1, *[1] * (len(self.mask.shape) - 1)))
 
 
 def examples_of(split, most):
-    """Take stored examples for `adapt`, at most so many, at equal distances: [n, *shape].
+    """Take at most `most` stored examples for `adapt`, at equal distances: [n, *shape].
 
     Args:
         split: array [N, *shape], or a `kerasae.data.Split`.

@@ -1,4 +1,4 @@
-"""Keras's own ways to train and to evaluate, with what the contract adds: checked values, and weights without y."""
+"""Keras's methods to train and evaluate, with checked values, and with example weights where there is no y."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ from kerasae.models.contract import input_checks
 
 
 class CheckedFit:
-    """Mix-in of `Trainable` that checks the values of the first batch in `fit`, `evaluate` and their like."""
+    """Check input values in `fit`, `evaluate` and the methods of one batch; a mix-in of `Trainable`."""
 
     def fit(self, x=None, y=None, batch_size=None, *arguments, **options):
-        """As in Keras; the values of the first batch are checked."""
+        """Train as in Keras, after checking the values of the first batch."""
         x = self._checked(self._weighted(x, y, options), y, batch_size)
         held = options.get("validation_data")
         if isinstance(held, tuple | list) and len(held) == 3 and held[1] is None:
@@ -17,22 +17,22 @@ class CheckedFit:
         return super().fit(x, y, batch_size, *arguments, **options)
 
     def evaluate(self, x=None, y=None, batch_size=None, *arguments, **options):
-        """As in Keras; the values of the first batch are checked."""
+        """Evaluate as in Keras, after checking the values of the first batch."""
         x = self._checked(self._weighted(x, y, options), y, batch_size)
         return super().evaluate(x, y, batch_size, *arguments, **options)
 
     def train_on_batch(self, x, y=None, *arguments, **options):
-        """As in Keras; the values are checked."""
+        """Train on one batch as in Keras, after checking its values."""
         self.check((x, y))
         return super().train_on_batch(self._weighted(x, y, options), y, *arguments, **options)
 
     def test_on_batch(self, x, y=None, *arguments, **options):
-        """As in Keras; the values are checked."""
+        """Evaluate one batch as in Keras, after checking its values."""
         self.check((x, y))
         return super().test_on_batch(self._weighted(x, y, options), y, *arguments, **options)
 
     def _weighted(self, x, y, options):
-        """Put weights of examples without y beside x: Keras drops them."""
+        """Pass example weights beside x where there is no y: Keras would drop them."""
         weight = options.pop("sample_weight", None) if y is None else None
         if weight is None:
             return x

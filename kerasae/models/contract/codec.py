@@ -1,4 +1,4 @@
-"""What every model can do with an input and a code, trained or not: the half of the contract that users call."""
+"""The half of the contract that users call: encode, decode, reconstruct, score and sample."""
 
 import keras
 import numpy as np
@@ -9,14 +9,14 @@ from kerasae.layers.draws import Draws
 from kerasae.models.contract import input_checks
 
 CONDITION, MASK = "condition", "mask"
-"""Names of the inputs by which a network takes y and the mask of a `Batch` beside its first input."""
+"""Names of a network's further inputs, which receive y and the mask of a `Batch`."""
 
 
 class Codec:
-    """The using half of the contract: encode, decode, reconstruct, score and sample.
+    """Encode, decode, reconstruct, score and sample: the methods of a model that users call.
 
-    A variant writes the methods of a `Batch` (`encode_batch`, `decode_code`, `score_batch`); the methods that users
-    call prepare the input once and go through many examples `batch_size` at a time.
+    A variant writes the methods of one `Batch`: `encode_batch`, `decode_code`, `score_batch`. The methods that users
+    call prepare the input once and process `batch_size` examples at a time.
 
     Attributes:
         code_shape: shape of one code, without the batch.
@@ -61,11 +61,11 @@ class Codec:
         raise InputError(f"{type(self).__name__} has no distribution of codes to sample from; use a generative variant")
 
     def feature_encoder(self):
-        """Give a Keras model floats → codes that shares this model's weights: what a classifier sits on."""
+        """Build a Keras model floats → codes, for a classifier, that shares this model's weights."""
         raise NotImplementedError(f"{type(self).__name__} must write feature_encoder")
 
     def feature_decoder(self):
-        """Give a Keras model codes → parameters of the likelihood that shares this model's weights."""
+        """Build a Keras model codes → parameters of the likelihood that shares this model's weights."""
         raise NotImplementedError(f"{type(self).__name__} must write feature_decoder")
 
     # What a variant writes.
@@ -75,7 +75,7 @@ class Codec:
         raise NotImplementedError(f"{type(self).__name__} must write encode_batch")
 
     def decode_code(self, z, y=None, training=False):
-        """Decode codes: float32 [B, *shape]; y as `condition` gives it."""
+        """Decode codes: float32 [B, *shape]; y is a condition as `condition` returns it."""
         raise NotImplementedError(f"{type(self).__name__} must write decode_code")
 
     def reconstruct_batch(self, batch, training=False):
@@ -89,7 +89,7 @@ class Codec:
     # Inside.
 
     def decode_draws(self, prior, n, y=None, seed=None, batch_size=256):
-        """Decode `n` draws of a `Prior`: [n, *shape]; what `sample` is where codes have one."""
+        """Decode `n` draws of a `Prior`: [n, *shape]; `sample` of every model with a prior."""
         z = prior.draw((n, *self.code_shape), Draws(seed))
         y = np.full(n, y) if y is not None and np.ndim(y) == 0 else y
         return self.decode(z, y, batch_size)
@@ -103,11 +103,11 @@ class Codec:
 
 
 def in_chunks(function, arrays, size):
-    """Apply a function to some examples at a time, and join what it gives.
+    """Apply a function to `size` examples at a time, and join the results.
 
     Args:
         function: of as many arrays [b, …] as there are `arrays` → [b, …] or [S, b, …].
-        arrays: tuple of arrays or dicts of arrays [B, …]; tensors whose B is not known yet go through as a whole.
+        arrays: tuple of arrays or dicts of arrays [B, …]; tensors of unknown B are passed as a whole.
         size: examples at a time.
     """
     if not size >= 1:
@@ -122,8 +122,8 @@ def in_chunks(function, arrays, size):
     return ops.concatenate(parts, axis=0)
 
 
-def through(network, x, y=None, mask=None, training=False):
-    """Call a network with its first input and those that it asks for by name: "condition", "mask"."""
+def call_network(network, x, y=None, mask=None, training=False):
+    """Call a network on x, and on y and the mask where it has inputs "condition" and "mask"."""
     first, *others = network.inputs
     if not others:
         return network(x, training=training)
@@ -131,6 +131,6 @@ def through(network, x, y=None, mask=None, training=False):
     return network([x, *(known[tensor.name] for tensor in others)], training=training)
 
 
-def takes(network, name):
-    """Whether a network has an input of this name beside its first."""
+def has_input(network, name):
+    """Tell whether a network has a further input of this name."""
     return any(tensor.name == name for tensor in network.inputs[1:])

@@ -1,4 +1,4 @@
-"""Checks of what a model is given: shapes while a step is traced, values on the first batch and in public methods."""
+"""Checks of a model's input: shapes while a step is traced, values on the first batch and in public methods."""
 
 import itertools
 
@@ -8,11 +8,11 @@ import numpy as np
 from kerasae.errors import InputError
 
 SLACK = 1e-3
-"""How far outside [0, 1] a value may lie: rounding of resized or half-precision images."""
+"""Tolerated distance of a value from [0, 1]: the rounding of resized or half-precision images."""
 
 
 def x_and_mask(model, given):
-    """Split what a model is given into x and its mask, None without: an array, or {"x": x, "mask": mask}."""
+    """Split an input, an array or {"x": x, "mask": mask}, into x and its mask, None without."""
     if not isinstance(given, dict):
         return given, None
     name = type(model).__name__
@@ -30,7 +30,7 @@ def x_and_mask(model, given):
 
 
 def check_shape(model, x):
-    """Raise InputError unless x is [B, *example_shape]; sizes that are not known yet pass."""
+    """Raise InputError unless x is [B, *example_shape]; unknown sizes pass."""
     given, wanted = tuple(x.shape[1:]), tuple(model.example_shape)
     if len(given) == len(wanted) and all(None in (n, m) or n == m for n, m in zip(given, wanted, strict=True)):
         return
@@ -43,10 +43,10 @@ def check_shape(model, x):
 
 
 def check_values(model, data, strict=False):
-    """Raise InputError if values cannot mean what the model takes them for; arrays that are not there yet pass.
+    """Raise InputError for values outside the model's range; tensors without values yet pass.
 
-    Integers must lie in 0…`pixel_max`, floats in [0, 1] where the likelihood is of such values only. What a
-    mask hides passes, and so does NaN: it is missing data to some models, and the guard finds it in the others.
+    Integers must lie in 0…`pixel_max`, floats in [0, 1] where the likelihood requires it. Masked values pass, and so
+    does NaN: some models take it as missing data, and the guard finds it in the others.
     """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
     x, mask = x_and_mask(model, {n: v for n, v in x.items() if n != "weight"} if isinstance(x, dict) else x)
@@ -60,7 +60,7 @@ def check_values(model, data, strict=False):
 
 
 def check_condition(model, y, beside):
-    """Raise InputError for a y that an encoding or decoding model cannot use: it is the condition, or must be None."""
+    """Raise InputError for a y that is not a valid condition; y must be None for a model that is not conditional."""
     if y is None:
         return
     name = type(model).__name__
@@ -74,7 +74,7 @@ def check_condition(model, y, beside):
 
 
 def first_batch(x, y=None, batch_size=32):
-    """(the first examples of what `fit` takes, x itself or what gives the same): a generator is chained anew."""
+    """Return the first batch of an input of `fit`, and the input; a generator gets its first batch back."""
     if hasattr(x, "element_spec"):  # tf.data
         return next(iter(x.take(1)), None) if hasattr(x, "take") else None, x
     if isinstance(x, keras.utils.PyDataset):
@@ -87,7 +87,7 @@ def first_batch(x, y=None, batch_size=32):
 
 
 def is_concrete(x):
-    """Whether x is an array whose values are known, not None or a tensor of a graph."""
+    """Tell whether x is an array with values, not None or a symbolic tensor."""
     return isinstance(x, np.ndarray | list) or hasattr(x, "numpy") or hasattr(x, "addressable_shards")
 
 
@@ -113,7 +113,7 @@ def _check_range(model, x, strict):
 
 
 def _check_classes(model, y):
-    """Raise InputError for classes that do not exist, which a one-hot row would leave out without a word."""
+    """Raise InputError for classes out of range, which one-hot encoding would silently turn into zeros."""
     classes = y.ndim == 1 or y.dtype.kind in "iu"
     if classes and y.size and not (0 <= y.min() <= y.max() < model.condition_width and np.all(y == np.floor(y))):
         raise InputError(

@@ -1,4 +1,4 @@
-"""One training step on Keras's JAX backend, where a step is a function from the state to the next state."""
+"""The training step on Keras's JAX backend: a pure function from the state to the next state."""
 
 import keras
 
@@ -6,8 +6,11 @@ from kerasae.errors import InputError
 
 
 def train(model, state, data):
-    """(state, batch) → (logs, next state); a state is the values of the weights, trained or not, the optimiser's
-    variables and the metrics, in the order in which Keras's JAX trainer hands them over."""
+    """Compute one training step: (state, batch) → (logs, next state).
+
+    The state holds trainable weights, other variables, optimiser variables and metric variables, in the order of
+    Keras's JAX trainer.
+    """
     import jax
 
     trained, others, slots, means = state
@@ -24,7 +27,7 @@ def train(model, state, data):
 
 
 def test(model, state, data):
-    """(state, batch) → (logs, next state) without the optimiser's part, and without training."""
+    """Evaluate one batch: (state, batch) → (logs, next state), where the state has no optimiser variables."""
     trained, others, means = state
     batch = model._batch(data)
     loss, terms, others = losses(model, trained, others, batch, training=False)
@@ -33,14 +36,14 @@ def test(model, state, data):
 
 
 def scaled_loss(model, trained, others, slots, batch):
-    """What is differentiated, and beside it the loss, the terms and the variables that the forward pass changed."""
+    """Compute the scaled loss, which is differentiated, and the results of `losses`."""
     found = losses(model, trained, others, batch, training=True)
     with keras.StatelessScope(zip(model.optimizer.variables, slots, strict=True)):
         return model.optimizer.scale_loss(found[0]), found
 
 
 def losses(model, trained, others, batch, training):
-    """The loss, its terms, and the new values of the variables that are not trained, such as seeds."""
+    """Compute the loss, its terms, and the new values of untrained variables such as seeds."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     with keras.StatelessScope(zip(variables, [*trained, *others], strict=True), collect_losses=True) as scope:
         loss, terms = model.losses_of(batch, training)
@@ -48,7 +51,7 @@ def losses(model, trained, others, batch, training):
 
 
 def track(model, means, loss, terms, batch):
-    """The logs, and the new values of the metrics' variables."""
+    """Update the metrics: return the logs and the new values of the metric variables."""
     with keras.StatelessScope(zip(model.metrics_variables, means, strict=True)) as scope:
         logs = model._track(loss, terms, batch)
         return logs, [scope.get_current_value(variable) for variable in model.metrics_variables]

@@ -1,4 +1,4 @@
-"""Numbers of an objective that may change while it is trained: saved, logged, set by callbacks, annealed."""
+"""Hyperparameters of an objective that may change in training: saved, logged, set by callbacks, annealed."""
 
 import keras
 
@@ -6,16 +6,15 @@ from kerasae.errors import InputError
 
 
 class Knob:
-    """A number of a model behind an attribute: a float32 variable that compiled steps read anew at every step.
+    """Store a hyperparameter as an attribute backed by a float32 variable, which compiled steps read at every step.
 
-    `model.beta = 0.5` sets it at any time, also from a callback; `float(model.beta)` reads it, and on several devices
-    `keras.ops.convert_to_numpy(model.beta)`. A
-    `keras.optimizers.schedules.LearningRateSchedule` in place of a number gives its value at every update of the
-    weights (KL warm-up, annealed sparsity): `beta=keras.optimizers.schedules.PolynomialDecay(0.0, 1000, 1.0)`.
-    The value is in every saved model and checkpoint.
+    `model.beta = 0.5` sets it at any time, also from a callback. `float(model.beta)` reads it; on several devices,
+    `keras.ops.convert_to_numpy(model.beta)` does. A `keras.optimizers.schedules.LearningRateSchedule` in place of a
+    number sets the value at every update of the weights, for KL warm-up or annealed sparsity:
+    `beta=keras.optimizers.schedules.PolynomialDecay(0.0, 1000, 1.0)`. Saved models and checkpoints hold the value.
 
     Args:
-        minimum: least value.
+        minimum: least value, or None.
         maximum: greatest value, or None.
 
     Raises:

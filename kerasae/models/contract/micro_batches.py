@@ -1,4 +1,4 @@
-"""The gradients of a batch from parts of it: one after the other to save memory, or some at once on a CPU's cores."""
+"""Gradients accumulated over micro-batches: one at a time to save memory, or several at once on a CPU's cores."""
 
 import functools
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from kerasae.models.contract.terms import Found
 
 
 class Computed(NamedTuple):
-    """What a batch, or a part of it, gives.
+    """Hold the gradients, the loss and the terms of a batch or a micro-batch.
 
     Attributes:
         gradients: a tensor or None per weight, scaled as the optimisers take them.
@@ -24,11 +24,10 @@ class Computed(NamedTuple):
 
 
 def accumulate(compute, batch, parts, at_once=1, static=False):
-    """Compute a batch in parts, with the activations of few of them in memory at a time.
+    """Accumulate the gradients of a batch over micro-batches, with the activations of few in memory at a time.
 
-    The gradients of the parts are added in their order, which is also the order of the random numbers, however many
-    are computed at once: the result is the same to the bit. Where the parts do not divide the batch, the last is
-    smaller.
+    Gradients are added, and random numbers drawn, in the order of the parts, however many are computed at once: the
+    result is the same to the bit. Where the parts do not divide the batch, the last is smaller.
 
     Args:
         compute: function (batch, share) → `Computed`, of the loss times `share`, the part's share of the examples;
@@ -52,7 +51,7 @@ def accumulate(compute, batch, parts, at_once=1, static=False):
     whole = static or (known is not None and known % parts == 0)
     part_of = _equal_parts(leaves, parts) if whole else lambda i: [v[i * size : (i + 1) * size] for v in leaves]
 
-    @functools.partial(tf.function, autograph=False)  # traced once, for the loop and for the shapes of what it gives
+    @functools.partial(tf.function, autograph=False)  # traced once, for the loop and for the output shapes
     def traced(leaves, share):
         rest = iter(leaves)
         flat = [v if v is None else next(rest) for v in tf.nest.flatten(structure)]
@@ -88,9 +87,9 @@ def accumulate(compute, batch, parts, at_once=1, static=False):
 
 
 def _equal_parts(leaves, parts):
-    """Function of i → part i of so many of one size."""
-    cut = [tf.reshape(v, [parts, -1, *v.shape[1:]]) for v in leaves]
-    return lambda i: [v[i] for v in cut]
+    """Return a function of i → micro-batch i of `parts` of equal size."""
+    stacked = [tf.reshape(v, [parts, -1, *v.shape[1:]]) for v in leaves]
+    return lambda i: [v[i] for v in stacked]
 
 
 def _spec(tensor):

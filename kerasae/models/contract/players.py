@@ -1,4 +1,4 @@
-"""Who minimises what: the parts of a model, each with a loss and an optimiser of its own."""
+"""Players: the parts of a model that minimise separate losses with separate optimisers."""
 
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ from kerasae.models.contract.terms import minimised
 
 
 class Player(NamedTuple):
-    """A part of a model that is trained on a loss of its own.
+    """Hold the layers and the weighted terms of one loss, such as the discriminator's.
 
     Attributes:
-        parts: layers whose trainable weights the player moves and whose regularisation losses it pays.
+        parts: layers whose trainable weights the player updates, and whose regularisation losses its loss includes.
         weights: name of a term → its weight in the player's loss, a number or a `Knob`.
     """
 
@@ -22,59 +22,59 @@ class Player(NamedTuple):
 
     @property
     def trainable_weights(self):
-        """The variables that the player moves, each once."""
+        """The variables that the player updates, each once."""
         return list({id(w): w for part in self.parts for w in part.trainable_weights}.values())
 
     def loss(self, terms, weight, training):
-        """Σ weight · mean over the examples of each term, plus the penalties of the layers: a float32 scalar.
+        """Sum the weighted mean of each term and the layers' regularisation losses: a float32 scalar.
 
         Args:
             terms: as in `Found`.
             weight: weights [B] of the examples, or None. As in Keras, the sum of the weighted terms is divided by B.
-            training: whether floors of terms count.
+            training: whether the loss uses the minimised value of a `Term`, such as a floor, or the logged one.
         """
         total = sum(factor * average(minimised(terms[name], training), weight) for name, factor in self.weights.items())
         return total + self.penalties()
 
     def penalties(self):
-        """Sum of the regularisation losses of the layers: a float32 scalar."""
+        """Sum the regularisation losses of the layers: a float32 scalar."""
         return sum(ops.cast(loss, "float32") for part in self.parts for loss in part.losses)
 
 
 class Update(NamedTuple):
-    """What a step proposes to one optimiser: gradients, scaled as the optimiser takes them, and their weights."""
+    """Hold the proposed gradients of one optimiser, multiplied by its loss scale, and their weights."""
 
     optimizer: Any
     gradients: list
     weights: list
 
     def apply(self):
-        """Let the optimiser change the weights."""
+        """Apply the gradients to the weights."""
         self.optimizer.apply_gradients(zip(self.gradients, self.weights, strict=True))
 
 
 def average(values, weight):
-    """Mean of [B] values, each times its weight if there are any; a scalar stays as it is."""
+    """Average [B] values, each times its weight if there are any; a scalar stays as it is."""
     if not len(values.shape):
         return values
     return ops.mean(values if weight is None else values * weight)
 
 
-def twin(optimizer, factor):
-    """A new optimiser with the settings of another, whose learning rate is always `factor` times that of the other.
+def copy_optimizer(optimizer, factor):
+    """Copy an optimiser's settings, with a learning rate that stays `factor` times the original's.
 
-    So a callback or a schedule that changes the rate of the one reaches both.
+    So a callback or a schedule that changes the original's rate changes the copy's too.
     """
     copy = type(optimizer).from_config(optimizer.get_config())
-    inner = getattr(copy, "inner_optimizer", copy)  # under mixed_float16 it sits inside one that scales the loss
+    inner = getattr(copy, "inner_optimizer", copy)  # mixed_float16 wraps it in a LossScaleOptimizer
     given = inner.get_config()["learning_rate"]
     schedule = keras.optimizers.schedules.deserialize(given) if isinstance(given, dict) else None
-    inner.learning_rate = Multiple(factor, schedule, optimizer)
+    inner.learning_rate = ScaledRate(factor, schedule, optimizer)
     return copy
 
 
-class Multiple(keras.optimizers.schedules.LearningRateSchedule):
-    """A multiple of a schedule or, without one, of the present rate of another optimiser."""
+class ScaledRate(keras.optimizers.schedules.LearningRateSchedule):
+    """Multiply a schedule or, without one, the current learning rate of another optimiser."""
 
     def __init__(self, factor, schedule, leader):
         self.factor, self.schedule, self.leader = factor, schedule, leader
@@ -87,11 +87,11 @@ class Multiple(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def optimizers_of(model, optimizer, others):
-    """Name of a player → optimiser: the compiled one for the first player, copies or given ones for the others.
+    """Map each player's name to its optimiser: the compiled one first, then copies or the ones in `others`.
 
     Args:
         model: with `players()`.
-        optimizer: the compiled one.
+        optimizer: the compiled optimiser.
         others: name of a further player → an optimiser, or a number by which its copy multiplies the learning rate.
     """
     first, *rest = model.players()
@@ -102,5 +102,5 @@ def optimizers_of(model, optimizer, others):
             f". Received: {', '.join(sorted(unknown))}"
         )
     given = {name: others.get(name, 1.0) for name in rest}
-    made = {name: twin(optimizer, float(o)) if isinstance(o, int | float) else o for name, o in given.items()}
+    made = {name: copy_optimizer(optimizer, float(o)) if isinstance(o, int | float) else o for name, o in given.items()}
     return {first: optimizer, **{name: keras.optimizers.get(o) for name, o in made.items()}}

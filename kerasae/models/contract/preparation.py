@@ -1,4 +1,4 @@
-"""From stored values to a `Batch`: what x and y mean to a model, and what it refuses."""
+"""Prepare stored values as a `Batch`: scale x, read y as target or condition, refuse what does not fit."""
 
 from keras import ops
 
@@ -9,7 +9,7 @@ from kerasae.ops.pixels import to_unit
 
 
 class Preparation:
-    """Mix-in of `Trainable` that makes a `Batch` of what the model is given, once.
+    """Prepare a model's input as a `Batch`, once; a mix-in of `Trainable`.
 
     Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max` of `Trainable`.
     """
@@ -27,7 +27,7 @@ class Preparation:
             weight: None or [B].
 
         Raises:
-            InputError: for a shape that does not fit, or a y that the model cannot mean anything by.
+            InputError: for a shape that does not fit, or a y that is neither target nor condition.
         """
         if isinstance(x, dict) and "weight" in x:
             weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
@@ -55,16 +55,16 @@ class Preparation:
         return as_condition(y, self.condition_width)
 
     def blank_batch(self):
-        """Give a `Batch` of one example of zeros, to find out what a forward pass writes."""
+        """Make a `Batch` of one example of zeros, to find the variables that a forward pass writes."""
         x = ops.zeros((1, *(n or 1 for n in self.example_shape)))
         return self.prepare(x, ops.zeros((1, self.condition_width)) if self.conditional else None)
 
     def check(self, data):
-        """Raise InputError if the values of a batch, x or (x, y), cannot mean what the model takes them for."""
+        """Raise InputError if a batch, x or (x, y), has values outside the model's range."""
         input_checks.check_values(self, data, strict=True)
 
     def _masked(self, x, mask):
-        """(x with 0 in place of what is missing, mask): NaN is missing, and so is what a given mask says."""
+        """Replace missing values by 0 and return (x, mask); missing is NaN, or 0 in `mask`."""
         if not self.takes_mask:
             return x, None
         seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
@@ -88,7 +88,7 @@ class Preparation:
 
 
 def as_condition(y, width):
-    """A condition as float32 [B, width]: classes [B] or [B, 1] as one-hot rows, numbers as they are."""
+    """Convert a condition to float32 [B, width]: classes [B] or [B, 1] to one-hot rows, numbers as they are."""
     y = ops.convert_to_tensor(y)
     if len(y.shape) == 2 and y.shape[-1] == 1 and width > 1:
         y = ops.squeeze(y, -1)

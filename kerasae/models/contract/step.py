@@ -9,7 +9,7 @@ from kerasae.models.contract import layer_state
 
 
 class Proposal(NamedTuple):
-    """What a step wants to change, and has not changed yet.
+    """Hold the changes that a training step proposes: gradients and state, not applied yet.
 
     Attributes:
         logs: the metrics' results by name, as `train_step` returns them.
@@ -31,11 +31,10 @@ class Proposal(NamedTuple):
 
 
 class ProposedStep:
-    """Mix-in of every model that is trained: `train_step` is `propose`, then the proposal is applied.
+    """Train in two halves, `propose` and then `Proposal.apply`; a mix-in of every trained model.
 
-    A model writes `propose` and `optimizers`. Whoever wants to look at the gradients before they count, such as
-    `kerasae.training.guard`, calls `propose` in place of `train_step` and applies the proposal itself: there is one
-    step, however a model is trained.
+    A model writes `propose` and `trained`. Code that inspects gradients before they are applied, such as
+    `kerasae.training.guard`, calls `propose` in place of `train_step` and applies the proposal itself.
     """
 
     micro_batches = at_once = 1
@@ -43,7 +42,7 @@ class ProposedStep:
     """Whether batches are (x, y), or x alone."""
 
     def propose(self, data):
-        """Compute a step but for its changes: the forward pass, the gradients and the metrics.
+        """Compute the forward pass, the gradients and the metrics of a step, without applying them.
 
         Args:
             data: the batch, as Keras hands it to `train_step`.
@@ -54,28 +53,28 @@ class ProposedStep:
         raise NotImplementedError
 
     def trained(self):
-        """Name of a player → (optimiser, weights that it moves), in the order of the updates."""
+        """Map each player's name to its optimiser and weights, in the order of the updates."""
         raise NotImplementedError
 
     def check(self, data):
-        """Raise InputError for a batch whose values cannot mean what the model takes them for."""
+        """Raise InputError for a batch with values outside the model's range; checks nothing by default."""
 
     def forward_once(self):
-        """Compute a forward pass of training on one blank example: what `layer_state` watches."""
+        """Compute a training forward pass on one example of zeros; `layer_state` records the variables it writes."""
         raise NotImplementedError
 
     def build_training(self):
-        """Make the variables of the optimisers now, so that a step is traced once, and agree on layers' state."""
+        """Build the optimisers' variables, so that a step is traced once, and synchronise layers' statistics."""
         for optimizer, weights in self.trained().values():
             if not optimizer.built:
                 optimizer.build(weights)
         layer_state.synchronise(self)
 
-    def cut(self, micro_batches, at_once):
-        """Set in how many parts a batch is computed, and how many of them at once: what `compile` is asked for.
+    def set_micro_batches(self, micro_batches, at_once):
+        """Set the number of micro-batches of a batch, and how many of them are computed at once.
 
         Raises:
-            InputError: for a number out of range, or parts on another backend than TensorFlow.
+            InputError: for a number out of range, or micro-batches on another backend than TensorFlow.
         """
         if micro_batches < 1:
             raise InputError(f"micro_batches must be a whole number from 1 up. Received: {micro_batches}")
@@ -90,12 +89,15 @@ class ProposedStep:
         return config and {**config, "micro_batches": self.micro_batches, "at_once": self.at_once}
 
     def compile_from_config(self, config):
-        # Keras does this by itself only for models whose `compile` is its own.
+        # Keras does this only for models that do not override `compile`.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.build_training()
 
     def make_train_function(self, force=False):
-        """As in Keras, which calls it before the first step, and from `train_on_batch` before every one."""
+        """Make the training function, after `build_training`, once.
+
+        Keras calls this before the first step, and from `train_on_batch` before every step.
+        """
         if keras.backend.backend() == "tensorflow" and (force or self.train_function is None):
             with self.distribute_strategy.scope():
                 self.build_training()
@@ -111,7 +113,10 @@ class ProposedStep:
 
 
 def build_metrics(model, y, y_pred):
-    """Make the variables of compiled metrics, which Keras makes in the step, on one replica before the other."""
+    """Build the variables of compiled metrics before the first step.
+
+    Keras would make them within the step, on one replica before the other.
+    """
     metrics = model._compile_metrics
     if metrics is not None and not metrics.built:
         metrics.build(y, y_pred)

@@ -1,4 +1,4 @@
-"""What every model does that is trained without labels: named terms, players, state, metrics, one training step."""
+"""The training half of the contract: named terms, players, state, metrics and the training step."""
 
 import keras
 from keras import ops
@@ -17,20 +17,20 @@ from kerasae.models.contract.terms import Found, logged
 
 
 class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.Model):
-    """The training half of the contract: a model that minimises named terms.
+    """Minimise named terms: the training half of every model.
 
     A variant writes `objective` and lists its terms in `terms`; the base class prepares the batch, weighs the terms,
     averages them over the examples, adds regularisation losses, scales for mixed precision and for replicas, gives
     every player its gradients and tracks each term under its name. All training goes through `propose`: by `fit`, and
     by `kerasae.training.train`, which resumes exactly.
 
-    A forward pass assigns nothing. What a step changes besides weights (codebooks, chains, counters) it returns in
-    `Found`, and `next_state` says what becomes of it, once for the whole batch.
+    A forward pass assigns no variables. The objective returns statistics for other state (codebooks, chains, counters)
+    in `Found`, and `next_state` computes the new values, once for the whole batch.
 
     Attributes:
         terms: names of the terms, in order.
         units: unit of the terms.
-        statistics: names of the terms that are numbers of the whole batch; micro-batches are refused then.
+        statistics: names of the terms that are a `Statistic` of the whole batch, with which micro-batches are refused.
         conditional: whether x comes with a condition y: classes [B] or numbers [B, K].
         takes_mask: False, "values" or "steps": whether x may be incomplete, NaN or `{"x": x, "mask": mask}` with 1 =
             counts, 0 = missing, by values [B, *shape] or by the steps [B, T] of a sequence.
@@ -61,7 +61,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         self.term_means = {name: keras.metrics.Mean(name=name) for name in self.terms}
         self.built = True
 
-    # What a variant writes.
+    # A variant writes these.
 
     def objective(self, batch, training=False):
         """Compute the terms to minimise, each [B] in `units`, not averaged.
@@ -78,16 +78,16 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
 
     @property
     def term_weights(self):
-        """Weight of each term in the loss, a number or a `Knob`; a name that is missing weighs 1."""
+        """Weight of each term in the loss, a number or a `Knob`; 1 for a name that is missing."""
         return {}
 
     @property
     def adversaries(self):
-        """Name of a term → the layers that minimise this term alone, with an optimiser of their own."""
+        """Layers that minimise one term alone with a separate optimiser, by the name of the term."""
         return {}
 
     def players(self):
-        """Name → `Player`, the first of whom has the compiled optimiser: "model", then the adversaries."""
+        """Return the players by name: "model", which has the compiled optimiser, then the adversaries."""
         rivals = self.adversaries
         others = {id(layer) for layers in rivals.values() for layer in layers}
         own = [layer for layer in self.layers if id(layer) not in others] if rivals else [self]
@@ -95,50 +95,48 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         return {"model": Player(own, weights), **{name: Player(parts, {name: 1.0}) for name, parts in rivals.items()}}
 
     def next_state(self, sums, rows):
-        """Pairs (variable, value) of what a step changes besides weights.
+        """Compute the new values of state other than weights: pairs (variable, value).
 
         Args:
-            sums, rows: those of `Found`, of the whole batch; rows of fewer examples in a last, smaller batch.
+            sums, rows: the fields of `Found` for the whole batch; a last, smaller batch has fewer rows.
         """
         return []
 
     def adapt(self, split):
-        """Look at data before the first step, such as for a target or a first codebook; does nothing by default.
+        """Fit a target, a first codebook or the like to data before the first step; does nothing by default.
 
         Args:
             split: array [N, *shape] of stored values, or a `kerasae.data.Split`.
         """
 
     def knobs(self):
-        """Name → variable of every `Knob`."""
+        """Return the variable of every `Knob` by name."""
         return vars(self).setdefault("_knobs", {})
 
     def knob_schedules(self):
-        """Name of a `Knob` → the schedule that gives its values, where there is one."""
+        """Return the schedules of `Knob`s by name, for those that have one."""
         return vars(self).setdefault("_knob_schedules", {})
 
     # The one training step.
 
     def compile(self, optimizer="rmsprop", loss=None, *, players=None, micro_batches=1, at_once=1, **options):
-        """As in Keras, but without a loss: the variant's objective is the loss, and its terms are metrics.
+        """Compile as in Keras, but without a loss: the variant's objective is the loss, and its terms are metrics.
 
         Args:
             optimizer: of the first player.
-            players: name of a further player → its optimiser, or the number by which a copy of `optimizer` multiplies
-                the learning rate; a copy with the same rate when not given.
-            micro_batches: parts that a batch is cut into, one after the other, so that the activations of one part
-                only are in memory; the gradients are summed, and the weights updated once.
-            at_once: micro-batches that are computed at the same time, at most all of them; the update is the same to
-                the bit. As many as a CPU has cores, each operation on one core
-                (`tf.config.threading.set_intra_op_parallelism_threads(1)`, before TensorFlow computes anything), take
-                less time than one whose every operation is shared out to all cores.
+            players: further players by name, each an optimiser or a number: the learning rate of a copy of `optimizer`
+                relative to the original. By default a copy with the same rate.
+            micro_batches: number of parts of a batch, computed one after the other, so that memory holds the
+                activations of one part. The gradients are summed, and the weights updated once.
+            at_once: number of micro-batches computed at the same time, at most `micro_batches`; the update is the same
+                to the bit. On a CPU, one per core is fastest, with each operation on one core
+                (`tf.config.threading.set_intra_op_parallelism_threads(1)`, before TensorFlow computes anything).
             metrics, weighted_metrics: of (target, reconstruction), such as PSNR; they cost a forward pass a step. Where
                 values may be missing, weighted_metrics leave them out.
 
         Raises:
-            InputError: for a loss, a number out of range, an unknown player, micro-batches where a term is a statistic
-                of the whole batch or a layer keeps statistics of its batch, and what only TensorFlow can do on another
-                backend.
+            InputError: for a loss, a number out of range, an unknown player, an option that the backend lacks, and for
+                micro-batches where a term or a layer needs statistics of the whole batch.
         """
         if loss is not None or options.get("loss_weights") is not None:
             raise InputError(
@@ -149,16 +147,16 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
             raise InputError(
                 f"{type(self).__name__}: metrics would count missing values; give them as weighted_metrics"
             )
-        self.cut(micro_batches, at_once)
+        self.set_micro_batches(micro_batches, at_once)
         self.measured = bool(options.get("metrics") or options.get("weighted_metrics"))
         super().compile(optimizer, **options)
         self.given_players = dict(players or {})
         self.optimizers = optimizers_of(self, self.optimizer, self.given_players)
         self._check_backend()
 
-    def cut(self, micro_batches, at_once):
-        """Set in how many parts a batch is computed; raise InputError where the model cannot be."""
-        super().cut(micro_batches, at_once)
+    def set_micro_batches(self, micro_batches, at_once):
+        """Set the number of micro-batches; raise InputError where a term needs the whole batch."""
+        super().set_micro_batches(micro_batches, at_once)
         if micro_batches > 1 and self.statistics:
             raise InputError(
                 f"{type(self).__name__}: {', '.join(self.statistics)} is a statistic of the whole batch, of which "
@@ -172,12 +170,12 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
 
     @property
     def metrics(self):
-        # Of Keras's own list only what `compile` was given: layers of a stack have metrics that nobody updates.
+        # Of Keras's list only the compiled metrics: layers of a stack have metrics that nobody updates.
         given = [metric for metric in super().metrics if metric.name == "compile_metrics"]
         return [self.loss_mean, *self.term_means.values(), *given]
 
     def trained(self):
-        """Name of a player → (optimiser, weights that it moves)."""
+        """Map each player's name to its optimiser and weights."""
         return {name: (self.optimizers[name], player.trainable_weights) for name, player in self.players().items()}
 
     def build_training(self):
@@ -187,7 +185,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
             build_metrics(self, blank, blank)
 
     def propose(self, data):
-        """Compute a step on a batch but for its changes; returns a `Proposal`."""
+        """Compute a step on a batch without applying it; returns a `Proposal`."""
         batch = self._batch(data)
         computed = self._compute(batch, 1.0) if self.micro_batches == 1 else self._accumulate(batch)
         gradients, updates = iter(computed.gradients), []
@@ -209,31 +207,34 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         return self._track(*self.losses_of(batch, training=False), batch)
 
     def call(self, inputs, training=False):
-        """Compute the objective of a `Batch`, in one call so that penalties of all layers count; or reconstruct x."""
+        """Compute the objective of a `Batch`, or reconstruct x.
+
+        One call computes the whole objective, so that Keras collects the penalties of all layers.
+        """
         if isinstance(inputs, Batch):
             return Found.of(self.objective(inputs, training))
         return self.reconstruct_batch(self.prepare(inputs), training)
 
     def reconstruct_batch(self, batch, training=False):
-        """Reconstruct a `Batch`: what `model(x)` and compiled metrics ask for."""
+        """Reconstruct a `Batch`, for `model(x)` and for compiled metrics."""
         raise InputError(f"{type(self).__name__} does not reconstruct; leave out metrics, and call its own methods")
 
     def losses_of(self, batch, training):
-        """(loss of the first player, logged terms) of a batch."""
+        """Compute the first player's loss and the logged terms of a batch."""
         found = self(batch, training=training)
         first = next(iter(self.players().values()))
         return first.loss(found.terms, batch.weight, training), self._logged(found)
 
     def random(self, training):
-        """Give the source of random numbers: a new draw at each step of training, the same one in evaluation."""
+        """Return the source of random numbers: new draws at each training step, fixed draws in evaluation."""
         return Draws(self.seed_generator if training else 0)
 
     def forward_once(self):
-        """Compute the objective of a blank batch as in training."""
+        """Compute the training objective of one example of zeros."""
         self(self.blank_batch(), training=True)
 
     def export(self, filepath, format="tf_saved_model", **options):
-        """As in Keras: what the model gives when it is called, its reconstruction. See `kerasae.export` for more."""
+        """Export the reconstruction, `model(x)`, as in Keras. See `kerasae.export` for more."""
         self(ops.zeros((1, *(n or 1 for n in self.example_shape))))  # Keras exports what was called
         options.setdefault("input_signature", [keras.InputSpec("float32", (None, *self.example_shape))])
         return super().export(filepath, format, **options)
@@ -244,7 +245,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         return self.prepare(*keras.utils.unpack_x_y_sample_weight(data))
 
     def _compute(self, batch, share):
-        """`Computed` of a batch that is such a share of the whole one."""
+        """Compute the gradients of a batch, with the loss times `share`, its share of the whole batch."""
         import tensorflow as tf  # here, so that machines with JAX alone need no TensorFlow
 
         from kerasae.models.contract.micro_batches import Computed

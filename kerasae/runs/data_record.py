@@ -1,0 +1,72 @@
+"""What data a run has read: class names and fingerprint, kept as `data.json` in its directory."""
+
+import json
+from pathlib import Path
+
+from kerasae.data.layouts import listed
+from kerasae.errors import InputError
+
+NAME = "data.json"
+
+
+def describe(info) -> dict:
+    """What is kept of the `Info` of a data set."""
+    names = None if info.class_names is None else list(info.class_names)
+    content = {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
+    return content if info.value_range is None else {**content, "value_range": list(info.value_range)}
+
+
+def read(path) -> dict | None:
+    """The record of a run; None of a run that has none. Raises InputError if it is damaged."""
+    file = Path(path) / NAME
+    if not file.is_file():
+        return None
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        names, counts = record["class_names"], record["counts"]
+        if not isinstance(record["fingerprint"], str) or not (names is None or all(isinstance(n, str) for n in names)):
+            raise ValueError
+        counts = {str(name): int(count) for name, count in counts.items()}
+        return {**record, "counts": counts, "class_names": None if names is None else list(names)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise InputError(f"{file} is damaged; restore it, or remove it if the data have not changed") from None
+
+
+def class_names(path) -> list[str] | None:
+    """Names of the classes of a run's data in the order of its labels; None if it has no labels or no record."""
+    record = read(path)
+    return record and record["class_names"]
+
+
+def refuse_changed(path, info, accept=False):
+    """Raise InputError if the data differ from what the run in `path` has read, unless `accept` is given."""
+    record = read(path)
+    if accept or record is None or record["fingerprint"] == info.fingerprint:
+        return
+    then, now = (", ".join(f"{n} {name}" for name, n in counts.items()) for counts in (record["counts"], info.counts))
+    raise InputError(
+        f"{info.spec} has changed since {path} read it ({then} then, {now} now); restore them, choose another --out, "
+        "or give --accept-changed-data to go on with what they are now"
+    )
+
+
+def refuse_other_range(path, info):
+    """Raise InputError if floats are not scaled as those were that the run in `path` has read."""
+    record = read(path)
+    known, found = record and record.get("value_range"), info.value_range and list(info.value_range)
+    if record is not None and known != found:
+        then, now = ("as they are" if pair is None else f"{pair[0]} to {pair[1]} as 0 to 1" for pair in (known, found))
+        raise InputError(
+            f"{path} has read floats {then}, but {info.spec} is read {now}; give its --min-value, --max-value"
+        )
+
+
+def refuse_other_classes(path, info):
+    """Raise InputError if the classes are not those that the run in `path` has read, in the same order."""
+    record = read(path)
+    known, found = record and record["class_names"], info.class_names
+    if record is not None and (known is None) != (found is None) or (known and list(found) != known):
+        raise InputError(
+            f"{path} holds a run of the classes {listed(known or ())}, but {info.spec} has {listed(found or ())}; "
+            "choose another --out"
+        )

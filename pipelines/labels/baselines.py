@@ -1,0 +1,154 @@
+"""Baselines beside the features of a run: the same labels, given to classifiers that know no pretraining."""
+
+import hashlib
+from dataclasses import replace
+from functools import cached_property, partial
+
+import numpy as np
+
+import kerasae
+
+MOST_LABELS = 60_000
+"""Most labelled examples for which baselines are fitted."""
+
+MOST_FOR_CONVNET = 5_000
+"""Most labelled examples for the slower ones: the support vector machine and the convolutional network."""
+
+UNLABELLED = 10_000
+"""Most training examples that the principal components are fitted to."""
+
+NAMES = {
+    "raw_probe": "raw input, logistic regression",
+    "raw_nearest": "raw input, nearest neighbour",
+    "raw_svm": "raw input, support vector machine",
+    "pca_probe": "PCA, logistic regression",
+    "pca_nearest": "PCA, nearest neighbour",
+    "untrained_probe": "untrained encoder, logistic regression",
+    "majority": "most frequent class",
+    "convnet": "convolutional network from scratch",
+}
+"""Figure NAME_accuracy of a baseline → what it is."""
+
+
+WORDS = {"raw": "raw values", "pca": "principal components", "untrained": "features of random weights"}
+"""What the protocol of a baseline calls its input."""
+
+
+def neighbours(labels):
+    """Neighbours that vote: one among few labels, 20 among many."""
+    return 1 if labels < 1000 else 20
+
+
+class Baselines:
+    """Classifiers without pretraining, fitted to labelled subsets of a source; kept for the next run on the same.
+
+    Args:
+        source: the data.
+        components: principal components to keep, as many as the features are wide.
+        seed: of the components and of the untrained encoder.
+        model: the pretrained model, of which an untrained copy is probed; None for no such baseline.
+    """
+
+    def __init__(self, source, components, seed, model=None):
+        self.source, self.components, self.seed, self.model = source, components, seed, model
+        self.maximum = source.info.max_value
+
+    def fit(self, rows, seed):
+        """Name of `NAMES` → result with `accuracy`, `predictions` and `protocol`, for these labelled rows."""
+        if len(rows) > MOST_LABELS:
+            return {}
+        train, test_y = self.source.train.subset(rows), self.source.test.labels
+        raw = kerasae.evaluate.raw_input(train, self.maximum)
+        parts = [str(seed), *map(digest, (raw, train.labels, self.test, test_y))]
+        found = {name: keep([name, *parts, *more], test_y, build) for name, more, build in self.ways(train, raw, seed)}
+        if self.model is not None:
+            found["untrained_probe"] = self.untrained(train, seed)
+        found["majority"] = kerasae.evaluate.most_frequent_class(self.source.train.labels, test_y)
+        return {name: found[name] for name in NAMES if name in found}
+
+    def ways(self, train, raw, seed):
+        """Name, what its result depends on beside the examples, and a function that fits it, of each to be kept."""
+        info, test_y = self.source.info, self.source.test.labels
+        k = neighbours(len(train))
+        pca = [str(self.components), digest(self.unlabelled)]
+        for name, more, project in (("raw", [], lambda: (raw, self.test)), ("pca", pca, lambda: self.project(raw))):
+            yield f"{name}_probe", more, partial(linear, project, train.labels, test_y, seed, WORDS[name])
+            yield f"{name}_nearest", [*more, str(k)], partial(nearest, project, train.labels, test_y, k, WORDS[name])
+        if len(train) > MOST_FOR_CONVNET:
+            return
+        yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
+        if len(info.shape) == 3 and info.shape[-1] <= 4:
+            several = train, self.source.test, info.classes, self.maximum, seed
+            yield "convnet", [str(info.shape)], lambda: kerasae.evaluate.convolutional_baseline(*several)
+
+    @cached_property
+    def test(self):
+        """Raw test examples."""
+        return kerasae.evaluate.raw_input(self.source.test, self.maximum)
+
+    @cached_property
+    def unlabelled(self):
+        """Raw training examples to which the components are fitted."""
+        count = len(self.source.train)
+        rows = np.random.default_rng(self.seed).permutation(count)[:UNLABELLED]
+        return kerasae.evaluate.raw_input(self.source.train.subset(np.sort(rows)), self.maximum)
+
+    def project(self, raw):
+        """Principal components of labelled and of test examples."""
+        return kerasae.evaluate.principal_components(
+            self.unlabelled, raw, self.test, count=self.components, seed=self.seed
+        )
+
+    @cached_property
+    def fresh(self):
+        """A copy of the model with new random weights, and its features of the test examples."""
+        import keras
+
+        from kerasae.training import precision
+
+        keras.utils.set_random_seed(self.seed)
+        config = keras.saving.serialize_keras_object(self.model)
+        copy = precision.in_float32(lambda: keras.saving.deserialize_keras_object(config))
+        return copy, kerasae.evaluate.features(copy, self.source.test)
+
+    def untrained(self, train, seed):
+        """Linear probe of the untrained copy."""
+        copy, test_x = self.fresh
+        x = kerasae.evaluate.features(copy, train)
+        return linear(lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS["untrained"])
+
+
+def linear(project, train_y, test_y, seed, words):
+    """Logistic regression on what `project()` gives for the labelled and for the test examples."""
+    x, test_x = project()
+    return called(kerasae.evaluate.linear_probe(x, train_y, test_x, test_y, seed=seed), words)
+
+
+def nearest(project, train_y, test_y, k, words):
+    """Nearest neighbours, likewise."""
+    x, test_x = project()
+    return called(kerasae.evaluate.knn_probe(x, train_y, test_x, test_y, k=k, metric="euclidean"), words)
+
+
+def called(result, words):
+    """A result whose protocol names its input."""
+    return replace(result, protocol=result.protocol.replace("frozen features", words))
+
+
+def keep(parts, test_y, build):
+    """The result that `build()` gives, from an earlier run if it was of the same parts."""
+    from kerasae.data.index_cache import fingerprint, kept
+
+    def columns():
+        found = build()
+        return {"predictions": found.predictions, "protocol": np.array(found.protocol)}
+
+    found = kept(fingerprint(["baseline", kerasae.__version__, *parts]), columns)
+    predictions, protocol = found["predictions"], str(found["protocol"])
+    accuracy = float(np.mean(predictions == test_y))
+    return kerasae.evaluate.Baseline(accuracy=accuracy, predictions=predictions, protocol=protocol)
+
+
+def digest(array):
+    """SHA-256 of an array's bytes."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

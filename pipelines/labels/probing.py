@@ -1,0 +1,99 @@
+"""Fit probes and baselines to the same labels: a table and its figures."""
+
+from pathlib import Path
+
+import numpy as np
+
+import kerasae
+from pipelines.labels import causes, table
+from pipelines.labels.baselines import NAMES, Baselines, neighbours
+from pipelines.labels.repeats import check_labels, labelled, spread
+
+FIGURES = {"linear": "probe", "knn": "knn", "sgd": "sgd_probe", "attentive": "attentive"}
+"""Probe → NAME of its figure NAME_accuracy."""
+
+
+def measure(model, source, recipe):
+    """The table of the probes and of the baselines, a row for each, and their accuracies as figures."""
+    counts = recipe.labels or (None,)
+    check_labels(source, counts, recipe.seed)
+    train, test = encode(model, source, recipe)
+    beside = Baselines(source, train["features"].shape[1], recipe.seed, model) if recipe.baselines else None
+    rows, figures = [], {}
+    for count in counts:
+        found = repeat(train, test, source, recipe, count, beside)
+        rows += tabulate(found, train, source.test.labels, count or len(source.train))
+        prefix = f"labels_{count}_" if len(counts) > 1 else ""
+        figures |= {f"{prefix}{name}": value for name, value in summarise(found, source, recipe, count).items()}
+    return rows, figures
+
+
+def repeat(train, test, source, recipe, count, beside):
+    """Name of a probe or baseline → its results, one for each choice of labels."""
+    found = {}
+    for seed in range(recipe.seed, recipe.seed + recipe.repeats):
+        rows = labelled(source.train, count, seed)
+        results = {}
+        for name in dict.fromkeys(recipe.probes):
+            x, test_x = (part[inputs(name)] for part in (train, test))
+            data = take(x, rows), source.train.labels[rows], test_x, source.test.labels
+            results[name] = fit(name, data, recipe, seed)
+        for name, result in (results | (beside.fit(rows, seed) if beside else {})).items():
+            found.setdefault(name, []).append(result)
+    return found
+
+
+def tabulate(found, train, test_y, labels):
+    """A row for each probe and baseline."""
+    shapes = {"features": train["features"].shape[1:], "tokens": train["tokens"].shape if "tokens" in train else ()}
+    return [
+        table.row(name, "features", shapes[inputs(name)], labels, results, test_y)
+        if name in FIGURES
+        else table.row(NAMES[name], "baseline", (), labels, results, test_y)
+        for name, results in found.items()
+    ]
+
+
+def summarise(found, source, recipe, count):
+    """Figures: accuracies with their spread, what pretraining is worth, and the same in words."""
+    accuracies = {name: [result.accuracy for result in results] for name, results in found.items()}
+    figures = spread({FIGURES.get(name, name): values for name, values in accuracies.items()})
+    if len(accuracies) == len(recipe.probes):
+        return figures
+    features = {f"{name} probe": accuracies[name] for name in recipe.probes}
+    worth = kerasae.evaluate.worth_of(features, {NAMES[n]: v for n, v in accuracies.items() if n in NAMES})
+    trained = np.mean([getattr(result, "train_accuracy", 0.0) for result in found[worth.best.split()[0]]])
+    verdict = causes.verdict(worth, Path(recipe.run), source, count, float(trained))
+    return figures | {"probe_worth_points": worth.points, "probe_verdict": verdict}
+
+
+def encode(model, source, recipe):
+    """Features of the training and of the test examples; also their tokens, where a probe looks at them."""
+    splits = source.train, source.test
+    if "attentive" not in recipe.probes:
+        return [{"features": kerasae.evaluate.features(model, split)} for split in splits]
+    pairs = [kerasae.evaluate.tokens_and_features(model, split) for split in splits]
+    return [dict(zip(("tokens", "features"), pair, strict=True)) for pair in pairs]
+
+
+def inputs(name):
+    """What a probe is fitted to."""
+    return "tokens" if name == "attentive" else "features"
+
+
+def take(values, rows):
+    """Some rows of features or of tokens; of tokens without a copy."""
+    return values.subset(rows) if isinstance(values, kerasae.evaluate.Tokens) else values[rows]
+
+
+def fit(name, data, recipe, seed):
+    """The result of one probe on (train_x, train_y, test_x, test_y)."""
+    evaluate = kerasae.evaluate
+    if name == "linear":
+        return evaluate.linear_probe(*data, seed=seed)
+    if name == "knn":
+        return evaluate.knn_probe(*data, k=recipe.neighbours or neighbours(len(data[1])))
+    if name == "sgd":
+        budget = {"epochs": recipe.sgd_epochs, "batch_size": recipe.sgd_batch}
+        return evaluate.sgd_probe(*data, optimizer=recipe.sgd_optimizer, **budget, seed=seed)
+    return evaluate.attentive_probe(*data, epochs=recipe.attentive_epochs, seed=seed)

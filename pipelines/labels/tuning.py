@@ -1,0 +1,67 @@
+"""Fine-tuned classifiers beside their controls and baselines of the same labels: a table and its figures."""
+
+from pathlib import Path
+
+import numpy as np
+
+import kerasae
+from kerasae import runs
+from pipelines.labels import causes, table
+from pipelines.labels.baselines import NAMES, Baselines
+from pipelines.labels.repeats import labelled, spread
+
+TUNED = {"finetune": "fine-tuning", "scratch": "same network from scratch, same steps"}
+"""Figure NAME_accuracy of what was trained → what it is."""
+
+
+def judge(directory, reports, model, source, recipe):
+    """Write and print the table of a fine-tuning, and give its figures.
+
+    Args:
+        directory: the run; the table goes into its `probes.csv`.
+        reports: "finetune" and "scratch" → a `Classification` for each repeat, or none.
+        model: the pretrained model.
+        source: the data.
+        recipe: of the fine-tuning.
+    """
+    reports = {name: found for name, found in reports.items() if found}
+    figures = spread({name: [report.accuracy for report in found] for name, found in reports.items()})
+    if not recipe.baselines:
+        return figures
+    found = reports | fitted(model, source, recipe)
+    labels = recipe.labels or len(source.train)
+    rows = [row(name, results, labels, source, recipe) for name, results in found.items()]
+    runs.write_rows(directory.path / "probes.csv", rows)
+    print(table.spell(rows))
+    accuracies = {name: [result.accuracy for result in results] for name, results in found.items()}
+    tuned = {TUNED["finetune"]: accuracies.pop("finetune")}
+    worth = kerasae.evaluate.worth_of(tuned, {(TUNED | NAMES)[name]: values for name, values in accuracies.items()})
+    verdict = causes.verdict(worth, Path(recipe.run), source, recipe.labels)
+    accuracies.pop("scratch", None)
+    print(verdict)
+    return figures | spread(accuracies) | {"finetune_worth_points": worth.points, "finetune_verdict": verdict}
+
+
+def fitted(model, source, recipe):
+    """Name of a baseline → its results, one for each choice of labels."""
+    beside = Baselines(source, int(np.prod(model.code_shape)), recipe.seed)
+    found = {}
+    for seed in range(recipe.seed, recipe.seed + recipe.repeats):
+        for name, result in beside.fit(labelled(source.train, recipe.labels, seed), seed).items():
+            found.setdefault(name, []).append(result)
+    return found
+
+
+def row(name, results, labels, source, recipe):
+    """A row of the table."""
+    if name not in TUNED:
+        return table.row(NAMES[name], "baseline", (), labels, results, source.test.labels)
+    protocol = f"{recipe.finetune_epochs} epochs of fine-tuning, {labels:,} labels"
+    if name == "scratch":
+        protocol = f"random weights, {recipe.finetune_epochs} epochs, {labels:,} labels"
+    results = [
+        kerasae.evaluate.Baseline(accuracy=found.accuracy, predictions=found.predictions, protocol=protocol)
+        for found in results
+    ]
+    kind = "features" if name == "finetune" else "baseline"
+    return table.row(TUNED[name], kind, (), labels, results, source.test.labels)
