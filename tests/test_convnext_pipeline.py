@@ -70,7 +70,7 @@ def test_codes_are_probed(run, request):
 
 def test_places_are_probed_by_attention(masked):
     recipe = probe.Recipe(
-        run=str(masked.path), labels=(200,), baselines=False, probes=("attentive",), attentive_epochs=1
+        run=str(masked.path), labels=(200,), probes=("attentive",), attentive_epochs=1, baselines=False
     )
     assert probe.run(recipe).figures["attentive_accuracy"] > 0.3
 

@@ -11,7 +11,7 @@ from kerasae.ops import exact_gelu
 
 @keras.saving.register_keras_serializable("kerasae")
 class GlobalResponseNorm(layers.Layer):
-    """Let channels compete: scale each by its norm over the picture against the mean norm of all channels.
+    """Normalise responses: scale each channel by its norm over the image, relative to the mean norm of all channels.
 
         g_c = √(Σ_hw x_hwc²),   n_c = g_c / (mean_c g_c + ε),   y = γ x n + β + x,
 
@@ -59,7 +59,7 @@ class GlobalResponseNorm(layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class ConvNextBlock(layers.Layer):
-    """The block x + W₂ GRN(GELU(W₁ norm(depthwise(x)))): Woo et al., ConvNeXt V2, arXiv 2301.00808, figure 5.
+    """Compute the block x + W₂ GRN(GELU(W₁ norm(depthwise(x)))): Woo et al., arXiv 2301.00808, figure 5.
 
     The normalisation is of each place over its channels, ε = 1e-6: nothing is shared between examples.
 
@@ -70,8 +70,8 @@ class ConvNextBlock(layers.Layer):
             scaled by 1 / (1 − rate): Huang et al., arXiv 1603.09382.
 
     Maps [B, H, W, C] → [B, H, W, C]. Called with `visible`, [B, rows, columns, 1] with 1 = visible, 0 = hidden, whose
-    rows and columns divide H and W, hidden places are 0 to the convolution and to the response normalisation, as in a
-    sparse convolution: Tian et al., SparK, arXiv 2301.03580, section 3.2. What the block gives there means nothing.
+    rows and columns divide H and W, hidden places are 0 in the convolution and in the response normalisation, as in a
+    sparse convolution: Tian et al., SparK, arXiv 2301.03580, section 3.2. Outputs at hidden places are undefined.
 
     Raises:
         InputError: if drop_path is not in [0, 1).
@@ -119,7 +119,7 @@ class ConvNextBlock(layers.Layer):
 
 
 def enlarged(visible, size):
-    """Each place as many times as it covers places of a larger map: [B, rows, columns, 1] → [B, *size, 1]."""
+    """Repeat each place of a mask over those that it covers in a larger map: [B, rows, columns, 1] → [B, *size, 1]."""
     for axis, length in enumerate(size, 1):
         visible = ops.repeat(visible, length // visible.shape[axis], axis=axis)
     return visible

@@ -14,16 +14,16 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
 
     FCMAE: Woo et al., ConvNeXt V2, arXiv 2301.00808, section 3; SparK: Tian et al., arXiv 2301.03580, section 3.2. A
     patch is what one place of the encoder's last map stands for. Hidden places are set to 0 before every convolution
-    that looks beyond its place and in every response normalisation, in each stage's own resolution, so that no layer
-    learns anything of a hidden pixel, nor the outline of the mask more than a sparse convolution would. The decoder
-    gets a learned mask token in hidden places. The loss of an example is that of `MaskedAutoencoder`,
+    that mixes places and in every response normalisation, at each stage's resolution, so that features of visible
+    places do not depend on hidden pixels. The decoder gets a learned mask token in hidden places. The loss of an
+    example is that of `MaskedAutoencoder`,
 
         1 / |hidden| Σ_{i hidden} 1 / P Σ_j (prediction_ij − target_ij)².
 
     The convolutions are dense, with zeros: a step costs as much as one without masks, several times one of
     `MaskedAutoencoder` with as many multiplications per image. `forward` gives all predictions also in training, and
-    as `tokens` the encoder's features [B, N, D], of which those in hidden places mean nothing. The mask token is a
-    weight of this model: the encoder, and `encode`, know nothing of masks.
+    as `tokens` the encoder's features [B, N, D], undefined in hidden places. The mask token is a weight of this model,
+    not of the encoder; `encode` never masks.
 
     Args:
         encoder, decoder: of `kerasae.networks.convnext` without a `code`, whose patch divides the image.
@@ -58,7 +58,7 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
         self.masked_tokens.build([shape, shape[:-1]])
 
     def _tokens(self, patches, ids_keep, mask, training):
-        """The encoder's features of all places, those of visible ones from visible ones alone: [B, N, D]."""
+        """Encode the visible patches to features of all places, undefined in hidden ones: [B, N, D]."""
         visible = ops.reshape(1.0 - mask, (-1, *self._grid, 1))
         return run(self._encoding, patches, training, ConvNextBlock, visible=visible)
 

@@ -72,7 +72,7 @@ class MaskedAutoencoder(Autoencoder):
     decoders = ("deep", "shallow")
     """Kinds of `vit`'s decoder that this model takes."""
     chain_layer, builder = PatchTokens, "vit"
-    """A layer that the encoder must have, and the builder of `kerasae.networks` that puts it there."""
+    """Layer that the encoder must have, and the builder of `kerasae.networks` that puts it there."""
 
     def __init__(
         self,
@@ -347,7 +347,7 @@ class MaskedAutoencoder(Autoencoder):
 
 
 def decoder_kind(decoder):
-    """Tell the kind of a decoder; a "shallow" one counts as "deep" with one block."""
+    """Tell the kind of a decoder of `vit` or `convnext`; a "shallow" one counts as "deep" with one block."""
     kinds = {RestoredTokens: "deep", MaskQueries: "cross", ConvNextBlock: "convnext"}
     return next((kinds[type(layer)] for layer in decoder.layers if type(layer) in kinds), "linear")
 

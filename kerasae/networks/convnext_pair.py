@@ -41,12 +41,12 @@ def convnext(
 
     Args:
         shape: (H, W, C) of an image. Where the patch does not divide it, zeros are added below and on the right, and
-            the decoder cuts them off; a masked autoencoder needs a patch that divides it.
+            the decoder crops them; a masked autoencoder needs a patch that divides it.
         patch: stride of the whole encoder, a number or (height, width); 2^(stages − 1) must divide it. What is left
             after the stages' halvings is the stride of the stem.
         code: None for the pooled features themselves, or the length Z of a code behind a linear layer.
         widths, depths: channels and number of blocks of each stage.
-        kernel: side of the depthwise kernels; where it is larger than a stage's map, most of it sees nothing.
+        kernel: side of the depthwise kernels.
         expansion: hidden width of the blocks' networks over their channels.
         decoder_width, decoder_depth: channels and number of the decoder's blocks.
         pooling: without a length of the code: "mean" of all places' normalised features, [B, D], or None for all of
@@ -95,7 +95,7 @@ def convnext(
 
 
 def encoder_of(shape, patch, grid, added, standard, stages, pooling, code, name):
-    """The encoder: [B, H, W, C] → places, pooled, and behind a linear layer of `code`, (units, activation)."""
+    """Build the encoder: standardisation, stages, pooling, and a linear layer of `code`, (units, activation)."""
     x = inputs = keras.Input(shape)
     if added:
         x = layers.ZeroPadding2D(added, name=f"{name}_pad")(x)
@@ -111,7 +111,7 @@ def encoder_of(shape, patch, grid, added, standard, stages, pooling, code, name)
 
 
 def decoder_map(x, grid, width, own_length, name):
-    """What the decoder's blocks start from: a code, or places → [B, rows, columns, width]."""
+    """Map a code, or the features of all places, to the decoder's first map: [B, rows, columns, width]."""
     count = math.prod(grid)
     if own_length:
         x = layers.Dense(count * width, name=f"{name}_decoder_grid")(x)
@@ -122,7 +122,7 @@ def decoder_map(x, grid, width, own_length, name):
 
 
 def predicted(x, patch, grid, added, channels, name):
-    """Images by a linear layer from every place to its patch: [B, rows, columns, width] → [B, H, W, channels]."""
+    """Predict the patch of every place by a linear layer: [B, rows, columns, width] → [B, H, W, channels]."""
     x = TokenNorm(name=f"{name}_decoder_norm")(x)
     x = layers.Reshape((math.prod(grid), x.shape[-1]), name=f"{name}_decoder_places")(x)
     x = layers.Dense(math.prod(patch) * channels, name=f"{name}_decoder_pred")(x)
@@ -131,7 +131,7 @@ def predicted(x, patch, grid, added, channels, name):
 
 
 def stages(x, stem, widths, depths, kernel, expansion, drop_path, name):
-    """The stem and the stages: [B, H, W, C] → [B, rows, columns, widths[-1]], normalised."""
+    """Apply the stem, the stages and the last normalisation: [B, H, W, C] → [B, rows, columns, widths[-1]]."""
     x = layers.Conv2D(widths[0], stem, stem, name=f"{name}_stem")(x)
     x = TokenNorm(name=f"{name}_stem_norm")(x)
     block = 0
@@ -147,7 +147,7 @@ def stages(x, stem, widths, depths, kernel, expansion, drop_path, name):
 
 
 def stem_of(patch, widths, depths):
-    """Stride of the stem, (height, width), of which the stages' halvings make the patch."""
+    """Compute the stride of the stem, (height, width): the patch divided by the halvings between the stages."""
     if len(widths) != len(depths) or not widths:
         raise InputError(
             f"convnext: widths and depths must name the same stages, at least one. Received: widths={tuple(widths)}, "
@@ -175,17 +175,17 @@ def check_code(code, pooling, posterior, code_activation):
 
 
 def convnext_mini(shape, patch=4, **options):
-    """`convnext` for small images and few cores: 2 and 6 blocks of 64 and 128 channels, 0.9 million weights."""
+    """Build `convnext` for small images and few cores: 2 and 6 blocks of 64 and 128 channels, 0.9 million weights."""
     return convnext(shape, patch, **{"widths": (64, 128), "depths": (2, 6), **options})
 
 
 def convnext_atto(shape, patch=32, **options):
-    """ConvNeXt V2-A of Woo et al., arXiv 2301.00808: 3.4 million weights; decoder 512×1. Takes `convnext`'s options."""
+    """Build ConvNeXt V2-A of Woo et al., arXiv 2301.00808: 3.4 million weights; takes `convnext`'s options."""
     sizes = {"widths": (40, 80, 160, 320), "depths": (2, 2, 6, 2), "decoder_width": 512}
     return convnext(shape, patch, **{**sizes, **options})
 
 
 def convnext_tiny(shape, patch=32, **options):
-    """ConvNeXt V2-T of the same paper: 27.9 million weights; decoder 512×1. Takes `convnext`'s options."""
+    """Build ConvNeXt V2-T of the same paper: 27.9 million weights; takes `convnext`'s options."""
     sizes = {"widths": (96, 192, 384, 768), "depths": (3, 3, 9, 3), "decoder_width": 512}
     return convnext(shape, patch, **{**sizes, **options})

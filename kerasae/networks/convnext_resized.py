@@ -12,7 +12,7 @@ from kerasae.ops.patches import grid_of
 
 
 def resize_convnext(network, shape):
-    """The same encoder or decoder for images of another height and width: a copy, whose weights fit as they are.
+    """Copy an encoder or a decoder for images of another height and width; all weights stay as they are.
 
     Args:
         network: an encoder or a decoder of `convnext` whose patch divides its images, without a code of its own length
@@ -52,7 +52,7 @@ def resize_convnext(network, shape):
 
 
 def for_grid(layer, grid):
-    """A new layer like `layer`, for another grid of places."""
+    """Copy a layer, without its weights, for another grid of places."""
     config = layer.get_config()
     if isinstance(layer, Images):
         config["grid"] = grid

@@ -10,7 +10,7 @@ from kerasae.errors import InputError
 from kerasae.layers import ConvNextBlock, TransformerBlock
 
 BLOCKS = (ConvNextBlock, TransformerBlock)
-"""Layers that count as one in a chain of them."""
+"""Layers that are the blocks of an encoder."""
 
 TOKENS = ("class_token", "mask_token", "positions")
 """Names of a vision transformer's weights that are tokens or position codes."""
@@ -33,9 +33,9 @@ def layer_scales(encoder, decay):
     scale = decay^(n + 1 − id), n the number of layers: Clark et al., arXiv 2003.10555, and He et al., arXiv
     2111.06377, appendix A.1. In a chain of `kerasae.networks.vit` embedding, tokens and positions have id 0, block i
     (from 0) has id i + 1, and layers behind the last block, like a head, have n + 1. In one of
-    `kerasae.networks.convnext` the stem has id 0, and what halves the map the id of the block behind it, as Woo et al.,
-    arXiv 2301.00808, count. In any other model the layers with a matrix or a kernel have the ids 1 … n in order; a
-    layer with vectors only, such as a norm, has the id of the layer before it.
+    `kerasae.networks.convnext` the stem has id 0, and a downsampling the id of the block behind it: Woo et al., arXiv
+    2301.00808. In any other model the layers with a matrix or a kernel have the ids 1 … n in order; a layer with
+    vectors only, such as a norm, has the id of the layer before it.
 
     Args:
         encoder: functional Keras model, built.
@@ -68,7 +68,7 @@ def _with_weights(network):
 
 
 def _block_ids(layers):
-    """Each layer's number of blocks up to the next one, itself included; 0 before the first block."""
+    """Number each layer by the blocks before it plus 1; 0 before the first block."""
     ids, before = [], 0
     for layer in layers:
         block = isinstance(layer, BLOCKS)

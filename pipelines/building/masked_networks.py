@@ -24,7 +24,7 @@ def check(recipe, info):
 
 
 def build(recipe, shape, place):
-    """The encoder and the decoder that the recipe describes, for images of a shape and of these statistics."""
+    """Build the encoder and the decoder of a recipe, for images of a shape and of these statistics."""
     names = (*SIZES[recipe.network], "decoder_width", "decoder_depth")
     sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     if recipe.network == "convnext":
@@ -41,5 +41,5 @@ def build(recipe, shape, place):
 
 
 def side(recipe):
-    """The patch as the library takes it: one number, or (height, width)."""
+    """Spell the patch as the library takes it: one number, or (height, width)."""
     return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch

@@ -59,7 +59,7 @@ def check(recipe, info, encoder):
 
 
 def blocks(encoder):
-    """Names of the blocks with a branch to drop of an encoder, in order."""
+    """List the names of an encoder's blocks with a branch to drop, in order."""
     from kerasae.layers import ConvNextBlock, TransformerBlock
 
     return [layer.name for layer in encoder.layers if isinstance(layer, ConvNextBlock | TransformerBlock)]
