@@ -181,10 +181,12 @@ def unreachable(adapter, request, **options):
 
 def quiet():
     """Load what commands load on first use, fonts and data sets' names; downloads show no bars beside their errors."""
+    import joblib
     import matplotlib.figure  # noqa: F401
     import matplotlib.font_manager  # noqa: F401
     import tensorflow_datasets as tfds
 
+    joblib.cpu_count(only_physical_cores=True)  # asks another programme, once; nearest neighbours do
     tfds.disable_progress_bar()
     tfds.list_builders(with_community_datasets=False)
     tf.constant(0)

@@ -133,7 +133,7 @@ FLAT, FALLING = [5.0, 3.0] + [2.0] * 18, list(np.linspace(5.0, 2.0, 20))
             1.0,
             "The probe knows all its labels; let the encoder learn from them: kerasae finetune",
         ),
-        (FLAT, {"command": "mae"}, 0.9, "1,437 images are few for a transformer"),
+        (FLAT, {"command": "mae"}, 0.9, "1,437 images are few for a masked autoencoder"),
         (FLAT, {}, 0.9, "No known cause applies; give more labels"),
         (FLAT, {}, None, "features pay most where labels are fewest"),
         (FLAT[:3], {}, 0.9, "It trained for 3 epochs only"),

@@ -192,6 +192,17 @@ def test_images_are_resized_when_it_is_asked_for_as_training_resizes_them(here, 
     np.testing.assert_allclose(numbers(rows, "score")[:, 0], expected, rtol=1e-5)
 
 
+def test_floats_are_scaled_as_the_run_has_scaled_its_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).uniform(-2, 6, (20, 5))
+    np.savez("data.npz", x_train=x)
+    tokens = "train plain --data npz:data.npz --min-value -2 --max-value 6 --out run --epochs 1 --widths 8 --code 2"
+    assert cli.main([*tokens.split(), "--holdout", "0"]) == 0
+    rows = table("run", "data.npz", capsys=capsys)
+    expected = np.asarray(kerasae.runs.load_model("run").score(np.float32((x + 2) / 8)))
+    np.testing.assert_allclose(numbers(rows, "score")[:, 0], expected, rtol=1e-4)
+
+
 def test_a_conditional_model_is_refused(tmp_path, monkeypatch, mistake):
     monkeypatch.chdir(tmp_path)
     Path("run").mkdir()

@@ -12,7 +12,7 @@ NEAR_MEAN = 0.95
 """Share of what predicting the mean image costs, from which a model has learned nothing else."""
 
 FEW = 20_000
-"""Training images below which a transformer from scratch is too large for them."""
+"""Training images below which a masked autoencoder from scratch is too large for them."""
 
 SATURATED = 0.999
 """Accuracy on the training labels from which a probe has nothing left to learn."""
@@ -85,13 +85,13 @@ def longer(run, recipe):
 
 
 def few_images(run, recipe, source):
-    """Whether a transformer was trained on few images."""
+    """Whether a masked autoencoder was trained on few images."""
     count = len(source.train)
-    if recipe["command"] != "mae" or recipe["recipe"].get("network", "vit") != "vit" or count >= FEW:
+    if recipe["command"] != "mae" or count >= FEW:
         return None
     return (
-        f"{count:,} images are few for a transformer; try a convolutional encoder: "
-        f"kerasae mae --network convnext --data {recipe['recipe']['data']}"
+        f"{count:,} images are few for a masked autoencoder; start from weights of more of them: "
+        f"kerasae mae --start RUN --data {recipe['recipe']['data']}"
     )
 
 
