@@ -1,30 +1,26 @@
 """Level 5: run directories, which record a training and what followed it."""
 
+from kerasae.runs.budget import Cost, measure, recorded_epochs
 from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_range
-from kerasae.runs.directory import (
-    Run,
-    Stage,
-    fingerprint,
-    load_model,
-    read_recipe,
-    read_rows,
-    read_summary,
-    refuse_links,
-    write_rows,
-)
+from kerasae.runs.directory import Run, Stage, fingerprint, load_model
+from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
+from kerasae.runs.resuming import refuse_links
 from kerasae.runs.sources import open_source, reading
 
 __all__ = [
+    "Cost",
     "Run",
     "Stage",
     "class_names",
     "fingerprint",
     "load_model",
+    "measure",
     "open_source",
     "read_recipe",
     "read_rows",
     "reading",
     "read_summary",
+    "recorded_epochs",
     "refuse_changed",
     "refuse_links",
     "refuse_other_range",
