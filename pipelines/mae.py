@@ -5,9 +5,9 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import masked_networks, starting
+from pipelines.building import budget, masked_networks, starting
 from pipelines.command_line import door
-from pipelines.command_line.fields import NumericsFields, RunRecipe
+from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
@@ -72,7 +72,9 @@ class Recipe(NumericsFields, RunRecipe):
     decoder_epochs: int | None = field(default=None, metadata=within("count"))
     """Epochs of the new decoder alone; a tenth of epochs when not given."""
     epochs: int = field(default=100, metadata=within("count"))
-    """Epochs of training."""
+    """Epochs of training; more than a run has let it go on."""
+    minutes: float | None = in_place_of("epochs")
+    """Minutes in which training ends, instead of epochs: steps are measured, and as many epochs made as fit."""
     batch_size: int = field(default=256, metadata=within("count"))
     """Images that pass through the network at once, over all devices."""
     accumulate: int = field(default=1, metadata=within("count"))
@@ -83,7 +85,8 @@ class Recipe(NumericsFields, RunRecipe):
     base_rate: float = field(default=1.5e-4, metadata=within("positive"))
     """Peak learning rate per 256 images of the effective batch."""
     warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
-    """Epochs over which the learning rate rises, step by step; it then falls along a half-cosine to 0."""
+    """Epochs over which the learning rate rises, step by step; it then falls along a half-cosine to 0. With
+    minutes, a tenth of the steps at most."""
     weight_decay: float = field(default=0.05, metadata=within("amount"))
     """Decoupled weight decay of AdamW; biases and normalisations are spared."""
     crop: float = field(default=0.2, metadata=within("factor"))
@@ -119,7 +122,9 @@ def run(recipe: Recipe):
         model = trainable(lambda: build(recipe, source.info, place, origin))
         if recipe.low_variance:
             model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
+        recipe, begin = budget.with_epochs(recipe, begin, "mae", lambda: cost(model, source, recipe))
         directory = begin("mae", origin=origin)
+        budget.announce(directory, "mae", "cosine")
         print(summary(recipe, model, source.train))
         if origin is not None:
             print(starting.say(origin, source.info, recipe.start))
@@ -216,23 +221,10 @@ def summary(recipe, model, split):
 
 def fit(directory, model, source, recipe):
     """Train on random crops of the unlabelled images; returns the progress."""
-    from kerasae import runs
-    from kerasae.optimizers import schedules
-    from kerasae.training import devices
-
-    settings = runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, source.train))
-    per_epoch = settings.steps_per_epoch(source.train)
-    optimizer = schedules.build(
-        settings.steps(source.train),
-        peak_rate(recipe, source.train),
-        warmup_steps=min(recipe.warmup_epochs, recipe.epochs) * per_epoch,
-        weight_decay=recipe.weight_decay,
-        betas=(0.9, 0.95),
-    )
     if recipe.new_decoder:
         warm_up_decoder(directory, model, source, recipe)
-    parts, at_once = devices.parts(recipe, settings.batch_size)
-    model.compile(optimizer, micro_batches=parts, at_once=at_once, jit_compile=recipe.jit or "auto")
+    settings = stage(recipe, source.train)
+    compile_model(model, settings, source.train, recipe)
     return directory.fit(
         "mae",
         model,
@@ -258,6 +250,45 @@ def warm_up_decoder(directory, model, source, recipe):
     augment = augmentation(recipe, source.info)
     directory.fit("decoder", model, source.train, settings, seed=recipe.seed, augment=augment)
     model.encoder.trainable = True
+
+
+def cost(model, source, recipe):
+    """What training the model costs in time; it is left as it was."""
+    from kerasae import runs
+
+    settings = stage(recipe, source.train)
+    compile_model(model, settings, source.train, recipe)
+    options = {"seed": recipe.seed, "workers": recipe.data_workers, "augment": augmentation(recipe, source.info)}
+    return runs.measure(model, source.train, settings, recipe.minutes, **options)
+
+
+def stage(recipe, split):
+    """Epochs, and images of an update."""
+    from kerasae import runs
+
+    return runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, split))
+
+
+def compile_model(model, settings, split, recipe):
+    """AdamW with warm-up and cosine decay, and the micro-batches that an update is computed in."""
+    from kerasae.optimizers import schedules
+    from kerasae.training import devices
+
+    optimizer = schedules.build(
+        settings.steps(split),
+        peak_rate(recipe, split),
+        warmup_steps=warmup_steps(recipe, settings.steps_per_epoch(split)),
+        weight_decay=recipe.weight_decay,
+        betas=(0.9, 0.95),
+    )
+    parts, at_once = devices.parts(recipe, settings.batch_size)
+    model.compile(optimizer, micro_batches=parts, at_once=at_once, jit_compile=recipe.jit or "auto")
+
+
+def warmup_steps(recipe, per_epoch):
+    """Steps that warm up; few minutes must not end before the rate has risen."""
+    steps = min(recipe.warmup_epochs, recipe.epochs) * per_epoch
+    return steps if recipe.minutes is None else min(steps, recipe.epochs * per_epoch // 10)
 
 
 def augmentation(recipe, info):

@@ -5,10 +5,10 @@ from functools import partial
 from typing import Literal
 
 import kerasae
-from pipelines.building import variants
+from pipelines.building import budget, variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
-from pipelines.command_line.fields import NumericsFields, RunRecipe
+from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish, without_baselines
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
@@ -28,6 +28,9 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """The decoder of a layer uses its encoder's weights transposed."""
     pretrain_epochs: int = field(default=30, metadata=within("count"))
     """Epochs of each layer."""
+    minutes: float | None = in_place_of("pretrain_epochs")
+    """Minutes in which all layers, and the stack as one, are trained, instead of pretrain_epochs: the first steps of
+    each are measured. Probe and fine-tuning come after."""
     pretrain_batch: int = field(default=100, metadata=within("count"))
     """Examples per step of the layers' training."""
     pretrain_rate: float = field(default=1e-3, metadata=within("positive"))
@@ -50,6 +53,7 @@ def run(recipe: Recipe):
         if supervised:
             finetune.check(recipe, source)
         later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
+        recipe, begin = budget.with_epochs(recipe, begin, "stacked", lambda: cost(source, recipe), later=later)
         directory = begin("stacked", later=later)
         layers = pretrain(directory, source, recipe)
         deep = precision.in_float32(lambda: kerasae.models.StackedAutoencoder(layers))
@@ -115,12 +119,37 @@ def build_layer(i, width, shape, source, recipe):
 
 def train_layer(directory, stage, layer, split, recipe):
     """Train one autoencoder of the stack, or the stack as one."""
+    directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed)
+
+
+def compiled(layer, split, recipe):
+    """Compile a layer; returns its `Stage`."""
     from kerasae import runs
     from kerasae.optimizers import schedules
 
     settings = runs.Stage(epochs=recipe.pretrain_epochs, batch_size=recipe.pretrain_batch)
     layer.compile(schedules.build(settings.steps(split), recipe.pretrain_rate))
-    directory.fit(stage, layer, split, settings, seed=recipe.seed)
+    return settings
+
+
+def cost(source, recipe):
+    """What training all layers costs in time, measured on layers that have learned nothing and are thrown away.
+
+    A joint epoch is counted as one of each layer.
+    """
+    import keras
+
+    from kerasae import runs
+
+    found, split = [], source.train
+    for i, width in enumerate(recipe.widths, 1):
+        layer = build_layer(i, width, split.shape, source, recipe)
+        options = {"seed": recipe.seed, "workers": recipe.data_workers}
+        found.append(runs.measure(layer, split, compiled(layer, split, recipe), recipe.minutes, **options))
+        split = codes(layer, split)
+    keras.utils.set_random_seed(recipe.seed)  # as the door left it, for the layers that will be trained
+    spent, start, epoch = map(sum, zip(*found, strict=True))
+    return runs.Cost(spent, start + recipe.joint_epochs * epoch, epoch)
 
 
 def codes(layer, split):

@@ -5,11 +5,11 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import variants
+from pipelines.building import budget, variants
 from pipelines.building.masked_networks import side
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
-from pipelines.command_line.fields import NumericsFields, RunRecipe
+from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
@@ -42,7 +42,9 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
     """What the decoder's output says about the input."""
     epochs: int = field(default=20, metadata=within("count"))
-    """Epochs of training."""
+    """Epochs of training; more than a run has let it go on."""
+    minutes: float | None = in_place_of("epochs")
+    """Minutes in which training ends, instead of epochs: steps are measured, and as many epochs made as fit."""
     batch_size: int = field(default=100, metadata=within("count"))
     """Examples per step."""
     learning_rate: float = field(default=1e-3, metadata=within("positive"))
@@ -67,8 +69,10 @@ def run(recipe: Recipe):
 
     with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
-        directory = begin("train")
         model = trainable(lambda: build(recipe, source.info))
+        recipe, begin = budget.with_epochs(recipe, begin, "train", lambda: cost(model, source, recipe))
+        directory = begin("train")
+        budget.announce(directory, "train", recipe.schedule)
         progress = fit(directory, model, source, recipe)
         result = precision.float32_model(model, lambda: build(recipe, source.info))
         figures = measure(progress, result, source)
@@ -119,19 +123,37 @@ def build(recipe, info):
 
 def fit(directory, model, source, recipe):
     """Train on the unlabelled examples; returns the progress."""
+    training, validation = splits(source, recipe)
+    settings = stage(recipe)
+    compile_model(model, settings.steps(training), recipe)
+    return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+
+
+def stage(recipe):
+    """Epochs, batch size, and what chooses the best epoch."""
     from kerasae import runs
+
+    monitor = "val_loss" if recipe.keep_best else None
+    return runs.Stage(epochs=recipe.epochs, batch_size=recipe.batch_size, monitor=monitor, mode="min")
+
+
+def compile_model(model, steps, recipe):
+    """Adam, with the learning rate of so many steps."""
     from kerasae.optimizers import schedules
 
-    training, validation = splits(source, recipe)
-    settings = runs.Stage(
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        monitor="val_loss" if recipe.keep_best else None,
-        mode="min",
-    )
-    optimizer = schedules.build(settings.steps(training), recipe.learning_rate, schedule=recipe.schedule)
+    optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
     model.compile(optimizer, jit_compile=recipe.network == "dense")
-    return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+
+
+def cost(model, source, recipe):
+    """What training the model costs in time; it is left as it was."""
+    from kerasae import runs
+
+    training, validation = splits(source, recipe)
+    settings = stage(recipe)
+    compile_model(model, settings.steps(training), recipe)
+    options = {"seed": recipe.seed, "workers": recipe.data_workers, "validation": validation}
+    return runs.measure(model, training, settings, recipe.minutes, **options)
 
 
 def measure(progress, model, source):

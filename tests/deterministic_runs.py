@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 import kerasae
-from kerasae.training import loop
+from kerasae.training import compiled_steps
 from pipelines import finetune, mae, stacked, train
 
 UNREPEATABLE = ("seconds", "examples_per_second", "data_wait", "memory_mib")
@@ -74,7 +74,7 @@ def digest(path):
 def main(folder, *names):
     runs = pipelines(Path(folder))
     found = {name: digest(runs[name]().path) for name in names or runs}
-    print(json.dumps({**found, "deterministic": not loop.has_clock()}))
+    print(json.dumps({**found, "deterministic": not compiled_steps.has_clock()}))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,14 @@
 """Level 5: run directories, which record a training and what followed it."""
 
+from kerasae.runs.budget import Cost, measure, recorded_epochs
 from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_range
-from kerasae.runs.directory import (
-    Run,
-    Stage,
-    check_fit,
-    fingerprint,
-    load_model,
-    read_recipe,
-    read_rows,
-    read_summary,
-    refuse_links,
-    write_rows,
-)
+from kerasae.runs.directory import Run, Stage, check_fit, fingerprint, load_model
+from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
+from kerasae.runs.resuming import refuse_links
 from kerasae.runs.sources import intake, open_source, reading
 
 __all__ = [
+    "Cost",
     "Run",
     "Stage",
     "check_fit",
@@ -23,11 +16,13 @@ __all__ = [
     "fingerprint",
     "intake",
     "load_model",
+    "measure",
     "open_source",
     "read_recipe",
     "read_rows",
     "reading",
     "read_summary",
+    "recorded_epochs",
     "refuse_changed",
     "refuse_links",
     "refuse_other_range",

@@ -1,12 +1,9 @@
 """Keep a run in a directory: recipe, metrics of every epoch, checkpoints, model and summary."""
 
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import math
-import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,33 +13,23 @@ import kerasae
 from kerasae.errors import InputError
 from kerasae.runs import data_record, environment
 from kerasae.runs.progress_bar import ProgressBar
+from kerasae.runs.records import read_environments, read_epochs, read_recipe, write_rows
+from kerasae.runs.resuming import begun, defaults, refuse_links, refuse_other, refuse_results_inside
 from kerasae.training import precision, processes
 from kerasae.training.checkpoint import Checkpoints, write_atomic, write_model
 from kerasae.training.incidents import Incidents
 from kerasae.training.loop import Plan, train
-
-# Fields that may differ when a run is resumed: places and devices, as a run may move (`origin` tells whether `run` is
-# the same), and `on_nonfinite`, so that a run that stopped at NaN may skip that step.
-PLACES = {"out", "data_dir", "run", "on_nonfinite", "devices", "data_workers", "at_once"}
-PLACES |= {"accept_changed_data"}
-
-
-# Fields that other commands read from a recipe, perhaps written by hand: name → (expected kind, test of a value).
-READ = {
-    **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
-    "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
-    "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
-    "repeats": ("a whole number", lambda value: type(value) is int),
-}
 
 
 class Run:
     """Record of one run in one directory.
 
     Opening writes `recipe.json` first. Opening a directory that holds the same recipe resumes it; one that holds
-    another recipe is refused with the difference.
+    another recipe is refused with the difference. More `epochs` are no other recipe: the run goes on to them. Its
+    `summary.json` is then removed first, as the run is no finished one any more; `model.keras` stays until the new one
+    takes its place.
+
+    `raised` holds the epochs that the run had if this opening raised them, else None.
 
     Args:
         path: the directory.
@@ -59,7 +46,7 @@ class Run:
 
     def __init__(self, path, command, recipe, *, later=(), origin=None, data=None, labelled=False):
         self.path, self.recipe = Path(path), recipe
-        self.rows = []
+        self.rows, self.raised = [], None
         content = {"command": command, "kerasae": kerasae.__version__, "recipe": plain(recipe)}
         if origin is not None:
             content["origin"] = fingerprint(origin)
@@ -77,16 +64,24 @@ class Run:
         refuse_links(self.path)
         # A corrected recipe may replace one that failed before its first step.
         if known and begun(self.path):
-            refuse_other(self.path, content, later, defaults(self.recipe))
+            self.raised = refuse_other(self.path, content, later, defaults(self.recipe))
             if data is not None:
                 data_record.refuse_changed(self.path, data, getattr(self.recipe, "accept_changed_data", False))
                 if labelled:
                     data_record.refuse_other_classes(self.path, data)
             self.rows = read_epochs(self.path / "metrics.csv")
+        if self.raised:
+            self._take_back_summary()
         self.write_json("recipe.json", content)
         if data is not None:
             self.write_json(data_record.NAME, data_record.describe(data))
         self._note_environment(content)
+
+    def _take_back_summary(self):
+        """Remove the summary before the recipe changes: a kill in between leaves the old run to finish."""
+        refuse_results_inside(self.path, self.raised)
+        if processes.writes():
+            (self.path / "summary.json").unlink(missing_ok=True)
 
     def _note_environment(self, content):
         """Append this process's environment to `environment.json`, unless it equals the last entry."""
@@ -99,6 +94,10 @@ class Run:
 
     def write_json(self, name, content):
         write_atomic(self.path / name, json.dumps(content, indent=2).encode() + b"\n")
+
+    def newest(self, stage):
+        """Return the step of the newest checkpoint of a stage, or None without one."""
+        return Checkpoints(self.path / "checkpoints" / stage).newest()
 
     def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=()):
         """Train one stage to its end, resume it, or skip it if finished; returns its `Progress`.
@@ -116,15 +115,11 @@ class Run:
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         check_replicas(images)
-        options = {"seed": seed, "augment": augment, "mix": mix, "passes": model.micro_batches}
-        options["labels"] = model.takes_labels
         workers = getattr(self.recipe, "data_workers", ())
         with ProgressBar(stage, plan, images) as bar, self._events(stage) as events:
             return train(
                 model,
-                lambda step, **parts: kerasae.data.batches(
-                    split, batch, start_step=step, workers=workers, **options, **parts
-                ),
+                settings.batches(model, split, seed=seed, augment=augment, mix=mix, workers=workers),
                 plan,
                 Checkpoints(self.path / "checkpoints" / stage),
                 validation=validation and (lambda: kerasae.data.in_order(validation, 4 * batch, model.takes_labels)),
@@ -200,6 +195,12 @@ class Stage:
         """Count the steps of the whole stage over `split`."""
         return self.epochs * self.steps_per_epoch(split)
 
+    def batches(self, model, split, *, seed, augment=None, mix=None, workers=()):
+        """Build the function of the first step that gives the training loop its batches; see `kerasae.data.batches`."""
+        options = {"seed": seed, "augment": augment, "mix": mix, "workers": workers}
+        options |= {"passes": model.micro_batches, "labels": model.takes_labels}
+        return lambda step, **parts: kerasae.data.batches(split, self.batch_size, start_step=step, **options, **parts)
+
     def plan(self, split, validated):
         """Build the stage's `Plan` for the training loop; without validation it monitors nothing."""
         watch = (self.monitor, self.mode, self.patience) if validated else ()
@@ -220,87 +221,12 @@ def plain(recipe):
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
-def begun(path):
-    """Tell whether a run directory, or a run inside it, holds results or checkpoints."""
-    results = ("metrics.csv", "model.keras", "summary.json")
-    if any((path / name).exists() for name in results) or any(path.glob("checkpoints/*/step-*")):
-        return True
-    return any(begun(inner.parent) for inner in path.glob("*/recipe.json"))
-
-
 def fingerprint(model):
     """Compute the SHA-256 of a model's weights."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(weight.tobytes())
     return digest.hexdigest()
-
-
-def defaults(recipe):
-    """Collect the default of every field of a recipe; runs written before a field existed had its default."""
-    return {f.name: f.default for f in dataclasses.fields(recipe) if f.default is not dataclasses.MISSING}
-
-
-def refuse_other(path, content, later=(), defaults=None):
-    """Raise InputError if another command or recipe began the run in `path`, naming each difference."""
-    there = read_recipe(path)
-    if there["command"] != content["command"]:
-        raise InputError(f"{path} holds a run of `{there['command']}`; choose another --out")
-    old, new = {**(defaults or {}), **there["recipe"]}, content["recipe"]
-    names = [n for n in {**old, **new} if n not in {*PLACES, *later} and old.get(n) != new.get(n)]
-    if names:
-        difference = ", ".join(f"{n} {old.get(n)!r} there, {new.get(n)!r} here" for n in names)
-        raise InputError(f"{path} holds a run of another recipe ({difference}); give the same flags or another --out")
-    if there.get("origin") != content.get("origin"):
-        raise InputError(f"{path} started from another model than the one that is given now; choose another --out")
-
-
-def refuse_links(path):
-    """Raise InputError if a link inside a run leads out of it: files written into a run must stay there."""
-    root = Path(os.path.realpath(path))
-    for folder, folders, files in os.walk(path):
-        for place in (Path(folder, name) for name in (*folders, *files)):
-            if place.is_symlink() and not Path(os.path.realpath(place)).is_relative_to(root):
-                raise InputError(f"{place} is a link that leads out of the run; nothing is written there, remove it")
-
-
-def read_recipe(path):
-    """Read a run's `recipe.json`; raises InputError if `path` is no run, or a value is of the wrong kind."""
-    file = Path(path) / "recipe.json"
-    try:
-        content = read_json(file)
-        content = {**content, "command": str(content["command"]), "recipe": dict(content["recipe"])}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise InputError(f"{path} is not a run directory: it has no readable recipe.json") from None
-    for name, (expected, holds) in READ.items():
-        value = content["recipe"].get(name)
-        if value is not None and not holds(value):
-            raise InputError(f"{file}: {name}: expected {expected}. Received: {value!r}")
-    return content
-
-
-def read_environments(file):
-    """Read the environments of a run from `environment.json`; empty if it is missing or damaged."""
-    try:
-        return list(read_json(file)["ran_on"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-
-
-def read_summary(path):
-    """Read the figures of a run's `summary.json`; empty if the run has not finished."""
-    file = Path(path) / "summary.json"
-    try:
-        return dict(read_json(file)) if file.exists() else {}
-    except (ValueError, TypeError, RecursionError):
-        raise InputError(f"{file} is damaged; repeat the command of the run, or remove it") from None
-
-
-def read_json(file):
-    """Read a JSON file; raises OSError for anything but a regular file: reading a pipe would never end."""
-    if file.exists() and not file.is_file():
-        raise OSError(f"{file} is not a file")
-    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def load_model(path, info=None):
@@ -322,33 +248,3 @@ def check_fit(file, model, info):
         raise InputError(f"{file} takes examples {model.example_shape}, but {info.spec} has {tuple(info.shape)}")
     if "int" in info.dtype and model.pixel_max != info.max_value:
         raise InputError(f"{file} takes values up to {model.pixel_max:g}, but {info.spec} has up to {info.max_value:g}")
-
-
-def read_rows(path):
-    """Read the rows of `metrics.csv` or `probes.csv` as text; empty if there is no file."""
-    if not path.is_file():
-        return []
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except (ValueError, csv.Error):
-        raise InputError(f"{path.name} is damaged; repair or remove it") from None
-
-
-def read_epochs(path):
-    """Read `metrics.csv`; raises InputError unless all rows have every column, a stage and an epoch."""
-    rows = read_rows(path)
-    ragged = any(None in row or None in row.values() for row in rows)
-    if ragged or not all(row.get("stage") and row.get("epoch", "").isdecimal() for row in rows):
-        raise InputError(f"{path} is damaged; repair or remove it")
-    return rows
-
-
-def write_rows(path, rows):
-    """Write rows as CSV; the columns are those of all rows, in order of appearance."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomic(path, text.getvalue().encode())

@@ -18,7 +18,7 @@ import tensorflow as tf
 from kerasae.errors import InputError
 from kerasae.training import processes
 from kerasae.training.checkpoint import KEEP, Checkpoints, optimizers
-from kerasae.training.guard import guarded
+from kerasae.training.compiled_steps import compiled
 from kerasae.training.incidents import LIMIT, Incidents, too_many_skips
 from kerasae.training.step_counts import Tally
 from kerasae.training.weight_averages import averaged, averages
@@ -109,6 +109,9 @@ def train(
 
     A step with NaN or infinity is not applied: see `kerasae.training.guard`.
 
+    A training that has ended goes on where the plan has more epochs than it had; the checkpoint holds the number of the
+    step, so that a learning-rate schedule goes on by the new plan.
+
     Where the optimiser keeps a moving average of the weights (`use_ema`), training goes on from the weights themselves;
     validation, the best epoch and the model at the end have the averages, and checkpoints hold both.
 
@@ -131,7 +134,7 @@ class _Loop:
         self.validation, self.incidents = validation, incidents
         self.keeper = Checkpoints(checkpoints.folder / "best")
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=model)
-        self.steps, self.test = _compiled(model)
+        self.steps, self.test = compiled(model)
         self.chunk = 1
 
     def run(self, on_epoch, on_chunk):
@@ -181,6 +184,8 @@ class _Loop:
         if progress is None or not progress.fits(self.plan):
             folder = self.checkpoints.folder
             raise InputError(f"{folder}: the newest checkpoint is of another training; remove it to use the one before")
+        if progress.done:
+            self._finish_epoch(progress)  # the plan may have more epochs now
         return progress
 
     def _epochs(self, progress, on_epoch, on_chunk, stop):
@@ -321,54 +326,6 @@ class _Loop:
     def _interrupt(self, progress):
         self._save(progress)
         raise Interrupted(f"interrupted at step {progress.step}, and saved; the same command goes on from here")
-
-
-def _compiled(model):
-    """Compile `test(batch)` and `steps(iterator, n, tally) -> steps made, seconds waited, tally`.
-
-    The steps end before the first that is not finite, though its batch has been drawn.
-    """
-    # Without AutoGraph: rewriting the model's Python takes seconds, and Keras's `fit` does without.
-    strategy, step = processes.strategy(), guarded(model)
-    if (
-        model.jit_compile is True and processes.replicas() == 1
-    ):  # TensorFlow does not compile steps that sum over devices
-        step = tf.function(step, jit_compile=True, autograph=False)
-
-    def another(iterator, done, waited, tally):
-        before = clock()
-        batch = next(iterator)
-        waited += clock() - before
-        found = strategy.run(step, args=(batch,))
-        found = {name: strategy.experimental_local_results(value)[0] for name, value in found.items()}
-        going = found["finite"]
-        tally = Tally(*(tf.where(going, new, old) for new, old in zip(tally.next(found), tally, strict=True)))
-        return going, done + tf.cast(going, tf.int32), waited, tally
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def steps(iterator, n, tally):
-        start = tf.constant(True), tf.constant(0), tf.constant(0.0, tf.float64), tally
-        _, done, waited, tally = tf.while_loop(
-            lambda going, done, *_: going & (done < n), lambda _, *found: another(iterator, *found), start
-        )
-        return done, waited, tally
-
-    return steps, processes.split_over_devices(model.test_step)
-
-
-def clock():
-    """Read the clock when a TensorFlow function gets here: seconds, float64."""
-    return tf.timestamp() if has_clock() else tf.ensure_shape(tf.numpy_function(time.perf_counter, [], tf.float64), [])
-
-
-def has_clock():
-    """Tell whether `tf.timestamp` works: deterministic operations forbid it."""
-    try:
-        with tf.init_scope():
-            tf.timestamp()
-    except tf.errors.FailedPreconditionError:
-        return False
-    return True
 
 
 def rates(model):

@@ -1,6 +1,6 @@
 """What the recipes of several pipelines share: where the data come from and where the run goes."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import kerasae
@@ -75,6 +75,19 @@ class NumericsFields:
     processor multiplies it faster, else float32."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What to do when a loss or a gradient is not finite: stop, or leave this step out and count it."""
+
+
+def in_place_of(epochs):
+    """Field of the minutes from which a pipeline chooses its epochs, the field of that name."""
+    return field(default=None, metadata=within("positive", in_place_of=epochs))
+
+
+def refuse_both(recipe, given):
+    """Raise InputError if minutes were given, and the epochs that they choose too, by names of a recipe's fields."""
+    for f in fields(recipe):
+        other = f.metadata.get("in_place_of")
+        if other in given and given.get(f.name) is not None:
+            raise InputError(f"{f.name}: expected it, or {other}, but not both: minutes choose {other}; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)

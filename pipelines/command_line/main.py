@@ -29,6 +29,7 @@ import kerasae
 from kerasae.errors import InputError
 from kerasae.training import devices
 from pipelines import recipes
+from pipelines.command_line.fields import refuse_both
 from pipelines.command_line.voice import complain, speaking
 
 COMMANDS = {
@@ -119,6 +120,7 @@ def fill(app: App, module: ModuleType, known: dict[str, Callable], tokens: Seque
         given = signature.bind(*args, **kwargs).arguments
         if known:
             given.pop("recipe", None)
+        refuse_both(module.Recipe, given)
         merged = {name: merge(values.get(name), value) for name, value in given.items()}
         return execute(module.run, module.Recipe(**{**values, **merged}))
 
