@@ -221,7 +221,7 @@ def summary(recipe, model, split):
 
 def fit(directory, model, source, recipe):
     """Train on random crops of the unlabelled images; returns the progress."""
-    if recipe.new_decoder:
+    if recipe.new_decoder and not (directory.path / "checkpoints" / "mae").exists():
         warm_up_decoder(directory, model, source, recipe)
     settings = stage(recipe, source.train)
     compile_model(model, settings, source.train, recipe)
