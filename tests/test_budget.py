@@ -10,7 +10,7 @@ import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
 from kerasae.runs.budget import Cost
-from kerasae.training import checkpoint, loop, pace
+from kerasae.training import checkpoint, loop, pace, processes
 from kerasae.training.loop import Interrupted
 from kerasae.training.pace import Pace
 from pipelines import mae, stacked, train
@@ -125,8 +125,16 @@ def test_measuring_restores_all_that_a_step_changes():
 
     found = pace.measure(model, batches, 0.01)
     after = [keras.ops.convert_to_numpy(v) for v in checkpoint.state_variables(model)][: len(before)]
-    assert seen == [0] and min(found) > 0 and found.spent > found.start
+    assert seen == [0, 0] and min(found) > 0 and found.spent > found.start
     assert len(before) > 10 and all(map(np.array_equal, before, after))
+
+
+def test_a_batch_that_cannot_be_shared_is_named_before_it_is_measured(clock, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "replicas", lambda: 2)
+    recipe = replace(TRAIN, minutes=1.0, batch_size=301, out=str(tmp_path / "run"))
+    with pytest.raises(InputError, match="batch_size: 301 cannot be shared evenly by 2 devices"):
+        train.run(recipe)
+    assert not clock and not (tmp_path / "run").exists()
 
 
 def test_too_few_minutes_leave_nothing(clock, tmp_path, capsys):

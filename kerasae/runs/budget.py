@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.runs.directory import plain
+from kerasae.runs.directory import check_replicas, plain
 from kerasae.runs.records import read_recipe
 from kerasae.runs.resuming import begun, defaults, differences, refuse_other
 from kerasae.training import pace
@@ -49,7 +49,11 @@ def measure(model, split, settings, minutes, *, validation=None, **options):
         minutes: time of the whole training, of which measuring takes a small share.
         validation: split that is validated on after every epoch, or None.
         options: further arguments of `Stage.batches`, such as the seed.
+
+    Raises:
+        InputError: the batch or the data cannot be trained on, as in `Run.fit`.
     """
+    check_replicas(min(settings.batch_size, len(split)))
     seconds = min(MEASURED_SECONDS, 60 * MEASURED_SHARE * minutes)
     spent, start, step = pace.measure(model, settings.batches(model, split, **options), seconds)
     validated = 0 if validation is None else kerasae.data.steps_per_epoch(validation, settings.batch_size)

@@ -39,6 +39,7 @@ def measure(model, batches, seconds):
         >>> spent, start, step = measure(model, batches, seconds=3)
     """
     began = time.perf_counter()
+    model.check(next(iter(batches(0))))
     steps, _ = compiled(model)
     iterator = iter(processes.data(lambda **parts: batches(0, **parts)))
     steps.get_concrete_function(iterator, tf.constant(1), Tally().tensors())  # makes the variables of the metrics
