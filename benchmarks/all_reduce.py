@@ -50,7 +50,7 @@ def start(workers, index):
 
 
 def work(arguments):
-    """What each process does; the first one prints."""
+    """Time the sums in one process; the first process prints."""
     import tensorflow as tf
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -73,7 +73,7 @@ def work(arguments):
 
 
 def summing(strategy, size):
-    """A function that sums `size` bytes over all processes and waits for the sum."""
+    """Build a function that sums `size` bytes over all processes and waits for the sum."""
     import tensorflow as tf
 
     values = tf.ones(size // 4)

@@ -125,7 +125,7 @@ def take_turns(workers, arguments, batch):
 
 
 def work(name, size, batch):
-    """What a process of ours does: see `mae_peer.py` for the protocol."""
+    """Serve step times from one process; see `mae_peer.py` for the protocol."""
     from process_memory import peak
 
     step = step_of(name, size, batch)
@@ -178,7 +178,7 @@ def line(name, speeds, rates, size, peak, files):
 
 
 def ceiling(rates, size, batch):
-    """The share of that rate that the linear layers' products alone, in their own sizes, can reach."""
+    """Measure the share of the matrix-product rate that the linear layers' products reach in their own sizes."""
     from matrix_rate import layer_rate
 
     layers = [(batch * rows, *rest) for rows, *rest in linear_layers(network(size))]
@@ -214,7 +214,7 @@ def flops(size):
 
 
 def published_flops(size):
-    """The same with all tokens in the decoder's last block and behind it, which the loss does not look at."""
+    """Count the products as published: with all tokens in the decoder's last block, which the loss ignores."""
     counted = network(size)
     *_, block, _, layer = counted.parts
     whole = replace(block, last=None), replace(layer, rows=block.tokens)
@@ -222,7 +222,7 @@ def published_flops(size):
 
 
 def network(size):
-    """The masked autoencoder, counted."""
+    """Build the masked autoencoder and count its products."""
     side, patch = SIZES[size][:2]
     patches = (side // patch) ** 2
     return Network(patches=patches, values=3 * patch**2, visible=int(patches * (1 - HIDDEN)), **cost.SIZES[size])

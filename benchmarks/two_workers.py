@@ -43,13 +43,12 @@ def parse():
 
 
 def work(arguments):
-    """What each process does; the first one prints."""
-    from kerasae.models import guarded
-    from kerasae.training import processes
+    """Time the steps in one process; the first process prints."""
+    from kerasae.training import guard, processes
 
     with devices.scope("cpu"):
         runs = {"summed": stepper(arguments)}
-        guarded.summed = list
+        guard.sum_over_replicas = list
         runs["apart"] = stepper(arguments)
         times = {name: [] for name in runs}
         for _ in range(arguments.rounds):
@@ -61,7 +60,7 @@ def work(arguments):
 
 
 def stepper(arguments):
-    """A function that makes the steps of a round and returns the seconds of one."""
+    """Build a function that runs the steps of a round and returns the seconds of a step."""
     import tensorflow as tf
 
     import kerasae
@@ -91,7 +90,7 @@ def stepper(arguments):
 
 
 def verdict(times):
-    """Medians, and the share of the sum."""
+    """Format the median step times and the all-reduce's share of a step."""
     summed, apart = (statistics.median(times[name]) for name in ("summed", "apart"))
     share = 1 - statistics.median(a / s for a, s in zip(times["apart"], times["summed"], strict=True))
     return f"a step {1e3 * summed:.0f} ms, without the sum {1e3 * apart:.0f} ms: all-reduce {share:.1%} of a step"

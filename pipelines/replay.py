@@ -16,7 +16,7 @@ SHOWN = 8  # lines of a table
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Which step to repeat."""
+    """Repeat a training step that was not finite."""
 
     run: str = field(metadata={"positional": True})
     """Directory of the run."""
@@ -55,7 +55,7 @@ def guarded(file):
 
 
 def find(recipe):
-    """The kept batch that the recipe means; raises InputError, with what there is, if there is none."""
+    """Find the kept batch that the recipe names; raises InputError that lists the kept ones."""
     from pathlib import Path
 
     from kerasae.runs import read_recipe
@@ -73,12 +73,12 @@ def find(recipe):
 
 
 def number(file):
-    """The step in the name of a file."""
+    """Read the number of the step from the name of a file."""
     return int(file.stem.removeprefix("step-"))
 
 
 def read_batch(file):
-    """The batch (images, labels) in a file, and the rest of its content by name."""
+    """Read the batch (images, labels) from a file, and the rest of its content by name."""
     import zipfile
 
     import numpy as np
@@ -95,7 +95,7 @@ def read_batch(file):
 
 
 def load(file, batch):
-    """The model as it met the batch of a file, and the progress of its run."""
+    """Load the model with the state before the batch of a file, and the progress of its run."""
     from kerasae import saving
     from kerasae.training import checkpoint
 
@@ -111,7 +111,7 @@ def load(file, batch):
 
 
 def examples(model, batch):
-    """Which examples of the batch have a term, or of a classifier an output, that is not finite."""
+    """Find the examples of the batch whose terms, or a classifier's outputs, are not finite."""
     import numpy as np
 
     from kerasae.models.contract.terms import logged
@@ -130,13 +130,13 @@ def examples(model, batch):
 
 
 def words(about):
-    """What was not finite when the step was met, in a few words."""
+    """Say in a few words what was not finite when the step was recorded."""
     terms = [f"{name} {value}" for name, value in zip(about["terms"], about["values"], strict=True)]
     return ", ".join(terms) or f"{len(about['gradients'])} gradients that were not finite"
 
 
 def report(found, inputs, rows):
-    """The page that is printed."""
+    """Write the text that is printed."""
     weights = [("weight", values) for values in found.weights]
     gradients = [("gradient", values) for values in found.gradients]
     everything = [*(("batch", values) for values in inputs), *weights, *gradients]
@@ -153,17 +153,17 @@ def report(found, inputs, rows):
 
 
 def table(values):
-    """A line each: kind, name, how many are not finite, the largest magnitude of the others."""
+    """Tabulate tensors: kind, name, count of values that are not finite, largest finite magnitude."""
     lines = [(kind, v.name, f"{v.bad} of {v.size}" if v.bad else "", f"{v.largest:.4g}") for kind, v in values[:SHOWN]]
     return lines if len(values) <= SHOWN else [*lines, (f"and {len(values) - SHOWN} more", "", "", "")]
 
 
 def largest(values):
-    """The few with the largest finite magnitudes."""
+    """Select the tensors with the largest finite magnitudes."""
     return sorted(values, key=lambda pair: -pair[1].largest)[: SHOWN // 2]
 
 
 def shortened(rows):
-    """Numbers as text, the first few of many."""
+    """Write row numbers as text, the first few of many."""
     text = ", ".join(map(str, rows[: 2 * SHOWN]))
     return text if len(rows) <= 2 * SHOWN else f"{text} and {len(rows) - 2 * SHOWN} more"

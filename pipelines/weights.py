@@ -11,13 +11,13 @@ from pipelines.command_line.ranges import check, within
 
 
 def actions():
-    """What can be done."""
+    """List the actions."""
     return ["import", "export"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to import, or what to export and how."""
+    """Import weights of other projects, or export a run's weights for them."""
 
     action: str = field(metadata={"positional": True, "choices": actions})
     """import: FILE of the reference MAE project, of timm or of transformers → run directory; export: RUN → folder."""
@@ -30,17 +30,17 @@ class Recipe:
     heads: int | None = field(default=None, metadata=within("count"))
     """Import: heads of the encoder, where neither a config.json nor the published sizes tell."""
     decoder_heads: int | None = field(default=None, metadata=within("count"))
-    """Import: heads of the decoder, likewise."""
+    """Import: heads of the decoder, where neither a config.json nor the published sizes tell."""
     decoder_width: int = field(default=512, metadata=within("count"))
     """Import: width of a new decoder, where the file holds none."""
     decoder_depth: int = field(default=8, metadata=within("depth"))
-    """Import: blocks of a new decoder, likewise."""
+    """Import: blocks of a new decoder, where the file holds none."""
     pooling: Literal["mean", "class"] = "mean"
     """Import: the code, mean of the patches' tokens or class token."""
     mean: tuple[float, ...] | None = None
     """Import: mean of the images in [0, 1], one number or one per channel; ImageNet's when nothing else is known."""
     std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
-    """Import: standard deviation of the images, likewise."""
+    """Import: standard deviation of the images, one number or one per channel; ImageNet's when nothing is known."""
     raw_targets: bool = False
     """Import: the decoder predicts pixels, not pixels normalised patch by patch."""
     layout: Literal["transformers", "reference"] = "transformers"
@@ -55,12 +55,12 @@ class Recipe:
 
 
 def run(recipe: Recipe):
-    """Import or export."""
+    """Import weights into a run directory, or export those of a run."""
     return bring_in(recipe) if recipe.action == "import" else write_out(recipe)
 
 
 def bring_in(recipe):
-    """A run directory whose model has the weights of the file; `probe`, `finetune` and `export` start from it."""
+    """Create a run directory whose model has the weights of the file, for `probe`, `finetune` and `export`."""
     import keras
 
     from kerasae import runs
@@ -77,7 +77,7 @@ def bring_in(recipe):
 
 
 def options(recipe):
-    """The arguments of `import_weights` that the recipe gives."""
+    """Collect the arguments of `import_weights` that the recipe gives."""
     from kerasae.data.checks import fits_in_memory
 
     size = recipe.image_size
@@ -99,7 +99,7 @@ def options(recipe):
 
 
 def figures(model):
-    """The sizes of the model."""
+    """Collect the sizes of the model."""
     height, width, channels = model.example_shape
     code = model.encoder.output_shape[-1]
     sizes = {"image_height": height, "image_width": width, "image_channels": channels, "code": code}
@@ -107,7 +107,7 @@ def figures(model):
 
 
 def write_out(recipe):
-    """A folder of weights that other projects load."""
+    """Export a run's weights to a folder that other projects load."""
     from kerasae import runs
 
     model = runs.load_model(recipe.source)
@@ -119,5 +119,5 @@ def write_out(recipe):
 
 
 def name_of(source):
-    """Name of a file without its ending, or of a folder."""
+    """Return the name of a file without its ending, or of a folder."""
     return os.path.splitext(os.path.basename(os.path.abspath(source)))[0]

@@ -46,7 +46,7 @@ class DataRecipe:
         check(self)
 
     def resolved(self):
-        """This recipe with every None that stands for another value replaced by it."""
+        """Fill in the defaults that depend on other values; a recipe of data alone has none."""
         return self
 
     def source(self):
@@ -64,7 +64,7 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class NumericsFields:
-    """On which devices and in which numbers a model is trained, and what happens to those that are none."""
+    """Choose devices, number format, and what to do when a loss or gradient is not finite."""
 
     devices: str = "auto"
     """Devices to train on: auto, cpu, cpu:N (to try out N devices), gpu, gpu:0,1 or tpu."""
@@ -98,7 +98,7 @@ class RunRecipe(DataRecipe):
     """Run directory; when not given, the name of the recipe or of the command under runs/."""
 
     def resolved(self):
-        """This recipe with the place of its run; a pipeline's recipe has a `folder`."""
+        """Fill in the run directory where none is given: runs/ and the recipe's `folder`."""
         return replace(self, out=self.out or f"runs/{self.folder}")
 
 
@@ -112,7 +112,7 @@ class StartedRecipe(DataRecipe):
     """Data set; that of the run when not given."""
 
     def resolved(self):
-        """This recipe with the data of its run filled in."""
+        """Fill in the data of the run."""
         return self.reading_like_run()
 
     def reading_like_run(self):
@@ -136,7 +136,7 @@ class StartedRecipe(DataRecipe):
         )
 
     def _or_of(self, origin, name):
-        """A field of this recipe where it was given, else that of the run."""
+        """Return a field of this recipe, or the run's where this one keeps the default."""
         value, default = getattr(self, name), DataRecipe.__dataclass_fields__[name].default
         return value if value != default else origin.get(name, default)
 
@@ -149,7 +149,7 @@ class DerivedRecipe(StartedRecipe):
     """Run directory of the result; a folder inside the run's when not given."""
 
     def resolved(self):
-        """This recipe with the data of its run filled in, and its `folder` inside that run as its place."""
+        """Fill in the data of the run, and the run directory where none is given: `folder` inside that run."""
         from kerasae.runs import refuse_links
 
         found = self.reading_like_run()

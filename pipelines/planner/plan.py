@@ -171,7 +171,7 @@ def checkpoints(recipe, job):
 
 
 def whole(recipe, job):
-    """The run."""
+    """Tabulate the hours of the run, its failures, and its share of the GPUs' peak."""
     total = wire.total(recipe, job)
     share = job.network.flops * job.batch * job.updates / (total.hours * 3600 * recipe.gpus) / wire.peak(recipe, job)
     return [
@@ -193,7 +193,7 @@ def assumptions(recipe):
 
 
 def verdicts(recipe, job):
-    """What rules, and what does not fit, each a line."""
+    """Yield a line that names the bottleneck, and one for memory that does not fit."""
     update, held = wire.update(recipe, job), sum(wire.memory(recipe, job).values())
     if held > recipe.gpu_memory:
         yield f"It does not fit: {held / 1e9:.1f} GB of {recipe.gpu_memory / 1e9:.0f}; {remedy(recipe, job)}."

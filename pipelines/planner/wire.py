@@ -44,12 +44,12 @@ class Update:
 
     @property
     def exposed(self):
-        """What the all-reduce adds."""
+        """Return the seconds of the all-reduce that backward does not hide."""
         return self.reducing - self.hidden
 
     @property
     def waiting(self):
-        """What the data add: they are prepared while the GPUs work."""
+        """Return the seconds that GPUs wait for data, which hosts prepare while the GPUs compute."""
         return max(0.0, self.feeding - self.computing - self.exposed)
 
     @property
@@ -63,7 +63,7 @@ class Update:
 
     @property
     def ruler(self):
-        """What the time depends on, in words."""
+        """Name the bottleneck of an update in one sentence."""
         if self.waiting > 0:
             return f"The data rule: the GPUs wait for them {self.waiting / self.seconds:.0%} of the time"
         wire = f"; the wire takes {self.exposed / self.seconds:.0%} of the time"
@@ -141,12 +141,12 @@ class Kept:
 
     @property
     def share(self):
-        """Of the time, checkpoints and training."""
+        """Return the share of training and checkpoint time that writing checkpoints takes."""
         return self.seconds / (self.seconds + self.every)
 
 
 def checkpoints(recipe, job):
-    """As often as the training loop writes them, and one at the end."""
+    """Count checkpoints at the training loop's interval, one at the end, and the seconds to write each."""
     training = update(recipe, job).seconds * job.updates
     seconds = job.network.checkpoint / recipe.write_rate
     pause = min(recipe.checkpoint_patience, seconds / recipe.checkpoint_share)
@@ -169,7 +169,7 @@ class Total:
 
 
 def total(recipe, job):
-    """All updates, checkpoints, and what failures cost: half the time between checkpoints each, and a restart."""
+    """Add up the hours of updates, checkpoints and failures; each failure loses half an interval and a restart."""
     kept = checkpoints(recipe, job)
     training, writing = update(recipe, job).seconds * job.updates / 3600, kept.count * kept.seconds / 3600
     failures = (training + writing) * recipe.gpus / recipe.failure_hours

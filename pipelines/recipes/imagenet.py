@@ -13,7 +13,7 @@ IMAGENET = {
 
 
 def pretraining(size, **changes) -> mae.Recipe:
-    """Pretraining of He et al., arXiv 2111.06377, table 8, for 1600 epochs, in batches of 4096 over all devices."""
+    """Return the pretraining of He et al., arXiv 2111.06377, table 8: 1600 epochs, batches of 4096 over all devices."""
     settings = {
         "out": f"runs/mae-imagenet-{size}",
         "size": size,
@@ -63,7 +63,7 @@ def pretrained_huge() -> mae.Recipe:
 
 
 def fine_tuning(size, **changes) -> finetune.Recipe:
-    """Fine-tuning of He et al., arXiv 2111.06377, table 9, in batches of 1024 over all devices."""
+    """Return the fine-tuning of He et al., arXiv 2111.06377, table 9, in batches of 1024 over all devices."""
     settings = {
         "run": f"runs/mae-imagenet-{size}",
         "pooling": "mean_norm",
@@ -100,7 +100,7 @@ def tuned_base() -> finetune.Recipe:
 
 
 def tuned_large() -> finetune.Recipe:
-    """ViT-L/16, likewise.
+    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large and all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 85.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-large
@@ -110,7 +110,7 @@ def tuned_large() -> finetune.Recipe:
 
 
 def tuned_huge() -> finetune.Recipe:
-    """ViT-H/14, likewise.
+    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge and all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 86.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-huge
@@ -120,7 +120,7 @@ def tuned_huge() -> finetune.Recipe:
 
 
 def probing(size) -> probe.Recipe:
-    """The linear probe of He et al., arXiv 2111.06377, table 10: class token, batch norm, LARS, 90 epochs of 16384."""
+    """Return the linear probe of He et al., arXiv 2111.06377, table 10: batch norm, LARS, 90 epochs of 16384."""
     lars = {"sgd_optimizer": "lars", "sgd_epochs": 90, "sgd_batch": 16384}
     return probe.Recipe(run=f"runs/mae-imagenet-{size}", probes=("sgd",), **lars)
 
@@ -136,7 +136,7 @@ def probed_base() -> probe.Recipe:
 
 
 def probed_large() -> probe.Recipe:
-    """ViT-L/16, likewise.
+    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large, probed linearly as its authors do, but on cached features.
 
     Reproduces: 76.0 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-large
@@ -146,7 +146,7 @@ def probed_large() -> probe.Recipe:
 
 
 def probed_huge() -> probe.Recipe:
-    """ViT-H/14, likewise.
+    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge, probed linearly as its authors do, but on cached features.
 
     Reproduces: 77.2 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-huge
