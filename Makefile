@@ -4,9 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-# Half as many again as cores: many tests wait for processes of their own.
-WORKERS := $(shell echo $$((($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2)))
-
 .PHONY: demo test test-slow fuzz parity lint format
 .DELETE_ON_ERROR:
 
@@ -14,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/kerasae quickstart
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # The rows that `test` leaves out: more of the same, which takes minutes.
 test-slow: $(VENV)/installed-test
