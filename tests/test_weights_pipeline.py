@@ -104,7 +104,7 @@ def test_a_fine_tuned_file_becomes_a_classifier_that_is_evaluated(tmp_path, capf
 def test_mistakes(tmp_path, mistake):
     data("grey", 1)
     command("weights", "import", "mae.pth", *FLAGS)
-    line = mistake("probe", "runs/mae", "--data", "npz:grey.npz")
+    line = mistake("evaluate", "runs/mae", "--data", "npz:grey.npz")
     assert "(8, 8, 3)" in line and "(8, 8, 1)" in line
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 a photo")
     assert "photo.jpg holds no weights" in mistake("weights", "import", "photo.jpg")
