@@ -209,6 +209,19 @@ def test_losses_stand_in_the_unit_of_their_variant(command, recipe, unit):
     assert picture.axes[0].get_ylabel() == (f"loss ({unit})" if unit else "loss")
 
 
+def test_a_baseline_that_runs_share_stands_once(tmp_path):
+    def section(name, **figures):
+        summary = {f"{figure}_accuracy": value for figure, value in figures.items()}
+        return page.Section(path=tmp_path / name, title=name, depth=1, command="probe", recipe={}, summary=summary)
+
+    a = section("a", probe=0.5, raw_nearest=0.9, pca_probe=0.7, untrained_probe=0.4)
+    b = section("b", probe=0.6, raw_nearest=0.9, pca_probe=0.8)
+    expected = {"a: linear probe": 0.5, "a: untrained encoder": 0.4, "b: linear probe": 0.6}
+    expected |= {"raw input, nearest neighbour": 0.9}
+    expected |= {"a: PCA, logistic regression": 0.7, "b: PCA, logistic regression": 0.8}
+    assert page.accuracies([a, b]) == expected and list(page.accuracies([a, b])) == list(expected)
+
+
 def test_several_numbers_of_labels_are_a_curve(tmp_path):
     make_run(tmp_path, "probe", {"labels": [10, 20]}, {"labels_10_probe_accuracy": 0.5})
     lines = PROBES.format(first=10, second=10) + PROBES.format(first=20, second=20).partition("\n")[2]

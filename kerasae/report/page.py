@@ -327,14 +327,23 @@ def describe_model(model, repeats=None) -> str:
 
 
 def accuracies(sections: list[Section]) -> dict[str, float]:
-    """Collect label → accuracy of all runs on the page, without runs that repeat figures of runs inside them."""
+    """Collect label → accuracy of every run on the page, without copies of the figures of inner runs.
+
+    A baseline that several runs share stands once, behind the others.
+    """
     found = {section.path: pictures.measured(section.summary) for section in sections}
-    bars = {}
+    bars, shared = {}, {}
     for section in sections:
-        if not any(found[path] for path in found if section.path in path.parents):
-            where = f"{section.title}: " if section.depth else ""
-            bars |= {f"{where}{method}": value for method, value in found[section.path].items()}
-    return bars
+        if any(found[path] for path in found if section.path in path.parents):
+            continue
+        where = f"{section.title}: " if section.depth else ""
+        for method, value in found[section.path].items():
+            if method in pictures.SHARED:
+                shared.setdefault((method, value), f"{where}{method}")
+            else:
+                bars[f"{where}{method}"] = value
+    methods = [method for method, _ in shared]
+    return bars | {m if methods.count(m) == 1 else name: value for (m, value), name in shared.items()}
 
 
 # ---- numbers and values as text

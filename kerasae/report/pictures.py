@@ -39,6 +39,9 @@ BASELINES = {
 }
 """Figure NAME_accuracy of what knows no pretraining → what it is."""
 
+SHARED = {text for name, text in BASELINES.items() if name not in ("untrained_probe", "start_probe")}
+"""Baselines that do not depend on the run."""
+
 GREY, ORANGE = "#9aa1a9", "#d9722e"
 """Colours of baselines and of controls from scratch."""
 
