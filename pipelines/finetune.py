@@ -90,7 +90,7 @@ def run(recipe: Recipe):
         transformers.check(recipe, source.info, model.feature_encoder())
         directory = begin("finetune", origin=model, labelled=True)
         figures = compare(directory, model, source, recipe)
-        return directory.finish(figures) if recipe.baselines else finish(directory, figures)
+        return directory.finish(figures) if "finetune_verdict" in figures else finish(directory, figures)
 
 
 def check(recipe, source):

@@ -171,8 +171,8 @@ def test_a_label_curve_shows_every_baseline_and_keeps_them(trained, short, tmp_p
     recipe = probe.Recipe(run=str(trained), labels=(10, 20), repeats=2, out=str(tmp_path / "a"))
     figures = probe.run(recipe).figures
     rows = runs.read_rows(tmp_path / "a" / "probes.csv")
-    shown = [name for name in baselines.NAMES if name != "start_probe"]  # it began from nothing
-    names = ["linear", "knn", *map(baselines.NAMES.get, shown)]
+    shown = [name for name in evaluate.BASELINES if name != "start_probe"]  # it began from nothing
+    names = ["linear", "knn", *map(evaluate.BASELINES.get, shown)]
     assert [(row["probe"], row["labels"]) for row in rows] == [(n, c) for c in ("10", "20") for n in names]
     untrained = next(row for row in rows if row["probe"].startswith("untrained"))
     assert "8 standardised features of random weights" in untrained["protocol"]
@@ -183,6 +183,20 @@ def test_a_label_curve_shows_every_baseline_and_keeps_them(trained, short, tmp_p
     assert "20 labels: Pretraining is worth" in capsys.readouterr().out
     monkeypatch.setattr(evaluate, "convolutional_baseline", lambda *a: pytest.fail("it was kept"))
     assert probe.run(probe.Recipe(**{**vars(recipe), "out": str(tmp_path / "b")})).figures == figures
+
+
+def test_fine_tuning_ends_where_there_are_too_many_labels_for_baselines(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(baselines, "MOST_LABELS", 10)
+    recipe = finetune.Recipe(run=str(trained), labels=20, finetune_epochs=1, scratch=False, out=str(tmp_path / "f"))
+    assert set(finetune.run(recipe).figures) == {"finetune_accuracy"}
+    assert "finetune_accuracy" in capsys.readouterr().out
+
+
+def test_a_probe_that_is_named_twice_is_fitted_once(trained, tmp_path):
+    twice = {"probes": ("linear", "linear"), "labels": (20,), "baselines": False}
+    assert set(probe.run(probe.Recipe(run=str(trained), **twice, out=str(tmp_path / "p"))).figures) == {
+        "probe_accuracy"
+    }
 
 
 def test_fine_tuning_stands_beside_its_control_and_the_baselines(trained, short, tmp_path, capsys):

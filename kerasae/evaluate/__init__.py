@@ -1,6 +1,7 @@
 """Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
 from kerasae.evaluate.baselines import (
+    BASELINES,
     Baseline,
     most_frequent_class,
     principal_components,
@@ -21,6 +22,7 @@ from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
+    "BASELINES",
     "worth_of",
     "support_vectors",
     "small_convnet",

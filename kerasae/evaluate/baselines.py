@@ -16,6 +16,20 @@ SIDE = 32
 """Longest side, in pixels, of the images that baselines see; larger ones are shrunk by averaging."""
 
 
+BASELINES = {
+    "raw_probe": "raw input, logistic regression",
+    "raw_nearest": "raw input, nearest neighbour",
+    "raw_svm": "raw input, support vector machine",
+    "pca_probe": "PCA, logistic regression",
+    "pca_nearest": "PCA, nearest neighbour",
+    "start_probe": "weights before adaptation, logistic regression",
+    "untrained_probe": "untrained encoder, logistic regression",
+    "majority": "most frequent class",
+    "convnet": "convolutional network from scratch",
+}
+"""Figure NAME_accuracy of a baseline → name of the baseline."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Baseline:
     """Accuracy of a classifier that knows no pretraining.

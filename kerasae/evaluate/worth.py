@@ -48,7 +48,8 @@ class Worth:
 def worth_of(features: Mapping[str, Sequence[float]], baselines: Mapping[str, Sequence[float]]) -> Worth:
     """Compare the best features with the best baseline, repeat by repeat.
 
-    The best are those of the highest mean. Each repeat gives one difference, of the same labels.
+    The best are those of the highest mean on the test examples, on both sides: where there are more baselines than
+    features, the difference leans to the baselines. Each repeat gives one difference, of the same labels.
 
     Args:
         features: name → accuracies in [0, 1], one for each repeat.

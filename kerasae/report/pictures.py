@@ -26,18 +26,12 @@ BOOKKEEPING = (
 KINDS = {"finetune": "fine-tuned", "scratch": "from scratch"}
 """Kinds of stages that are drawn on the same axes → their labels."""
 
-BASELINES = {
-    "raw_probe": "raw input, logistic regression",
-    "raw_nearest": "raw input, nearest neighbour",
+BASELINES = kerasae.evaluate.BASELINES | {
     "raw_svm": "raw input, support vectors",
-    "pca_probe": "PCA, logistic regression",
-    "pca_nearest": "PCA, nearest neighbour",
     "start_probe": "weights before adaptation",
     "untrained_probe": "untrained encoder",
-    "majority": "most frequent class",
-    "convnet": "convolutional network from scratch",
 }
-"""Figure NAME_accuracy of what knows no pretraining → what it is."""
+"""Figure NAME_accuracy of a baseline → its name beside a bar."""
 
 SHARED = {text for name, text in BASELINES.items() if name not in ("untrained_probe", "start_probe")}
 """Baselines that do not depend on the run."""

@@ -1,12 +1,12 @@
 """The figures of a run, as every command ends with them."""
 
-BASELINES = ("raw_", "pca_", "untrained_", "start_", "majority_", "convnet_")
-"""Beginnings of the names of figures of what knows no pretraining here."""
-
 
 def without_baselines(figures):
     """The figures of what was trained here; those of baselines stay with the probe or fine-tuning that fitted them."""
-    return {name: value for name, value in figures.items() if not name.startswith(BASELINES)}
+    from kerasae.evaluate import BASELINES
+
+    fitted = tuple(f"{name}_accuracy" for name in BASELINES)
+    return {name: value for name, value in figures.items() if not name.startswith(fitted)}
 
 
 def finish(directory, figures):

@@ -7,6 +7,7 @@ from functools import cached_property, partial
 import numpy as np
 
 import kerasae
+from kerasae.evaluate import BASELINES, convnet
 
 MOST_LABELS = 60_000
 """Most labelled examples for which baselines are fitted."""
@@ -16,20 +17,6 @@ MOST_FOR_CONVNET = 5_000
 
 UNLABELLED = 10_000
 """Most training examples that the principal components are fitted to."""
-
-NAMES = {
-    "raw_probe": "raw input, logistic regression",
-    "raw_nearest": "raw input, nearest neighbour",
-    "raw_svm": "raw input, support vector machine",
-    "pca_probe": "PCA, logistic regression",
-    "pca_nearest": "PCA, nearest neighbour",
-    "start_probe": "weights before adaptation, logistic regression",
-    "untrained_probe": "untrained encoder, logistic regression",
-    "majority": "most frequent class",
-    "convnet": "convolutional network from scratch",
-}
-"""Figure NAME_accuracy of a baseline → what it is."""
-
 
 WORDS = {
     "raw": "raw values",
@@ -61,7 +48,7 @@ class Baselines:
         self.maximum = source.info.max_value
 
     def fit(self, rows, seed):
-        """Name of `NAMES` → result with `accuracy`, `predictions` and `protocol`, for these labelled rows."""
+        """Name of `BASELINES` → result with `accuracy`, `predictions` and `protocol`, for these labelled rows."""
         if len(rows) > MOST_LABELS:
             return {}
         train, test_y = self.source.train.subset(rows), self.source.test.labels
@@ -72,7 +59,7 @@ class Baselines:
             if self.encoders[name] is not None:
                 found[f"{name}_probe"] = self.probe(name, train, seed)
         found["majority"] = kerasae.evaluate.most_frequent_class(self.source.train.labels, test_y)
-        return {name: found[name] for name in NAMES if name in found}
+        return {name: found[name] for name in BASELINES if name in found}
 
     def ways(self, train, raw, seed):
         """Name, what its result depends on beside the examples, and a function that fits it, of each to be kept."""
@@ -87,7 +74,11 @@ class Baselines:
         yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
         if len(info.shape) == 3 and info.shape[-1] <= 4:
             several = train, self.source.test, info.classes, self.maximum, seed
-            yield "convnet", [str(info.shape)], lambda: kerasae.evaluate.convolutional_baseline(*several)
+            yield (
+                "convnet",
+                [str(info.shape), str(convnet.STEPS)],
+                lambda: kerasae.evaluate.convolutional_baseline(*several),
+            )
 
     @cached_property
     def test(self):
@@ -141,7 +132,7 @@ def linear(project, train_y, test_y, seed, words):
 
 
 def nearest(project, train_y, test_y, k, words):
-    """Nearest neighbours, likewise."""
+    """Nearest neighbours in what `project()` gives."""
     x, test_x = project()
     return called(kerasae.evaluate.knn_probe(x, train_y, test_x, test_y, k=k, metric="euclidean"), words)
 

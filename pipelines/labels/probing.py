@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 import kerasae
+from kerasae.evaluate import BASELINES
 from pipelines.building import starting
 from pipelines.labels import causes, table
-from pipelines.labels.baselines import NAMES, Baselines, neighbours
+from pipelines.labels.baselines import Baselines, neighbours
 from pipelines.labels.repeats import check_labels, labelled, spread
 
 FIGURES = {"linear": "probe", "knn": "knn", "sgd": "sgd_probe", "attentive": "attentive"}
@@ -54,7 +55,7 @@ def tabulate(found, train, test_y, labels):
     return [
         table.row(name, "features", shapes[inputs(name)], labels, results, test_y)
         if name in FIGURES
-        else table.row(NAMES[name], "baseline", (), labels, results, test_y)
+        else table.row(BASELINES[name], "baseline", (), labels, results, test_y)
         for name, results in found.items()
     ]
 
@@ -63,10 +64,10 @@ def summarise(found, source, recipe, count):
     """Figures: accuracies with their spread, what pretraining is worth, and the same in words."""
     accuracies = {name: [result.accuracy for result in results] for name, results in found.items()}
     figures = spread({FIGURES.get(name, name): values for name, values in accuracies.items()})
-    if len(accuracies) == len(recipe.probes):
+    if accuracies.keys().isdisjoint(BASELINES):
         return figures
     features = {f"{name} probe": accuracies[name] for name in recipe.probes}
-    worth = kerasae.evaluate.worth_of(features, {NAMES[n]: v for n, v in accuracies.items() if n in NAMES})
+    worth = kerasae.evaluate.worth_of(features, {BASELINES[n]: v for n, v in accuracies.items() if n in BASELINES})
     trained = np.mean([getattr(result, "train_accuracy", 0.0) for result in found[worth.best.split()[0]]])
     verdict = causes.verdict(worth, Path(recipe.run), source, count, float(trained))
     return figures | {"probe_worth_points": worth.points, "probe_verdict": verdict}

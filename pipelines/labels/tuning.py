@@ -6,8 +6,9 @@ import numpy as np
 
 import kerasae
 from kerasae import runs
+from kerasae.evaluate import BASELINES
 from pipelines.labels import causes, table
-from pipelines.labels.baselines import NAMES, Baselines
+from pipelines.labels.baselines import Baselines
 from pipelines.labels.repeats import labelled, spread
 
 TUNED = {"finetune": "fine-tuning", "scratch": "same network from scratch, same steps"}
@@ -26,16 +27,17 @@ def judge(directory, reports, model, source, recipe):
     """
     reports = {name: found for name, found in reports.items() if found}
     figures = spread({name: [report.accuracy for report in found] for name, found in reports.items()})
-    if not recipe.baselines:
+    baselines = fitted(model, source, recipe) if recipe.baselines else {}
+    if not baselines:
         return figures
-    found = reports | fitted(model, source, recipe)
+    found = reports | baselines
     labels = recipe.labels or len(source.train)
     rows = [row(name, results, labels, source, recipe) for name, results in found.items()]
     runs.write_rows(directory.path / "probes.csv", rows)
     print(table.spell(rows))
     accuracies = {name: [result.accuracy for result in results] for name, results in found.items()}
     tuned = {TUNED["finetune"]: accuracies.pop("finetune")}
-    worth = kerasae.evaluate.worth_of(tuned, {(TUNED | NAMES)[name]: values for name, values in accuracies.items()})
+    worth = kerasae.evaluate.worth_of(tuned, {(TUNED | BASELINES)[name]: values for name, values in accuracies.items()})
     verdict = causes.verdict(worth, Path(recipe.run), source, recipe.labels)
     accuracies.pop("scratch", None)
     print(verdict)
@@ -55,7 +57,7 @@ def fitted(model, source, recipe):
 def row(name, results, labels, source, recipe):
     """A row of the table."""
     if name not in TUNED:
-        return table.row(NAMES[name], "baseline", (), labels, results, source.test.labels)
+        return table.row(BASELINES[name], "baseline", (), labels, results, source.test.labels)
     protocol = f"{recipe.finetune_epochs} epochs of fine-tuning, {labels:,} labels"
     if name == "scratch":
         protocol = f"random weights, {recipe.finetune_epochs} epochs, {labels:,} labels"
