@@ -1,4 +1,4 @@
-"""The one exception that means: what the user gave cannot work."""
+"""The exception that means: what the user gave cannot work."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line that names the argument, what was expected, what was received and what to do. Library
     users catch it as a `ValueError`; the command line prints it without a traceback and exits with 2.
     """
+
+
+class MixedSizes(InputError):
+    """Images that differ in size, where one is needed and `image_size` was not given."""

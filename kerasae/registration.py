@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 ROOMS = {
     "kerasae.layers": (
-        "AttentionPooling Codebook ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
+        "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
         "GlobalResponseNorm Images LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches "
         "RestoredTokens SaltAndPepperCorruption SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
     ),

@@ -6,9 +6,9 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import starting
+from pipelines.building import budget, starting
 from pipelines.command_line import door
-from pipelines.command_line.fields import DerivedRecipe, NumericsFields
+from pipelines.command_line.fields import DerivedRecipe, NumericsFields, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 from pipelines.fine_tuning import transformers
@@ -60,6 +60,9 @@ class FinetuneFields:
 class Recipe(FinetuneFields, transformers.VisionFields, NumericsFields, DerivedRecipe):
     """Fine-tune the encoder of a run."""
 
+    minutes: float | None = in_place_of("finetune_epochs")
+    """Minutes in which all classifiers are trained, with their controls and repeats, instead of finetune_epochs."""
+
     @property
     def folder(self):
         """Folder of this run inside the run."""
@@ -75,7 +78,9 @@ class Recipe(FinetuneFields, transformers.VisionFields, NumericsFields, DerivedR
         """Whether parts of a step are worth computing apart: a transformer's. Others' gradients outweigh their work."""
         from kerasae.runs import read_recipe
 
-        return read_recipe(self.run)["command"] in ("mae", "weights") and not self.jit
+        origin = read_recipe(self.run)
+        batch_norm = origin["recipe"].get("network") == "vgg"
+        return origin["command"] in ("mae", "weights") and not self.jit and not batch_norm
 
 
 def run(recipe: Recipe):
@@ -88,6 +93,9 @@ def run(recipe: Recipe):
         if not hasattr(model, "feature_encoder"):
             raise InputError(f"{recipe.run} holds a classifier; fine-tune the run that it was made from")
         transformers.check(recipe, source.info, model.feature_encoder())
+        recipe, begin = budget.with_epochs(
+            recipe, begin, "finetune", partial(cost, model, source, recipe), origin=model
+        )
         directory = begin("finetune", origin=model, labelled=True)
         figures = compare(directory, model, source, recipe)
         return directory.finish(figures) if "finetune_verdict" in figures else finish(directory, figures)
@@ -132,6 +140,26 @@ def compare(directory, model, source, recipe):
     return tuning.judge(directory, reports, model, source, recipe)
 
 
+def cost(model, source, recipe):
+    """What training all classifiers costs in time, measured on one that is thrown away."""
+    from kerasae import runs
+
+    classifier = build(model, source, recipe, recipe.seed, fresh=True)
+    labelled, held = labelled_splits(source.train, recipe, recipe.seed)
+    settings = prepare(classifier, labelled, recipe)
+    found = runs.measure(
+        classifier,
+        labelled,
+        settings,
+        recipe.minutes,
+        validation=held,
+        seed=recipe.seed,
+        **changes(classifier, source, recipe),
+    )
+    count = recipe.repeats * (1 + recipe.scratch)
+    return runs.Cost(found.spent, count * found.start, count * found.epoch)
+
+
 def build(model, source, recipe, seed, fresh):
     """A classifier on the model's encoder, or on a copy of it with new random weights; only the encoder is narrow."""
     import keras
@@ -156,10 +184,17 @@ def on_top(encoder, info, recipe, freeze):
 
 def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
     """Train a classifier on the labelled subset of this seed."""
+    labelled, held = labelled_splits(source.train, recipe, seed)
+    settings = prepare(classifier, labelled, recipe, layer_decay)
+    options = changes(classifier, source, recipe)
+    directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **options)
+
+
+def prepare(classifier, labelled, recipe, layer_decay=1.0):
+    """Compile a classifier for training on labelled examples; returns its `Stage`."""
     from kerasae import runs
     from kerasae.training import devices
 
-    labelled, held = labelled_splits(source.train, recipe, seed)
     settings = runs.Stage(
         epochs=recipe.finetune_epochs,
         batch_size=recipe.finetune_batch,
@@ -169,11 +204,15 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
     )
     compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
     classifier.set_micro_batches(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
-    changes = {
+    return settings
+
+
+def changes(classifier, source, recipe):
+    """What is done to the labelled images before a classifier sees them."""
+    return {
         "augment": augmentation(recipe, source.info, classifier.encoder),
         "mix": transformers.mixing(recipe, source.info),
     }
-    directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **changes)
 
 
 def labelled_splits(train, recipe, seed):

@@ -1,6 +1,7 @@
 """Pretrain a vision transformer or a convolutional network as a masked autoencoder, without labels."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import kerasae
@@ -18,8 +19,9 @@ PER = 256  # examples of the batch that `base_rate` is the learning rate of
 class Recipe(NumericsFields, RunRecipe):
     """One masked autoencoder: He et al., arXiv 2111.06377."""
 
-    network: Literal["vit", "convnext"] = "vit"
-    """Vision transformer, or ConvNeXt V2, a convolutional network in which hidden patches stay empty."""
+    network: Literal["vit", "convnext", "vgg"] = "vit"
+    """Vision transformer; or a convolutional network in which hidden patches stay empty, ConvNeXt V2, or the plain vgg,
+    which learns most from few images in few minutes."""
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
     """Size of the transformer: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
@@ -37,11 +39,12 @@ class Recipe(NumericsFields, RunRecipe):
     decoder_heads: int | None = field(default=None, metadata=within("count"))
     """Heads of the decoder's attention instead of the size's."""
     widths: tuple[int, ...] | None = field(default=None, metadata=within("count"))
-    """Channels of each stage of the convolutional network; 64 and 128 when not given."""
+    """Channels of each stage of the convolutional network; 64 and 128 for convnext and 64, doubled up to 512, for vgg,
+    when not given."""
     depths: tuple[int, ...] | None = field(default=None, metadata=within("depth"))
-    """Blocks of each stage of the convolutional network; 2 and 6 when not given."""
+    """Blocks of each stage of convnext; 2 and 6 when not given."""
     kernel: int | None = field(default=None, metadata=within("count"))
-    """Side of the convolutional network's depthwise kernels; 7 when not given."""
+    """Side of the convolutional network's kernels; 7 for convnext and 3 for vgg when not given."""
     pooling: Literal["mean", "class"] = "mean"
     """The code: the mean of the patches' tokens, or the class token."""
     learned_positions: bool = False
@@ -107,8 +110,8 @@ class Recipe(NumericsFields, RunRecipe):
 
     @property
     def divisible(self):
-        """Whether parts of an update are worth computing apart; XLA would compute one after the other."""
-        return not self.jit
+        """Whether parts of an update are worth computing apart: not for XLA, nor with the batch norm of vgg."""
+        return not self.jit and self.network != "vgg"
 
 
 def run(recipe: Recipe):
@@ -122,7 +125,8 @@ def run(recipe: Recipe):
         model = trainable(lambda: build(recipe, source.info, place, origin))
         if recipe.low_variance:
             model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))
-        recipe, begin = budget.with_epochs(recipe, begin, "mae", lambda: cost(model, source, recipe))
+        measure = partial(cost, model, source, recipe)
+        recipe, begin = budget.with_epochs(recipe, begin, "mae", measure, origin=origin)
         directory = begin("mae", origin=origin)
         budget.announce(directory, "mae", "cosine")
         print(summary(recipe, model, source.train))
@@ -182,7 +186,7 @@ def build(recipe, info, place, origin=None):
 
 def variant(recipe):
     """The class of the model, which goes with the network and the decoder."""
-    if recipe.network == "convnext":
+    if recipe.network != "vit":
         return kerasae.models.ConvolutionalMaskedAutoencoder
     own = {"cross": "CrossMaskedAutoencoder", "linear": "SimMIM"}
     return getattr(kerasae.models, own.get(recipe.decoder, "MaskedAutoencoder"))

@@ -287,10 +287,22 @@ def small_convnext(**changes):
     return {**given, **changes}
 
 
+def small_vgg():
+    given = small_convnext(patch=2, widths=(6, 8), kernel=5, decoder_depth=1)
+    return {name: value for name, value in given.items() if name not in ("depths", "expansion", "drop_path")}
+
+
 def coded_convnext():
     """One with a code, for images that the patch does not divide."""
     given = small_convnext(shape=(5, 9, 2), code=3, code_activation="tanh", posterior="gaussian", pixel_parameters=2)
     del given["pooling"]
+    return given
+
+
+def plain_masked():
+    given = {**masked(), **named(networks.vgg(**{**small_vgg(), "shape": (8, 16, 2), "pooling": "mean"}))}
+    given["target"] = layers.LowVariance(0.6, name="target")
+    given["target"].adapt(np.random.default_rng(2).normal(size=(20, 32, 8)).astype("float32"))
     return given
 
 
@@ -347,6 +359,17 @@ MODELS = [
         models.ConvolutionalMaskedAutoencoder,
         convolutional_masked,
         stored(8, 16, 2),
+        fixed=("likelihood",),
+        deterministic=False,
+        evaluates_alike=True,
+        decodes_its_code=False,
+        compiled=steady_adam,
+    ),
+    Case(
+        models.ConvolutionalMaskedAutoencoder,
+        plain_masked,
+        stored(8, 16, 2),
+        note="vgg",
         fixed=("likelihood",),
         deterministic=False,
         evaluates_alike=True,
@@ -457,6 +480,7 @@ LAYERS = [
         MAPS,
         ready=responding,
     ),
+    Case(layers.ConvBlock, lambda: {"filters": 3, "kernel": 1, "pool": True, "name": "row"}, MAPS),
     Case(
         layers.MaskingCorruption,
         lambda: {"rate": 0.4, "seed": 5, "name": "row"},
@@ -644,6 +668,12 @@ TRANSFORMERS = [
     Case(
         networks.convnext,
         small_convnext,
+        stored(4, 12, 2) / np.float32(15),
+        leaves=("code", "code_activation", "posterior", "pixel_parameters"),
+    ),
+    Case(
+        networks.vgg,
+        small_vgg,
         stored(4, 12, 2) / np.float32(15),
         leaves=("code", "code_activation", "posterior", "pixel_parameters"),
     ),

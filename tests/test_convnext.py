@@ -232,7 +232,7 @@ MISTAKES = {
         networks.convnext((4, 4, 1), **SMALL)[1], (6, 8, 1)
     ),
     "a patch that divides the image; no Patches": lambda: build((6, 8, 1)),
-    "networks.convnext.*no ConvNextBlock": lambda: ConvolutionalMaskedAutoencoder(
+    "networks.convnext.*no MaskableBlock": lambda: ConvolutionalMaskedAutoencoder(
         *networks.vit((4, 4, 1), 2, width=8, depth=1, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2)
     ),
     r"code=None.*codes \(3,\)": lambda: build(options={"code": 3}),

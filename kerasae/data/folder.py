@@ -15,7 +15,7 @@ from kerasae.data.pixel_format import agree
 from kerasae.data.splits import Split
 from kerasae.data.statistics import channel_statistics
 from kerasae.data.subsets import holdout_by_name
-from kerasae.errors import InputError
+from kerasae.errors import InputError, MixedSizes
 
 TEST_FRACTION = 0.1
 
@@ -103,7 +103,7 @@ def _common_size(paths: list[str], columns: dict[str, np.ndarray]) -> tuple[int,
     odd = (sizes != sizes[0]).any(axis=1)
     if odd.any():
         a, b = ("{} is {} x {}".format(paths[i], *sizes[i]) for i in (0, int(np.argmax(odd))))
-        raise InputError(
+        raise MixedSizes(
             f"image_size: images differ in size: {a}, {b} (height x width); give image_size, for example 64."
         )
     return tuple(sizes[0].tolist())

@@ -17,7 +17,7 @@ from kerasae.data.images import Decoder, resize
 from kerasae.data.info import Source, make_source
 from kerasae.data.pixel_format import PixelFormat
 from kerasae.data.splits import ArrayStore, Split
-from kerasae.errors import InputError
+from kerasae.errors import InputError, MixedSizes
 
 READ_BATCH = 1000  # decoding in large batches: 60,000 MNIST images in about two seconds on two cores
 
@@ -184,7 +184,7 @@ def _shape(feature, name: str, image_size: tuple[int, int] | None) -> tuple[int,
     if image_size is not None:
         height, width = image_size
     if height is None or width is None:
-        raise InputError(
+        raise MixedSizes(
             f"image_size: tfds:{name} holds images of mixed sizes; expected a size; give image_size, for example 64."
         )
     return height, width, channels or 3

@@ -6,6 +6,7 @@ from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCor
 from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
+from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
@@ -23,6 +24,7 @@ from kerasae.layers.transformer import CrossAttention, CrossBlock, SelfAttention
 __all__ = [
     "AttentionPooling",
     "Codebook",
+    "ConvBlock",
     "ConvNextBlock",
     "Corruption",
     "CrossAttention",
@@ -34,6 +36,7 @@ __all__ = [
     "LowVariance",
     "MaskQueries",
     "MaskedTokens",
+    "MaskableBlock",
     "MaskingCorruption",
     "PatchTokens",
     "Patches",

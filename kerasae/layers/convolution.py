@@ -6,6 +6,7 @@ from keras import layers, ops
 from kerasae.errors import InputError
 from kerasae.layers.draws import Dropout
 from kerasae.layers.normalization import TokenNorm
+from kerasae.layers.plain_convolution import MaskableBlock, enlarged
 from kerasae.ops import exact_gelu
 
 
@@ -58,7 +59,7 @@ class GlobalResponseNorm(layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kerasae")
-class ConvNextBlock(layers.Layer):
+class ConvNextBlock(MaskableBlock):
     """Compute the block x + W₂ GRN(GELU(W₁ norm(depthwise(x)))): Woo et al., arXiv 2301.00808, figure 5.
 
     The normalisation is of each place over its channels, ε = 1e-6: nothing is shared between examples.
@@ -104,8 +105,8 @@ class ConvNextBlock(layers.Layer):
 
     def call(self, x, training=False, visible=None):
         if visible is not None:
-            visible = ops.cast(enlarged(visible, x.shape[1:3]), x.dtype)
-            x = x * visible
+            visible = enlarged(visible, x.shape[1:3])
+        x = self.seen(x, visible)
         y = exact_gelu(self.fc1(self.norm(self.depthwise(x), training=training)), training)
         y = self.fc2(self.response(y, visible=visible))
         return x + (self.drop(y, training=training) if self.drop_path else y)
@@ -116,10 +117,3 @@ class ConvNextBlock(layers.Layer):
     def get_config(self):
         names = ("kernel", "expansion", "drop_path")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
-
-
-def enlarged(visible, size):
-    """Repeat each place of a mask over those that it covers in a larger map: [B, rows, columns, 1] → [B, *size, 1]."""
-    for axis, length in enumerate(size, 1):
-        visible = ops.repeat(visible, length // visible.shape[axis], axis=axis)
-    return visible

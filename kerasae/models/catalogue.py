@@ -211,7 +211,7 @@ ROWS = (
         equation="mean squared error of hidden patches, which stay empty in a convolutional encoder",
         units="squared error",
         capabilities=("has_tokens",),
-        networks=("convnext",),
+        networks=("convnext", "vgg"),
         example="kerasae mae --network convnext --patch 4 --mask-ratio 0.6",
     ),
     Row(

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
-from kerasae.layers import Dropout
+from kerasae.layers import Dropout, TokenPooling
 from kerasae.models.contract.arguments import RecordedArguments
 from kerasae.models.contract.players import Update
 from kerasae.models.contract.step import Proposal, ProposedStep, build_metrics
@@ -22,8 +22,8 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         encoder: Keras model of floats [B, *shape] → codes, such as `Autoencoder.feature_encoder()`. Codes with more
             than one axis are flattened.
         classes: number of classes K ≥ 2.
-        dropout: dropout rate of the code and of every hidden activation, in [0, 1); with a frozen encoder, of the
-            code only.
+        dropout: dropout rate of the code and of every hidden activation between layers, in [0, 1); with a frozen
+            encoder, of the code only.
         input_dropout: dropout rate of the input values, in [0, 1).
         freeze: True trains the head only; the encoder stays trainable in other models that share it.
         pixel_max: the integer that means 1.0, as for `Autoencoder`.
@@ -159,11 +159,11 @@ def build_head(code_shape, classes, dropout):
 
 
 def with_dropout(encoder, rate):
-    """Copy a functional encoder with dropout of `rate` after every activation; the layers are shared."""
+    """Copy a functional encoder with dropout of `rate` after every activation and pooling; the layers are shared."""
 
     def call(layer, *args, **kwargs):
         outputs = layer(*args, **kwargs)
-        active = isinstance(layer, layers.Dense | layers.Conv2D)
+        active = isinstance(layer, layers.Dense | layers.Conv2D | TokenPooling)
         return Dropout(rate)(outputs) if active else outputs
 
     def share(layer):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import ConvNextBlock, MaskedTokens
+from kerasae.layers import MaskableBlock, MaskedTokens
 from kerasae.models.masked import MaskedAutoencoder, decoder_kind, run
 
 
@@ -26,7 +26,7 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
     not of the encoder; `encode` never masks.
 
     Args:
-        encoder, decoder: of `kerasae.networks.convnext` without a `code`, whose patch divides the image.
+        encoder, decoder: of `kerasae.networks.convnext` or `vgg` without a `code`, whose patch divides the image.
         mask_ratio: share of the patches hidden; 0.6 in both papers.
         normalize_targets, pixel_max, mask_group, target: as for `MaskedAutoencoder`.
 
@@ -38,7 +38,7 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
         >>> model = ConvolutionalMaskedAutoencoder(*networks)
     """
 
-    decoders, chain_layer, builder = ("convnext",), ConvNextBlock, "convnext"
+    decoders, chain_layer, builder = ("convolutional",), MaskableBlock, "convnext"
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
     def _tokens(self, patches, ids_keep, mask, training):
         """Encode the visible patches to features of all places, undefined in hidden ones: [B, N, D]."""
         visible = ops.reshape(1.0 - mask, (-1, *self._grid, 1))
-        return run(self._encoding, patches, training, ConvNextBlock, visible=visible)
+        return run(self._encoding, patches, training, MaskableBlock, visible=visible)
 
     def _predict(self, tokens, ids_restore, training, some):
         hidden = ops.cast(ids_restore >= self.visible, tokens.dtype)
@@ -71,6 +71,6 @@ class ConvolutionalMaskedAutoencoder(MaskedAutoencoder):
         code = any(isinstance(layer, keras.layers.Dense) for layer in self.encoder.layers)
         if code or decoder_kind(self.decoder) not in self.decoders:
             raise InputError(
-                f"{type(self).__name__}: build the networks with kerasae.networks.convnext(..., code=None). Received: "
-                f"an encoder of codes {self.code_shape}, and a decoder that is {decoder_kind(self.decoder)!r}"
+                f"{type(self).__name__}: build the networks with kerasae.networks.convnext or vgg, with code=None. "
+                f"Received: an encoder of codes {self.code_shape}, and a decoder that is {decoder_kind(self.decoder)!r}"
             )

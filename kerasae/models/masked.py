@@ -6,9 +6,9 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import (
-    ConvNextBlock,
     Images,
     LowVariance,
+    MaskableBlock,
     MaskQueries,
     Patches,
     PatchTokens,
@@ -347,9 +347,9 @@ class MaskedAutoencoder(Autoencoder):
 
 
 def decoder_kind(decoder):
-    """Tell the kind of a decoder of `vit` or `convnext`; a "shallow" one counts as "deep" with one block."""
-    kinds = {RestoredTokens: "deep", MaskQueries: "cross", ConvNextBlock: "convnext"}
-    return next((kinds[type(layer)] for layer in decoder.layers if type(layer) in kinds), "linear")
+    """Tell the kind of a decoder of `kerasae.networks`; a "shallow" one counts as "deep" with one block."""
+    kinds = {RestoredTokens: "deep", MaskQueries: "cross", MaskableBlock: "convolutional"}
+    return next((kinds[c] for layer in decoder.layers for c in kinds if isinstance(layer, c)), "linear")
 
 
 def run(chain, x, training, kind=(), **known):

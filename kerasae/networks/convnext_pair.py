@@ -71,7 +71,7 @@ def convnext(
     shape, patch = check_shape("convnext", shape, (3,)), pair(patch)
     check_positive("convnext", widths=widths, depths=depths, kernel=kernel, pixel_parameters=pixel_parameters)
     check_positive("convnext", decoder_width=decoder_width, decoder_depth=decoder_depth)
-    check_code(code, pooling, posterior, code_activation)
+    check_code("convnext", code, pooling, posterior, code_activation)
     stem = stem_of(patch, widths, depths)
     whole = tuple(-(-n // p) * p for n, p in zip(shape[:2], patch, strict=True))
     grid = grid_of(whole, patch)
@@ -162,16 +162,16 @@ def stem_of(patch, widths, depths):
     return tuple(side // halvings for side in patch)
 
 
-def check_code(code, pooling, posterior, code_activation):
+def check_code(network, code, pooling, posterior, code_activation):
     """Raise InputError for a code that cannot be built."""
     if pooling not in ("mean", None):
-        raise InputError(f"convnext: pooling must be 'mean' or None. Received: pooling={pooling!r}")
+        raise InputError(f"{network}: pooling must be 'mean' or None. Received: pooling={pooling!r}")
     if code is None and (posterior is not None or code_activation is not None):
-        raise InputError("convnext: a posterior or a code_activation needs a length of the code; give code")
+        raise InputError(f"{network}: a posterior or a code_activation needs a length of the code; give code")
     if code is not None:
-        check_positive("convnext", code=code)
+        check_positive(network, code=code)
         if pooling is None:
-            raise InputError("convnext: a code of some length is made of pooled features; give pooling='mean'")
+            raise InputError(f"{network}: a code of some length is made of pooled features; give pooling='mean'")
 
 
 def convnext_mini(shape, patch=4, **options):

@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from kerasae.errors import InputError
-from kerasae.layers import ConvNextBlock, TransformerBlock
+from kerasae.layers import MaskableBlock, TransformerBlock
 
-BLOCKS = (ConvNextBlock, TransformerBlock)
+BLOCKS = (MaskableBlock, TransformerBlock)
 """Layers that are the blocks of an encoder."""
 
 TOKENS = ("class_token", "mask_token", "positions")

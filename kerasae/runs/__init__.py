@@ -4,13 +4,14 @@ from kerasae.runs.budget import Cost, measure, recorded_epochs
 from kerasae.runs.data_record import class_names, refuse_changed, refuse_other_range
 from kerasae.runs.directory import Run, Stage, check_fit, fingerprint, load_model
 from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
-from kerasae.runs.resuming import refuse_links
+from kerasae.runs.resuming import begun, refuse_links
 from kerasae.runs.sources import intake, open_source, reading
 
 __all__ = [
     "Cost",
     "Run",
     "Stage",
+    "begun",
     "check_fit",
     "class_names",
     "fingerprint",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.runs.directory import check_replicas, plain
+from kerasae.runs.directory import check_replicas, fingerprint, plain
 from kerasae.runs.records import read_recipe
 from kerasae.runs.resuming import begun, defaults, differences, refuse_other
 from kerasae.training import pace
@@ -60,8 +60,10 @@ def measure(model, split, settings, minutes, *, validation=None, **options):
     return Cost(spent, start, step * (settings.steps_per_epoch(split) + FORWARD * validated))
 
 
-def recorded_epochs(path, command, recipe, field="epochs", later=()):
+def recorded_epochs(path, command, recipe, field="epochs", later=(), origin=None):
     """Read the epochs that a run of this recipe in `path` chose; None if it has yet to choose.
+
+    `later` and `origin` are as in `Run`.
 
     Raises:
         InputError: `path` holds the beginning of another run.
@@ -70,6 +72,8 @@ def recorded_epochs(path, command, recipe, field="epochs", later=()):
         return None
     there = read_recipe(path)["recipe"]
     here = {"command": command, "recipe": {**plain(recipe), field: there.get(field)}}
+    if origin is not None:
+        here["origin"] = fingerprint(origin)
     if begun(Path(path)):
         refuse_other(path, here, later, defaults(recipe))
     return None if differences(there, here["recipe"], later, defaults(recipe)) else there.get(field)

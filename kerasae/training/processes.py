@@ -57,11 +57,19 @@ def reporting_lost_process():
     try:
         yield
     except GONE as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = cause(error)[:200]
         raise InputError(
             f"another process of this run stopped answering ({reason}); start all of them again: the same command goes "
             "on from the newest checkpoint"
         ) from error
+
+
+def cause(error):
+    """Find the line of a TensorFlow error that says what happened, behind the names of the nodes where it did."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    nodes = [i for i, line in enumerate(lines) if line.startswith(("Graph execution error", "Detected at node"))]
+    after = lines[nodes[-1] + 1 :] if nodes else lines
+    return next((line for line in after if not line.startswith(("File ", "<stack"))), type(error).__name__)
 
 
 def wait() -> None:

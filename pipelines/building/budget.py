@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 
-def with_epochs(recipe, begin, command, measure, *, later=()):
+def with_epochs(recipe, begin, command, measure, *, later=(), origin=None):
     """The recipe, and the function that begins its run, with the epochs that its minutes allow, if it names minutes.
 
     A run that has chosen keeps its choice; otherwise nothing is written yet.
@@ -14,14 +14,14 @@ def with_epochs(recipe, begin, command, measure, *, later=()):
         begin: what `door.entered` gives.
         command: name of the pipeline.
         measure: function without arguments that returns the `Cost` of the training, see `kerasae.runs.measure`.
-        later: as in `kerasae.runs.Run`.
+        later, origin: as in `kerasae.runs.Run`.
     """
     from kerasae import runs
 
     if recipe.minutes is None:
         return recipe, begin
     asked, field = begin.keywords["recipe"], recipe.__dataclass_fields__["minutes"].metadata["in_place_of"]
-    known = runs.recorded_epochs(asked.out, command, asked, field, later)
+    known = runs.recorded_epochs(asked.out, command, asked, field, later, origin)
     epochs, why = (known, "as this run chose before") if known else choose(measure(), recipe.minutes)
     print(f"{field} {epochs} for {recipe.minutes:g} minutes: {why}")
     return replace(recipe, **{field: epochs}), partial(begin, recipe=replace(asked, **{field: epochs}))

@@ -1,9 +1,13 @@
-"""The networks of a masked autoencoder: a vision transformer, or a convolutional one."""
+"""Build the networks of a masked autoencoder: a vision transformer, or convolutional ones."""
 
 import kerasae
 from kerasae.errors import InputError
 
-SIZES = {"vit": ("width", "depth", "heads", "decoder_heads"), "convnext": ("widths", "depths", "kernel")}
+SIZES = {
+    "vit": ("width", "depth", "heads", "decoder_heads"),
+    "convnext": ("widths", "depths", "kernel"),
+    "vgg": ("widths", "kernel"),
+}
 """Network → the sizes that only it has; None leaves them to its builder."""
 
 OF_TRANSFORMERS = {"size": "tiny", "pooling": "mean", "learned_positions": False, "decoder": "deep"}
@@ -11,12 +15,12 @@ OF_TRANSFORMERS = {"size": "tiny", "pooling": "mean", "learned_positions": False
 
 
 def check(recipe, info):
-    """Raise InputError for settings of the other network, and for a patch that does not divide the images."""
+    """Raise InputError for settings of another network, and for a patch that does not divide the images."""
     from kerasae.ops.patches import grid_of
 
-    other = "vit" if recipe.network == "convnext" else "convnext"
-    asked = [name for name in SIZES[other] if getattr(recipe, name) is not None]
-    if other == "vit":
+    others = {name for sizes in SIZES.values() for name in sizes} - set(SIZES[recipe.network])
+    asked = [name for name in sorted(others) if getattr(recipe, name) is not None]
+    if recipe.network != "vit":
         asked += [name for name, default in OF_TRANSFORMERS.items() if getattr(recipe, name) != default]
     if asked:
         raise InputError(f"{asked[0]}: has no effect on network {recipe.network}; leave it out")
@@ -27,8 +31,9 @@ def build(recipe, shape, place):
     """Build the encoder and the decoder of a recipe, for images of a shape and of these statistics."""
     names = (*SIZES[recipe.network], "decoder_width", "decoder_depth")
     sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
-    if recipe.network == "convnext":
-        return kerasae.networks.convnext_mini(shape, side(recipe), **place, **sizes)
+    if recipe.network != "vit":
+        builder = {"convnext": kerasae.networks.convnext_mini, "vgg": kerasae.networks.vgg}[recipe.network]
+        return builder(shape, side(recipe), **place, **sizes)
     return getattr(kerasae.networks, f"vit_{recipe.size}")(
         shape,
         side(recipe),

@@ -4,9 +4,10 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 
-from kerasae.errors import InputError
+from kerasae.errors import InputError, MixedSizes
 from pipelines.command_line.voice import complain
 
 INSIDE = ContextVar("inside", default=False)
@@ -39,11 +40,27 @@ def entered(recipe):
         asked = recipe.resolved()
         chosen = precision.with_precision_chosen(asked)
         with precision.computing_in(getattr(chosen, "precision", "float32")):
-            source = asked.source()
+            asked, source = with_data(asked)
+            chosen = replace(chosen, image_size=asked.image_size)
             if getattr(recipe, "run", None):
                 compare_data(recipe, source.info)
             keras.utils.set_random_seed(recipe.seed)
             yield chosen, source, partial(runs.Run, getattr(asked, "out", None), recipe=asked, data=source.info)
+
+
+def with_data(recipe):
+    """Open the data of a recipe, at the size that it chooses for them if it names none: the recipe and the source."""
+    try:
+        source = recipe.source()
+        size = None if recipe.image_size else recipe.size_for(source.info.shape)
+    except MixedSizes:
+        size = recipe.size_for(None)
+        if size is None:
+            raise
+    if size is None:
+        return recipe, source
+    recipe = replace(recipe, image_size=size)
+    return recipe, recipe.source()
 
 
 def compare_data(recipe, info):

@@ -49,6 +49,11 @@ class DataRecipe:
         """Fill in the defaults that depend on other values; a recipe of data alone has none."""
         return self
 
+    def size_for(self, shape):
+        """Choose the size to read images at where none is given, from their shape or None for mixed sizes; None keeps
+        it."""
+        return None
+
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size

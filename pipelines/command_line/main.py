@@ -34,6 +34,7 @@ from pipelines.command_line.voice import complain, speaking
 
 COMMANDS = {
     "quickstart": "pipelines.quickstart",
+    "pretrain": "pipelines.pretrain",
     "doctor": "pipelines.doctor.checkup",
     "list": "pipelines.command_line.listing",
     "train": "pipelines.train",
