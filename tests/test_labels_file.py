@@ -1,6 +1,7 @@
 """Labels in a table beside a folder of images: what is read, what is refused, the way from pretraining to export."""
 
 import csv
+import io
 import json
 
 import numpy as np
@@ -192,6 +193,12 @@ def test_flags_that_do_not_fit_are_one_line(flags, words, here, mistake):
     assert words in said, said
 
 
+def test_a_column_of_names_is_no_class(here, mistake):
+    write("ids.csv", ["file", "id"], [[name, f"1,{i}"] for i, name in enumerate(here)])
+    said = mistake("train", "plain", "--data", "folder:data", "--labels-file", "ids.csv")
+    assert "no two rows of 'id' are the same" in said
+
+
 def test_two_files_of_one_name_need_their_folders(here, tmp_path, mistake):
     draw(tmp_path / "data/b/00.png", 1, 2)
     write("bare.csv", ["file", "kind"], [["00.png", "x"], ["b/01.png", "y"]])
@@ -335,9 +342,9 @@ def test_from_images_without_labels_to_an_export(kind, here, tmp_path, checker, 
     summary = json.loads((tmp_path / "run/probe/summary.json").read_text())
     assert {f"{name}_{metric}" for name in ("probe", "raw_probe", "pca_probe", "majority")} <= summary.keys()
     assert summary[f"raw_probe_{metric}"] > summary[f"majority_{metric}"]
-    balanced = [] if kind == "numbers" else ["--class-weights", "balanced"]
-    tune = "finetune run --out run/tuned --finetune-epochs 30 --finetune-rate 0.01 --no-baselines".split()
-    assert cli.main([*tune, *table, *balanced]) == 0
+    more = {"class": ["--class-weights", "balanced", "--balanced-sampling", "--no-baselines"], "numbers": []}
+    tune = "finetune run --out run/tuned --finetune-epochs 30 --finetune-rate 0.01".split()
+    assert cli.main([*tune, *table, *more.get(kind, ["--class-weights", "2", "1"])]) == 0
     assert cli.main("evaluate run/tuned".split()) == 0
     export.run(export.Recipe(run="run/tuned", dest="saved"), checker)
     test = load(columns).labelled().test
@@ -346,6 +353,10 @@ def test_from_images_without_labels_to_an_export(kind, here, tmp_path, checker, 
     figure = json.loads((tmp_path / "run/tuned/evaluate/summary.json").read_text())[metric]
     tuned = json.loads((tmp_path / "run/tuned/summary.json").read_text())
     assert figure == tuned[f"finetune_{metric}"] > summary[f"majority_{metric}"]
+    if kind != "class":
+        others = [tuned[f"{name}_{metric}"] for name in ("scratch", "raw_probe", "pca_probe", "majority")]
+        assert tuned["finetune_worth_points"] == pytest.approx(100 * (figure - max(others)))
+        assert evaluate.LABEL_KINDS[kind].of in tuned["finetune_verdict"]
     for model in ("run/tuned", "saved"):
         assert score(kind, columns, predicted(model, files), true) == pytest.approx(figure, abs=1e-5)
     card = json.loads((tmp_path / "saved/card.json").read_text())
@@ -380,6 +391,17 @@ def test_labels_that_changed_or_are_of_another_kind_are_refused(here, mistake, c
     write("labels.csv", ["file", "grey"], [[name, row[1] + 1] for name, row in here.items()])
     assert "the labels in grey of folder:data have changed" in mistake("evaluate", "run/tuned")
     assert cli.main("evaluate run/tuned --accept-changed-data".split()) == 0
+
+
+def test_predictions_of_several_classes_and_of_numbers_as_lines_of_json():
+    several, one = (io.StringIO() for _ in range(2))
+    kerasae.results.write_json_lines(
+        several, [kerasae.results.Prediction("x.png", probabilities=[0.5, 0.2, 0.75])], ["a", "b", "c"], "classes"
+    )
+    found = json.loads(several.getvalue())
+    assert found == {"name": "x.png", "classes": ["a", "c"], "probabilities": {"a": 0.5, "b": 0.2, "c": 0.75}}
+    kerasae.results.write_json_lines(one, [kerasae.results.Prediction("x.png", values=[-1.5])], ["age"], "numbers")
+    assert json.loads(one.getvalue()) == {"name": "x.png", "values": {"age": -1.5}}
 
 
 def test_names_are_compared_in_one_form():

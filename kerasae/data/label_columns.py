@@ -102,6 +102,8 @@ def _one_class(table: LabelTable) -> ReadLabels:
     names = sorted({cell for cell in cells if cell}, key=str if None in values else float)
     if len(names) < 2:
         raise table.error(f"expected at least two classes in {next(iter(table.columns))!r}; found {listed(names)}.")
+    if FEW < len(names) == sum(map(bool, cells)):
+        raise table.error(f"no two rows of {next(iter(table.columns))!r} are the same: {listed(names)} are no classes.")
     numbers = {name: i for i, name in enumerate(names)} | {"": -1}
     return ReadLabels("class", tuple(names), np.array([numbers[cell] for cell in cells], np.int64))
 

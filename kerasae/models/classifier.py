@@ -17,7 +17,8 @@ from kerasae.ops.pixels import to_unit
 class Classifier(RecordedArguments, ProposedStep, keras.Model):
     """Classify by logits = W encoder(x) + b: supervised fine-tuning of features learned without labels.
 
-    It trains as any Keras classifier; compile it with a loss on logits, such as `answers.loss()`. By `kind`, the K
+    It trains as any Keras classifier; compile it with a loss on logits, such as `answers.loss()`: of one class the
+    cross-entropy of smoothed labels, Szegedy et al., arXiv 1512.00567, section 7. By `kind`, the K
     outputs answer which one of K classes an example has ("class"), which of them, each for itself ("classes"), or
     K numbers ("numbers"): scale · (W encoder(x) + b) + shift, in the units of the labels.
 
