@@ -20,6 +20,7 @@ from kerasae.errors import InputError
 from pipelines import export
 from pipelines.command_line import main as cli
 from pipelines.labels import balance
+from pipelines.labels.baselines import Baselines
 
 RNG = np.random.default_rng(0)
 COUNT = 60
@@ -229,6 +230,26 @@ def test_losses_are_those_of_scikit_learn():
     assert float(models.SigmoidCrossentropy(0.0, presence)(flags, logits)) == pytest.approx(sum(each) / 27, rel=1e-5)
     scaled = np.mean(((flags - logits) / [1.0, 2.0, 4.0]) ** 2)
     assert float(models.ScaledSquaredError([1.0, 2.0, 4.0])(flags, logits)) == pytest.approx(scaled, rel=1e-5)
+
+
+def test_answers_are_sigmoids_and_numbers_in_units():
+    encoder, x = kerasae.networks.dense((4,), 3, ())[0], RNG.random((5, 4)).astype("float32")
+    several = models.Classifier(encoder, 2, kind="classes")
+    logits = np.asarray(several(x))
+    np.testing.assert_allclose(several.answer(x)["probabilities"], 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    numbers = models.Classifier(encoder, 2, kind="numbers", shift=[100.0, -1.0], scale=[5.0, 0.1])
+    weights, bias = RNG.normal(size=(3, 2)), RNG.normal(size=2)
+    numbers.head.set_weights([weights, bias])
+    expected = (np.asarray(numbers.encode(x)) @ weights + bias) * [5.0, 0.1] + [100.0, -1.0]
+    np.testing.assert_allclose(numbers.answer(x)["values"], expected, rtol=1e-5)
+    with pytest.raises(InputError, match="scale > 0"):
+        models.Classifier(encoder, 1, kind="numbers", shift=[0.0], scale=[0.0])
+
+
+def test_components_are_fitted_to_images_without_labels_too(here):
+    source = load(["brighter"])
+    found = Baselines(source, 2, 0)
+    assert len(found.unlabelled) == len(source.train) > len(source.labelled().train) == len(found.source.train)
 
 
 def test_figures_are_those_of_scikit_learn():
