@@ -90,7 +90,7 @@ def stored(*shape, levels=16, seed=0):
 
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
-FLAGS = np.stack([LABELS > 0, LABELS > 1], axis=1).astype("float32")
+FLAGS = np.stack([LABELS > 0, LABELS > 1, LABELS < 1], axis=1).astype("float32")
 
 
 def named(pair):
@@ -316,7 +316,7 @@ def frozen_classifier():
 
 
 def estimator():
-    return {**frozen_classifier(), "classes": 2, "kind": "numbers", "shift": [1.0, -3.0], "scale": [0.5, 2.0]}
+    return {**frozen_classifier(), "kind": "numbers", "shift": [1.0, -3.0, 0.0], "scale": [0.5, 2.0, 1.0]}
 
 
 def tuned_classifier():
@@ -392,7 +392,7 @@ MODELS = [
         FLAGS,
         note="numbers",
         deterministic=False,
-        compiled=lambda: {**supervised(), "loss": models.ScaledSquaredError([0.5, 2.0])},
+        compiled=lambda: {**supervised(), "loss": models.ScaledSquaredError([0.5, 2.0, 1.0])},
     ),
     Case(
         models.Classifier,
@@ -676,8 +676,10 @@ LOSSES = [
     Case(
         models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0, 0.5], "name": "row"}, None, LABELS
     ),
-    Case(models.SigmoidCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0], "name": "row"}, None, FLAGS),
-    Case(models.ScaledSquaredError, lambda: {"scale": [0.3, 5.0], "name": "row"}, None, FLAGS),
+    Case(
+        models.SigmoidCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0, 0.5], "name": "row"}, None, FLAGS
+    ),
+    Case(models.ScaledSquaredError, lambda: {"scale": [0.3, 5.0, 1.0], "name": "row"}, None, FLAGS),
     Case(models.ClassAccuracy, lambda: {"name": "row"}, None, LABELS),
 ]
 
