@@ -191,12 +191,13 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str] | None = None) -> F
     return figure
 
 
-def bars(figures: Mapping[str, float], colours: Mapping[str, str] | None = None) -> Figure:
+def bars(figures: Mapping[str, float], colours: Mapping[str, str] | None = None, what: str = "test accuracy") -> Figure:
     """Draw accuracies side by side, e.g. fine-tuned, scratch, probe: name → fraction in [0, 1], drawn in percent.
 
     Args:
         figures: name → accuracy.
         colours: name → colour; of all others the first of the palette.
+        what: what the figures are, for the axis.
 
     Raises:
         InputError: no figures, or one outside [0, 1].
@@ -215,19 +216,22 @@ def bars(figures: Mapping[str, float], colours: Mapping[str, str] | None = None)
     drawn = axes.barh(list(figures), percent, color=shades, height=0.62)
     axes.bar_label(drawn, [f"{value:.1f}" for value in percent], padding=4, color=INK)
     axes.invert_yaxis()  # the first figure on top
-    axes.set(xlim=(0, 108), xticks=range(0, 101, 20), xlabel="test accuracy (%)")
+    axes.set(xlim=(0, 108), xticks=range(0, 101, 20), xlabel=f"{what} (%)")
     _plain(axes)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     axes.tick_params(axis="y", length=0)
     return figure
 
 
-def label_curve(curves: Mapping[str, Sequence[tuple[float, float, float]]], ours: Collection[str]) -> Figure:
+def label_curve(
+    curves: Mapping[str, Sequence[tuple[float, float, float]]], ours: Collection[str], what: str = "test accuracy"
+) -> Figure:
     """Draw accuracy over the number of labels, on a logarithmic axis: features in colour, baselines in grey.
 
     Args:
         curves: name → points (labels, mean accuracy in [0, 1], standard deviation), drawn with a band of one deviation.
         ours: names of the curves that are of features.
+        what: what the figures are, for the axis.
 
     Raises:
         InputError: no curves, or an accuracy outside [0, 1].
@@ -249,12 +253,35 @@ def label_curve(curves: Mapping[str, Sequence[tuple[float, float, float]]], ours
             low, high = 100 * (means - deviations), 100 * (means + deviations)
             axes.fill_between(labels, low, high, color=look["color"], alpha=0.15, linewidth=0)
     ticks = sorted({point[0] for points in curves.values() for point in points})
-    axes.set(xscale="log", xlabel="labels", ylabel="test accuracy (%)")
+    axes.set(xscale="log", xlabel="labels", ylabel=f"{what} (%)")
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
     _plain(axes)
     axes.grid(color=FAINT, linewidth=0.6)
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def estimates(true: np.ndarray, estimated: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draw estimates over true values, a panel for each number, beside the line where both are equal.
+
+    Args:
+        true, estimated: [N, D], in the same units.
+        names: of the D numbers.
+
+    Example:
+        >>> estimates(np.array([[1.0], [2.0]]), np.array([[1.1], [1.8]]), ["age"]).axes[0].get_xlabel()
+        'true age'
+    """
+    count = len(names)
+    figure = Figure(figsize=(min(3.6 * count, 10.8), 3.6 * -(-count // 3)), layout="constrained")
+    for i, name in enumerate(names):
+        axes = figure.add_subplot(-(-count // 3), min(count, 3), i + 1)
+        ends = [true[:, i].min(), true[:, i].max()]
+        axes.plot(ends, ends, color=FAINT, linewidth=1.2)
+        axes.scatter(true[:, i], estimated[:, i], s=9, alpha=0.5, color=COLOURS[0], linewidths=0)
+        axes.set(xlabel=f"true {name}", ylabel=f"estimated {name}")
+        _plain(axes)
     return figure
 
 

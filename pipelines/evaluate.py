@@ -30,8 +30,12 @@ def run(recipe: Recipe):
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
         source = matched(recipe.run, model, source)
-        directory, test = begin("evaluate", origin=model), drawn(source.test, recipe)
-        if isinstance(model, kerasae.models.Classifier):
+        classifies = isinstance(model, kerasae.models.Classifier)
+        known = source.labelled() if classifies else source
+        directory, test = begin("evaluate", origin=model), drawn(known.test, recipe)
+        if classifies and model.kind != "class":
+            return finish(directory, answers(directory, model, source.info, test))
+        if classifies:
             return finish(directory, accuracy(directory, model, source, test))
         if hasattr(model, "hide"):
             return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
@@ -61,6 +65,16 @@ def accuracy(directory, model, source, test):
     directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
     print_matrix(names, report.confusion)
     return {"accuracy": report.accuracy, "error": report.error}
+
+
+def answers(directory, model, info, test):
+    """The figures of labels that are no class; of several classes those of each go into `classes.json`."""
+    report = kerasae.evaluate.LABEL_KINDS[model.kind].run(model, test)
+    if model.kind == "classes":
+        precision, f1 = ([None if v != v else v for v in values] for values in (report.average_precision, report.f1))
+        content = {"classes": list(info.label_names), "average_precision": precision, "f1": f1}
+        directory.write_json("classes.json", content)
+    return {**report.figures(info.label_names), "examples": len(test)}
 
 
 def print_matrix(names, matrix):

@@ -40,7 +40,8 @@ def run(recipe: Recipe, checker=None):
         dest = recipe.dest or f"saved_models/{name_of(recipe.run)}"
         options = {"dtype": source.info.dtype, "examples": examples(source), "tolerance": recipe.tolerance}
         try:
-            kerasae.export.save(model, dest, card=card(recipe, source.info), checker=checker, **options)
+            content = card(recipe, source.info) | answered(model, source.info)
+            kerasae.export.save(model, dest, card=content, checker=checker, **options)
         except kerasae.export.ParityError as error:
             raise InputError(f"{error}; nothing was exported (see --tolerance)") from None
         content = json.loads(Path(dest, "card.json").read_text(encoding="utf-8"))
@@ -73,6 +74,13 @@ def card(recipe, info):
     pretraining = runs.read_recipe(origin) if origin and Path(origin, "recipe.json").exists() else None
     metrics = runs.read_summary(recipe.run)
     return {"data": info.as_dict(), "recipe": content, "pretraining": pretraining, "metrics": metrics}
+
+
+def answered(model, info):
+    """What a classifier's outputs mean, for the card; nothing of other models."""
+    if not isinstance(model, kerasae.models.Classifier):
+        return {}
+    return {"labels": {"kind": model.kind, "names": list(info.outputs)}}
 
 
 def summary(dest, content):

@@ -34,6 +34,11 @@ class FinetuneFields:
     """Share of the steps over which the learning rate rises; it then falls along a half-cosine."""
     weight_decay: float = field(default=0.0, metadata=within("amount"))
     """Decoupled weight decay; biases are spared."""
+    class_weights: tuple[str, ...] | None = None
+    """Weights of the classes in the loss: balanced, or a number for each class in the order of their names. Of several
+    classes per image they weigh the presence of a class."""
+    balanced_sampling: bool = False
+    """Show every class as often as the largest one; an epoch has that many more examples."""
     label_smoothing: float = field(default=0.0, metadata=within("share"))
     """Share of the target spread over the other classes."""
     dropout: float = field(default=0.0, metadata=within("share"))
@@ -46,7 +51,7 @@ class FinetuneFields:
     """Share of the labelled examples held out to choose the best epoch; 0 keeps the last epoch. When not given, 10 %
     of 1,000 labels or more, and none of fewer."""
     patience: int | None = field(default=None, metadata=within("count"))
-    """Epochs without a better holdout accuracy after which training stops."""
+    """Epochs without a better holdout accuracy, or of other labels than one class loss, after which training stops."""
     augment: Literal["none", "affine", "elastic"] = "none"
     """Distort the labelled images: shifts, turns and scalings, or these and elastic distortions."""
     scratch: bool = True
@@ -103,9 +108,13 @@ def run(recipe: Recipe):
 
 def check(recipe, source):
     """Raise InputError before anything is trained if these data cannot be fine-tuned on like that."""
+    from pipelines.labels import balance
     from pipelines.labels.repeats import check_labels
 
-    check_labels(source, [recipe.labels], recipe.seed)
+    check_labels(source.labelled(), [recipe.labels], recipe.seed)
+    balance.check(recipe, source.info)
+    if source.info.label_kind == "numbers" and recipe.label_smoothing:
+        raise InputError("label_smoothing: numbers have no classes; leave it out")
     if recipe.augment != "none" and len(source.info.shape) != 3:
         raise InputError(f"augment: {recipe.augment} distortions need images, not examples {source.info.shape}")
 
@@ -125,7 +134,8 @@ def compare(directory, model, source, recipe):
     from kerasae.training import precision
     from pipelines.labels import tuning
 
-    reports = {"finetune": [], "scratch": []}
+    measured = kerasae.evaluate.LABEL_KINDS[source.info.label_kind]
+    reports, whole, source = {"finetune": [], "scratch": []}, source, source.labelled()
     for repeat in range(recipe.repeats):
         seed = recipe.seed + repeat
         for kind in ("finetune", "scratch") if recipe.scratch else ("finetune",):
@@ -134,28 +144,21 @@ def compare(directory, model, source, recipe):
             fit(directory, f"{kind}-{repeat + 1}", classifier, source, recipe, seed, decay)
             again = partial(build, model, source, recipe, seed, fresh=True)
             classifier = precision.float32_model(classifier, again)
-            reports[kind].append(kerasae.evaluate.classify(classifier, source.test))
+            reports[kind].append(measured.run(classifier, source.test))
             if repeat == 0 and kind == "finetune":
                 directory.save_model(classifier)
-    return tuning.judge(directory, reports, model, source, recipe)
+    return tuning.judge(directory, reports, model, whole, recipe)
 
 
 def cost(model, source, recipe):
     """What training all classifiers costs in time, measured on one that is thrown away."""
     from kerasae import runs
 
+    source = source.labelled()
     classifier = build(model, source, recipe, recipe.seed, fresh=True)
-    labelled, held = labelled_splits(source.train, recipe, recipe.seed)
-    settings = prepare(classifier, labelled, recipe)
-    found = runs.measure(
-        classifier,
-        labelled,
-        settings,
-        recipe.minutes,
-        validation=held,
-        seed=recipe.seed,
-        **changes(classifier, source, recipe),
-    )
+    labelled, held, settings = prepare(classifier, source, recipe, recipe.seed)
+    options = changes(classifier, source, recipe) | {"validation": held, "seed": recipe.seed}
+    found = runs.measure(classifier, labelled, settings, recipe.minutes, **options)
     count = recipe.repeats * (1 + recipe.scratch)
     return runs.Cost(found.spent, count * found.start, count * found.epoch)
 
@@ -171,40 +174,55 @@ def build(model, source, recipe, seed, fresh):
     encoder = transformers.clone(model.feature_encoder(), recipe.drop_path)
     if not fresh:
         encoder.set_weights(model.feature_encoder().get_weights())
-    return precision.in_float32(lambda: on_top(encoder, source.info, recipe, freeze=recipe.freeze and not fresh))
+    head = answering(source, recipe, seed)
+    return precision.in_float32(lambda: on_top(encoder, source.info, recipe, recipe.freeze and not fresh, head))
 
 
-def on_top(encoder, info, recipe, freeze):
+def on_top(encoder, info, recipe, freeze, head):
     """A pooling of the tokens, if the recipe names one, and a head on an encoder."""
     if recipe.pooling:
         encoder = kerasae.networks.pool_vit(encoder, recipe.pooling)
-    dropped = {"dropout": recipe.dropout, "input_dropout": recipe.input_dropout}
-    return kerasae.models.Classifier(encoder, info.classes, freeze=freeze, pixel_max=info.max_value, **dropped)
+    head |= {"dropout": recipe.dropout, "input_dropout": recipe.input_dropout}
+    return kerasae.models.Classifier(encoder, len(info.outputs), freeze=freeze, pixel_max=info.max_value, **head)
+
+
+def answering(source, recipe, seed):
+    """Arguments of a `Classifier` for the kind of the labels; numbers are standardised as those it is trained on."""
+    kind = source.info.label_kind
+    if kind != "numbers":
+        return {"kind": kind}
+    labels = labelled_splits(source.train.labelled(), recipe, seed)[0].labels.astype("float64")
+    deviations = [float(value) or 1.0 for value in labels.std(axis=0)]
+    return {"kind": kind, "shift": labels.mean(axis=0).tolist(), "scale": deviations}
 
 
 def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
     """Train a classifier on the labelled subset of this seed."""
-    labelled, held = labelled_splits(source.train, recipe, seed)
-    settings = prepare(classifier, labelled, recipe, layer_decay)
+    labelled, held, settings = prepare(classifier, source, recipe, seed, layer_decay)
     options = changes(classifier, source, recipe)
     directory.fit(stage, classifier, labelled, settings, seed=seed, validation=held, **options)
 
 
-def prepare(classifier, labelled, recipe, layer_decay=1.0):
-    """Compile a classifier for training on labelled examples; returns its `Stage`."""
+def prepare(classifier, source, recipe, seed, layer_decay=1.0):
+    """Compile a classifier for the labels of this seed: returns what it is trained on, what is held out, its `Stage`."""
     from kerasae import runs
     from kerasae.training import devices
+    from pipelines.labels import balance
 
+    labelled, held = labelled_splits(source.train, recipe, seed)
+    weights, labelled = balance.weights(recipe, labelled.labels, source.info), balance.sampled(recipe, labelled, seed)
+    monitor, mode = classifier.answers.monitor
     settings = runs.Stage(
         epochs=recipe.finetune_epochs,
         batch_size=recipe.finetune_batch,
         min_steps=recipe.finetune_min_steps,
-        monitor="val_accuracy",
+        monitor=monitor,
+        mode=mode,
         patience=recipe.patience,
     )
-    compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay)
+    compile_classifier(classifier, recipe, settings.steps(labelled), layer_decay, weights)
     classifier.set_micro_batches(*devices.parts(recipe, min(settings.batch_size, len(labelled))))
-    return settings
+    return labelled, held, settings
 
 
 def changes(classifier, source, recipe):
@@ -227,8 +245,8 @@ def labelled_splits(train, recipe, seed):
     return subset.subset(kept), subset.subset(held)
 
 
-def compile_classifier(classifier, recipe, steps, layer_decay):
-    """Adam with warm-up and cosine decay, cross-entropy on (smoothed) labels."""
+def compile_classifier(classifier, recipe, steps, layer_decay, class_weights=None):
+    """Adam with warm-up and cosine decay, and the loss of the labels' kind: cross-entropy, or squared error."""
     from kerasae.optimizers import schedules
 
     optimizer = schedules.build(
@@ -241,8 +259,8 @@ def compile_classifier(classifier, recipe, steps, layer_decay):
         spare_tokens=True,
         ema=recipe.ema,
     )
-    loss = kerasae.models.SmoothedCrossentropy(recipe.label_smoothing)
-    classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=[kerasae.models.ClassAccuracy()])
+    loss, metrics = classifier.answers.loss(recipe.label_smoothing, class_weights), [classifier.answers.metric()]
+    classifier.compile(optimizer, loss=loss, jit_compile=recipe.jit or "auto", metrics=metrics)
 
 
 def augmentation(recipe, info, encoder):

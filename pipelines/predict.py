@@ -1,4 +1,4 @@
-"""Predict images by a run or an export: classes of a classifier, scores of an autoencoder, a line for each.
+"""Predict images by a run or an export: classes or numbers, or scores of an autoencoder, a line for each.
 
 A score says how unlike the training data an example is, in the unit of its model: higher = less like it. Of an export
 only TensorFlow and its card are used; an export is a program, so run only those of people you trust. Images are read as
@@ -53,9 +53,11 @@ class Predictor(NamedTuple):
     intake: Any
     """`kerasae.data.Intake`."""
     class_names: list[str] | None
-    """None for an autoencoder."""
+    """Or names of the numbers; None for an autoencoder."""
     predict: Callable
-    """Examples [B, *shape] → probabilities [B, K], or scores [B]."""
+    """Examples [B, *shape] → probabilities or numbers [B, K], or scores [B]."""
+    kind: str = "class"
+    """Of what is predicted: class, classes or numbers."""
 
 
 def run(recipe: Recipe) -> int:
@@ -66,7 +68,7 @@ def run(recipe: Recipe) -> int:
         predictor = load(recipe.model)
         if recipe.image_size:
             predictor = predictor._replace(intake=predictor.intake.resizing(recipe.image_size))
-        broken = write(file, predictions(predictor, recipe), predictor.class_names)
+        broken = write(file, predictions(predictor, recipe), predictor.class_names, predictor.kind)
     if broken:
         logger.warning("%s broken image%s; the column error says why", broken, "s"[: broken > 1])
     return broken
@@ -102,7 +104,7 @@ def load(path) -> Predictor:
         return of_run(path)
     if Path(path, "saved_model.pb").exists():
         served = kerasae.export.ServedModel(path)
-        return Predictor(served.intake, served.class_names, served.predict)
+        return Predictor(served.intake, served.class_names, served.predict, served.kind)
     raise InputError(f"model: {path} is neither a run nor an export; expected a recipe.json or a saved_model.pb in it")
 
 
@@ -117,10 +119,11 @@ def of_run(path) -> Predictor:
             name = type(model).__name__
             raise InputError(f"model: {path} holds a conditional {name}, which needs the class of every example")
         return Predictor(intake, None, compiled(model.score, intake))
-    names = runs.class_names(path) or [str(number) for number in range(model.classes)]
+    names = (runs.class_names(path) if model.kind == "class" else runs.label_kind(path)[1]) or range(model.classes)
     if len(names) != model.classes:
         raise InputError(f"model: {path} names {len(names)} classes, but its classifier has {model.classes}")
-    return Predictor(intake, names, compiled(model.probabilities, intake))
+    answer = kerasae.export.ANSWERS[model.answers.endpoint]
+    return Predictor(intake, [*map(str, names)], compiled(lambda x: model.answer(x)[answer], intake), model.kind)
 
 
 def compiled(function, intake):
@@ -178,15 +181,17 @@ def predicted(predictor: Predictor, some: list, strict: bool, pool: Executor) ->
     answers = iter(predictor.predict(np.stack(good)) if good else ())
     for (name, _), value in zip(some, values, strict=True):
         if isinstance(value, np.ndarray):
-            yield said(name, next(answers))
+            yield said(name, next(answers), predictor.kind)
         elif strict:
             raise InputError(f"input: {name} cannot be read as an image ({value}); repair or remove it")
         else:
             yield kerasae.results.Prediction(name, error=str(value))
 
 
-def said(name, answer):
-    """The prediction that a score, or the probabilities of classes, make."""
+def said(name, answer, kind):
+    """The prediction that a score, the probabilities of classes, or numbers make."""
+    if answer.ndim and kind == "numbers":
+        return kerasae.results.Prediction(name, values=answer.tolist())
     if answer.ndim:
         return kerasae.results.Prediction(name, probabilities=answer.tolist())
     return kerasae.results.Prediction(name, score=float(answer))

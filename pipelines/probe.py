@@ -18,8 +18,9 @@ class Recipe(DerivedRecipe):
     """Probe the encoder of a run."""
 
     probes: tuple[Literal["linear", "knn", "sgd", "attentive"], ...] = USUAL
-    """What to fit: linear (logistic regression), knn (nearest neighbours), sgd (batch norm and a linear layer, trained
-    by small batches), attentive (a learned query over all tokens, of vision transformers only)."""
+    """What to fit: linear (logistic regression, or ridge regression of numbers; the only one of labels that are not one
+    class), knn (nearest neighbours), sgd (batch norm and a linear layer, trained by small batches), attentive (a
+    learned query over all tokens, of vision transformers only)."""
     labels: tuple[int, ...] | None = field(default=None, metadata=within("count"))
     """Labelled training examples to use, balanced over the classes; all of them when not given. Several numbers give a
     curve."""

@@ -33,7 +33,8 @@ def run(recipe: Recipe):
         directory = begin("quickstart")
         step("1/5 pretrain a stacked denoising autoencoder, probe it, fine-tune it with few labels")
         stack = stacked.run(stacking)
-        figures = {name: value for name, value in stack.figures.items() if "accuracy" in name}
+        metrics = [kind.metric for kind in kerasae.evaluate.LABEL_KINDS.values()]
+        figures = {name: v for name, v in stack.figures.items() if any(metric in name for metric in metrics)}
         step("2/5 the same with a convolutional variational autoencoder")
         vae = train.run(variational)
         figures |= use_labels(recipe, "vae", vae, digits.vae_digits_100())

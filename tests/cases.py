@@ -90,6 +90,7 @@ def stored(*shape, levels=16, seed=0):
 
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+FLAGS = np.stack([LABELS > 0, LABELS > 1, LABELS < 1], axis=1).astype("float32")
 
 
 def named(pair):
@@ -326,6 +327,10 @@ def frozen_classifier():
     }
 
 
+def estimator():
+    return {**frozen_classifier(), "kind": "numbers", "shift": [1.0, -3.0, 0.0], "scale": [0.5, 2.0, 1.0]}
+
+
 def tuned_classifier():
     given = {**frozen_classifier(), "encoder": models.VariationalAutoencoder(**variational()).feature_encoder()}
     del given["freeze"]
@@ -399,8 +404,18 @@ MODELS = [
         frozen_classifier,
         stored(6),
         LABELS,
+        leaves=("kind", "shift", "scale"),
         deterministic=False,
         compiled=supervised,
+    ),
+    Case(
+        models.Classifier,
+        estimator,
+        stored(6),
+        FLAGS,
+        note="numbers",
+        deterministic=False,
+        compiled=lambda: {**supervised(), "loss": models.ScaledSquaredError([0.5, 2.0, 1.0])},
     ),
     Case(
         models.Classifier,
@@ -408,7 +423,7 @@ MODELS = [
         stored(5, 4, 1, levels=4),
         LABELS,
         note="tuned",
-        leaves=("freeze",),
+        leaves=("freeze", "kind", "shift", "scale"),
         deterministic=False,
         compiled=supervised,
     ),
@@ -688,7 +703,13 @@ LIKELIHOODS = [
 ]
 
 LOSSES = [
-    Case(models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "name": "row"}, None, LABELS),
+    Case(
+        models.SmoothedCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0, 0.5], "name": "row"}, None, LABELS
+    ),
+    Case(
+        models.SigmoidCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0, 0.5], "name": "row"}, None, FLAGS
+    ),
+    Case(models.ScaledSquaredError, lambda: {"scale": [0.3, 5.0, 1.0], "name": "row"}, None, FLAGS),
     Case(models.ClassAccuracy, lambda: {"name": "row"}, None, LABELS),
 ]
 

@@ -76,8 +76,11 @@ def given(case, rows=slice(None), x=None):
 def outputs(model, examples):
     """What users get from a model for (x,) or (x, y), by name."""
     classifier = isinstance(model, models.Classifier)
-    names = ("encode", "probabilities", "call") if classifier else ("encode", "reconstruct", "score")
-    return {name: np.asarray(getattr(model, name)(*examples)) for name in names}
+    names = ("encode", "call") if classifier else ("encode", "reconstruct", "score")
+    found = {name: getattr(model, name)(*examples) for name in names}
+    found |= model.answer(*examples) if classifier else {}
+    found.pop("labels", None)  # they may all be the same
+    return {name: np.asarray(value) for name, value in found.items()}
 
 
 def found_terms(model, case, training=False, rows=slice(None)):

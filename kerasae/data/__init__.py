@@ -12,7 +12,7 @@ from kerasae.data.mixing import CutMix, Mixing, MixUp
 from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
 from kerasae.data.statistics import channel_statistics, spread_examples
-from kerasae.data.subsets import balanced_subset, holdout
+from kerasae.data.subsets import balanced_subset, holdout, labelled_subset, oversampled
 
 __all__ = [
     "BrokenImage",
@@ -35,8 +35,10 @@ __all__ = [
     "channel_statistics",
     "holdout",
     "in_order",
+    "labelled_subset",
     "load",
     "match_classes",
+    "oversampled",
     "spread_examples",
     "steps_per_epoch",
 ]

@@ -43,11 +43,24 @@ class Info:
     """What a user should know of how the data were read, a line each."""
     fingerprint: str = ""
     """SHA-256 of what the splits hold: it changes with the data, not with the place where they lie."""
+    label_kind: str = "class"
+    """What a label is: "class", one of `class_names`; "classes", several of `label_names`; "numbers", one for each."""
+    label_names: tuple[str, ...] | None = None
+    """Names of the columns [D] of labels that are several classes or numbers; None where a label is one class."""
+    label_columns: tuple[str, ...] = ()
+    """Columns of the table that the labels are from; none where the data have labels of their own."""
+    label_fingerprint: str = ""
+    """SHA-256 of the labels of such a table, which `fingerprint` does not cover."""
 
     @property
     def classes(self) -> int:
-        """Number of classes; 0 without labels."""
+        """Number of classes, where a label is one of them; 0 otherwise."""
         return len(self.class_names or ())
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what a model of the labels gives, a number each; empty without labels."""
+        return self.label_names or self.class_names or ()
 
     def as_dict(self) -> dict:
         """The fields as plain lists, strings and numbers, ready for JSON."""
@@ -107,8 +120,15 @@ class Source:
             found.append(_joined(parts))
         return found
 
+    def labelled(self) -> "Source":
+        """The same source with the examples that have a label alone; parts without any are as they were.
+
+        `info` stays that of the whole.
+        """
+        return Source(self.info, {name: split.labelled() for name, split in self.splits.items()})
+
     def tfdata(self, split: str = "train") -> tf.data.Dataset:
-        """Single examples `(image, label)` in order and as stored; the label is int64, -1 where unknown."""
+        """Single examples `(image, label)` in order and as stored; the label as `Split.gather` gives it."""
         return in_order(self.split(split), 256).unbatch()
 
 
@@ -117,7 +137,9 @@ def _joined(parts: dict[str, Split]) -> tuple[Split, np.ndarray]:
     rows = np.concatenate([split.rows for split in parts.values()])
     names = np.repeat(list(parts), [len(split) for split in parts.values()])
     labelled = any(split.labels is not None for split in parts.values())
-    labels = [np.full(len(split), -1) if split.labels is None else split.labels for split in parts.values()]
+    shape = next((split.labels.shape[1:] for split in parts.values() if split.labels is not None), ())
+    unknown = np.full((1, *shape), np.nan if shape else -1)
+    labels = [unknown.repeat(len(s), axis=0) if s.labels is None else s.labels for s in parts.values()]
     order = np.argsort(rows, kind="stable")
     joined = next(iter(parts.values())).at_rows(rows[order], np.concatenate(labels)[order] if labelled else None)
     return joined, names[order]

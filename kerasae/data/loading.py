@@ -22,6 +22,10 @@ def load(
     min_value: float | None = None,
     max_value: float | None = None,
     bands: tuple[int, ...] | None = None,
+    labels_file: str | None = None,
+    name_column: str | None = None,
+    label_columns: tuple[str, ...] | None = None,
+    label_kind: str | None = None,
 ) -> Source:
     """Load the data set that `spec` names.
 
@@ -48,6 +52,11 @@ def load(
         max_value: for folder and npz, the stored value that means 1, such as 4095 for scans of 12 bits. When not given,
             the largest of the type for integers, and 1 for floats. Values beyond it are refused.
         bands: for folder, numbers of the bands to keep, in that order; the first is 1.
+        labels_file: for folder, a table (.csv or .parquet) with the labels of the files; it takes the place of classes
+            by folder. A file that it does not list has no label.
+        name_column: its column with the names of the files below the folder; the first when not given.
+        label_columns: its columns with labels; all others when not given.
+        label_kind: "class", "classes" (several) or "numbers"; found from the columns when not given.
 
     Raises:
         InputError: the spec, an argument or the data cannot be used; the message says what to do.
@@ -60,8 +69,11 @@ def load(
     kind, rest = _parse(spec)
     size = _image_size(image_size)
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
-    given |= {"min_value": min_value, "max_value": max_value, "bands": bands}
+    given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
+    table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
+    if labels_file is None and (useless := [name for name, value in table.items() if value is not None]):
+        raise InputError(f"{useless[0]}: only used with labels_file; leave it out, or give labels_file.")
     value_range = _value_range(min_value, max_value)
     # each kind needs a library of its own (scikit-learn, tensorflow_datasets, Pillow): import what is used
     if kind == "digits":
@@ -75,7 +87,12 @@ def load(
     if kind == "folder":
         from kerasae.data.folder import load_folder
 
-        return load_folder(rest, size, skip_broken, center, unlabelled, value_range, _bands(bands))
+        source = load_folder(rest, size, skip_broken, center, unlabelled, value_range, _bands(bands))
+        if labels_file is None:
+            return source
+        from kerasae.data.labelling import with_labels
+
+        return with_labels(source, labels_file, **table)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)
@@ -133,7 +150,7 @@ def _refuse_unused(kind: str, **given) -> None:
     cut = number("center", given["center"], 0.1, 1.0) < 1
     images = ("tfds", "folder")
     users = {"data_dir": ("tfds",), "image_size": images, "center": images}
-    users |= dict.fromkeys(("skip_broken", "unlabelled", "bands"), ("folder",))
+    users |= dict.fromkeys(("skip_broken", "unlabelled", "bands", "labels_file"), ("folder",))
     users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz"))
     for name, kinds in users.items():
         used = cut if name == "center" else given[name] is not None and given[name] is not False

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from kerasae.data.batching import in_order
 from kerasae.data.checks import fits_in_memory
+from kerasae.data.label_columns import is_labelled
 from kerasae.errors import InputError
 
 ARRAYS_BATCH = 1024  # examples read at a time by `arrays`
@@ -37,7 +38,8 @@ class ArrayStore:
 class Split:
     """Numbered examples of one part of a data set, with or without labels.
 
-    `labels` is an int64 array [N], or None. A split made by `subset` shares the memory of its parent.
+    `labels` is an int64 array [N] of classes, −1 where unknown; or a float32 array [N, D] of numbers, or of 0 and 1 for
+    each of D classes, NaN where unknown; or None. A split made by `subset` shares the memory of its parent.
 
     Example:
         >>> train = kerasae.data.load("digits").train
@@ -49,7 +51,7 @@ class Split:
     def __init__(self, store, labels: np.ndarray | None = None, rows: np.ndarray | None = None):
         self._store = store
         self._rows = np.arange(len(store)) if rows is None else rows
-        self.labels = None if labels is None else np.array(labels, np.int64)
+        self.labels = None if labels is None else np.array(labels, np.float32 if np.ndim(labels) == 2 else np.int64)
         if self.labels is not None:
             self.labels.flags.writeable = False  # the graph has its own copy, which must not differ
         with tf.device("CPU:0"):
@@ -109,7 +111,7 @@ class Split:
         return getattr(self._store, "portable", True)
 
     def gather(self, indices, crop=None, seeds=None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Examples [B, ...] and labels [B] int64 (-1 where there are none) at `indices` [B]; for Dataset.map.
+        """Examples [B, ...] and their labels, int64 [B] (-1 where there are none) or float32 [B, D], for Dataset.map.
 
         Of an `encoded` split, `crop`, a `RandomResizedCrop`, is cut from each image as it is stored, before it is
         resized; `seeds` int32 [B, 2] are its own.
@@ -139,12 +141,17 @@ class Split:
         labels = None if self.labels is None else self.labels[indices]
         return Split(self._store, labels, self._rows[indices])
 
+    def labelled(self) -> "Split":
+        """The examples that have a label: the split itself where all or none have one."""
+        known = None if self.labels is None else is_labelled(self.labels)
+        return self if known is None or known.all() or not known.any() else self.subset(np.flatnonzero(known))
+
     def at_rows(self, rows: np.ndarray, labels: np.ndarray | None = None) -> "Split":
         """The examples at the given rows of what is stored, also those of other parts, with these labels."""
         return Split(self._store, labels, rows)
 
     def relabelled(self, labels: np.ndarray) -> "Split":
-        """The same examples with other labels [N]."""
+        """The same examples with other labels, or with None."""
         return Split(self._store, labels, self._rows)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray | None]:

@@ -41,10 +41,44 @@ def balanced_subset(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
+def labelled_subset(labels: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Sorted indices int64 [n] of some examples to use the labels of: of one class balanced, of others at random.
+
+    Args:
+        labels: as in `Split.labels`, all known.
+        n: how many; a smaller n gives a subset of a larger n, where no class runs short.
+        seed: 0 to 2**31 - 1.
+
+    Raises:
+        InputError: as for `balanced_subset`.
+    """
+    if np.ndim(labels) != 2:
+        return balanced_subset(labels, n, seed)
+    n = whole("n (number of labels)", n, 2, len(labels))
+    return np.sort(np.random.RandomState(seed_number(seed)).permutation(len(labels))[:n])
+
+
+def oversampled(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Sorted indices in which every class stands as often as the largest one, its examples in turn.
+
+    Args:
+        labels: integers [N] from 0.
+        seed: of which examples come once more than others of their class.
+
+    Example:
+        >>> oversampled(np.array([0, 0, 0, 1]), seed=0)
+        array([0, 1, 2, 3, 3, 3])
+    """
+    labels, rng = _label_vector(labels), np.random.RandomState(seed_number(seed))
+    groups = [rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
+    return np.sort(np.concatenate([np.resize(group, max(map(len, groups))) for group in groups]))
+
+
 def holdout(labels_or_count, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorted indices `(train, held out)` that part N examples; ceil(fraction x N) are held out, at least one.
 
-    Given labels [N], each class is held out in proportion (within one example); given a count, at random.
+    Given labels [N], each class is held out in proportion (within one example); given a count, or labels [N, D] that
+    are not one class, at random.
 
     Raises:
         InputError: fewer than two examples, or a fraction that is not between 0 and 1.
@@ -56,6 +90,8 @@ def holdout(labels_or_count, fraction: float, seed: int) -> tuple[np.ndarray, np
     if not 0.0 < fraction < 1.0:
         raise InputError(f"fraction: expected a number between 0 and 1; received {fraction:g}.")
     rng = np.random.RandomState(seed_number(seed))
+    if np.ndim(labels_or_count) == 2:
+        labels_or_count = len(labels_or_count)
     if np.ndim(labels_or_count) == 0 and labels_or_count is not None:
         groups = [np.arange(whole("labels_or_count", labels_or_count, 2))]
     else:

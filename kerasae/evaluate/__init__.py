@@ -12,17 +12,21 @@ from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_sum
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.embedding import embedded
+from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
+from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
+from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
     "BASELINES",
+    "LABEL_KINDS",
     "worth_of",
     "support_vectors",
     "small_convnet",
@@ -33,11 +37,15 @@ __all__ = [
     "Worth",
     "Baseline",
     "Classification",
+    "Estimates",
     "HeadResult",
     "KnnResult",
+    "LabelKind",
     "ProbeResult",
+    "SeveralClasses",
     "Tokens",
     "attentive_probe",
+    "class_frequencies",
     "classify",
     "embedded",
     "evidence_lower_bound",
@@ -47,9 +55,14 @@ __all__ = [
     "knn_probe",
     "linear_probe",
     "mean_score",
+    "mean_value",
     "measure_classification",
+    "measure_estimates",
+    "measure_several_classes",
     "nll_summary",
     "reconstruction_error",
+    "ridge_probe",
+    "several_probe",
     "sgd_probe",
     "tokens_and_features",
 ]

@@ -22,6 +22,8 @@ class Worth:
     points: float
     spread: float | None
     repeats: int
+    of: str = ""
+    """Words behind a percentage, of scores that are no accuracy."""
 
     @property
     def pays(self) -> bool:
@@ -42,10 +44,11 @@ class Worth:
         if not self.pays and self.points > 0:
             verdict = "Pretraining is worth no more than chance here"
         ours, theirs = (100 * accuracy for accuracy in self.accuracies)
-        return f"{verdict}: {self.best} {ours:.1f} %, {amount} the best baseline, {self.baseline} ({theirs:.1f} %)."
+        found = f"{self.best} {ours:.1f} %{self.of}"
+        return f"{verdict}: {found}, {amount} the best baseline, {self.baseline} ({theirs:.1f} %)."
 
 
-def worth_of(features: Mapping[str, Sequence[float]], baselines: Mapping[str, Sequence[float]]) -> Worth:
+def worth_of(features: Mapping[str, Sequence[float]], baselines: Mapping[str, Sequence[float]], of: str = "") -> Worth:
     """Compare the best features with the best baseline, repeat by repeat.
 
     The best are those of the highest mean on the test examples, on both sides: where there are more baselines than
@@ -54,6 +57,7 @@ def worth_of(features: Mapping[str, Sequence[float]], baselines: Mapping[str, Se
     Args:
         features: name → accuracies in [0, 1], one for each repeat.
         baselines: likewise, of the same repeats.
+        of: words behind a percentage, where scores are no accuracies, such as " of the variance".
 
     Raises:
         InputError: nothing to compare, or numbers of repeats that differ.
@@ -70,4 +74,5 @@ def worth_of(features: Mapping[str, Sequence[float]], baselines: Mapping[str, Se
         points=float(np.mean(differences)),
         spread=float(np.std(differences, ddof=1)) if len(differences) > 1 else None,
         repeats=len(differences),
+        of=of,
     )

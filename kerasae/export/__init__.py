@@ -9,11 +9,11 @@ HOMES = {
     **dict.fromkeys(
         ("Checker", "Endpoint", "ParityError", "endpoints", "save", "verify"), "kerasae.export.saved_model"
     ),
-    "ServedModel": "kerasae.export.served_model",
+    **dict.fromkeys(("ANSWERS", "ServedModel"), "kerasae.export.served_model"),
 }
 """Public name → its module."""
 
-__all__ = ["Checker", "Endpoint", "ParityError", "ServedModel", "endpoints", "save", "verify"]
+__all__ = ["ANSWERS", "Checker", "Endpoint", "ParityError", "ServedModel", "endpoints", "save", "verify"]
 
 
 def __getattr__(name):

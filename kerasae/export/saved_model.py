@@ -41,7 +41,8 @@ class Endpoint(NamedTuple):
 def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     """Build the endpoints of a model by name; the first is also a server's default.
 
-    Autoencoders: reconstruct, encode, decode, score. Classifiers: classify, encode. They take examples as stored, so
+    Autoencoders: reconstruct, encode, decode, score. Classifiers: classify, or estimate where labels are numbers, and
+    encode. They take examples as stored, so
     that scaling is part of the endpoint, named "images" [B, H, W, C] or, for any other shape, "inputs"; `decode` takes
     float32 "codes". The batch is of any size.
     """
@@ -51,7 +52,7 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     stored = tf.TensorSpec((None, *model.example_shape), dtype, name)
     encode = Endpoint(lambda x: floats(codes=model.encode(x)), stored)
     if isinstance(model, models.Classifier):
-        return {"classify": Endpoint(lambda x: classify(model, x), stored), "encode": encode}
+        return {model.answers.endpoint: Endpoint(model.answer, stored), "encode": encode}
     codes = tf.TensorSpec((None, *model.code_shape), "float32", "codes")
     return {
         "reconstruct": Endpoint(lambda x: floats(reconstructions=model.reconstruct(x)), stored),
@@ -59,13 +60,6 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
         "decode": Endpoint(lambda z: floats(decoded=model.decode(z)), codes),
         "score": Endpoint(lambda x: floats(scores=model.score(x)), stored),
     }
-
-
-def classify(model, x):
-    """Compute logits and probabilities [B, K], and the index of the most probable class [B]."""
-    logits = model(x, training=False)
-    outputs = floats(logits=logits, probabilities=ops.softmax(ops.cast(logits, "float32")))
-    return {**outputs, "labels": ops.cast(ops.argmax(logits, axis=-1), "int64")}
 
 
 def floats(**outputs):

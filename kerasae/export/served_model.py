@@ -9,18 +9,19 @@ import tensorflow as tf
 from kerasae.data import Intake
 from kerasae.errors import InputError
 
-ANSWERS = {"classify": "probabilities", "score": "scores"}
+ANSWERS = {"classify": "probabilities", "estimate": "values", "score": "scores"}
 """Endpoint → its output that is predicted, the first that an export has."""
 
 
 class ServedModel:
-    """Predict by an export: probabilities of a classifier [B, K], scores of an autoencoder [B].
+    """Predict by an export: probabilities or numbers of a classifier [B, K], scores of an autoencoder [B].
 
     A SavedModel is a program that TensorFlow runs: load only those of people you trust.
 
     Attributes:
         intake: `kerasae.data.Intake` of the examples, as the run of the export has read them.
-        class_names: names of the classes, by the card; numbers where it has none; None for an autoencoder.
+        class_names: names of the classes or numbers, by the card; 0, 1 … where it has none; None for an autoencoder.
+        kind: of what is predicted: "class", "classes" or "numbers".
 
     Args:
         path: folder of the export, with its `card.json`.
@@ -39,7 +40,7 @@ class ServedModel:
             card = json.loads(Path(path, "card.json").read_text(encoding="utf-8"))
             self.intake = _intake(card)
             endpoint = next(name for name in ANSWERS if name in card["endpoints"])
-            self.class_names = _class_names(card) if endpoint == "classify" else None
+            self.kind, self.class_names = _labels(card, endpoint)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
             reason = f"{type(error).__name__} {error}".strip()[:100]
             raise InputError(f"{path} has no readable card.json of an export ({reason}); export it again") from None
@@ -73,9 +74,19 @@ def _intake(card: dict) -> Intake:
     return Intake.as_read(recipe, shape, takes["dtype"], float(takes["range"][1]), value_range)
 
 
-def _class_names(card: dict) -> list[str]:
-    names = (card.get("data") or {}).get("class_names")
-    count = card["endpoints"]["classify"]["outputs"]["probabilities"]["shape"][-1]
-    if names is not None and len(names) != count:
-        raise ValueError(f"{len(names)} class names for {count} classes")
-    return [str(name) for name in (range(count) if names is None else names)]
+def _labels(card: dict, endpoint: str) -> tuple[str, list[str] | None]:
+    """Kind of what is predicted, and the names of the classes or numbers."""
+    if endpoint == "score":
+        return "class", None
+    labels = card.get("labels") or {"kind": "class", "names": (card.get("data") or {}).get("class_names")}
+    if labels["kind"] not in (("numbers",) if endpoint == "estimate" else ("class", "classes")):
+        raise ValueError(f"labels of the kind {labels['kind']}")
+    return labels["kind"], _names(
+        labels["names"], card["endpoints"][endpoint]["outputs"][ANSWERS[endpoint]]["shape"][-1]
+    )
+
+
+def _names(names, count: int) -> list[str]:
+    if names and len(names) != count:
+        raise ValueError(f"{len(names)} names for {count} outputs")
+    return [str(name) for name in (names or range(count))]

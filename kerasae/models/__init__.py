@@ -9,7 +9,10 @@ from kerasae.models.catalogue import ROWS
 
 HOMES = {
     **{row.name: row.module for row in ROWS},
-    **dict.fromkeys(("ClassAccuracy", "SmoothedCrossentropy"), "kerasae.models.classifier"),
+    **dict.fromkeys(
+        ("ClassAccuracy", "ScaledSquaredError", "SigmoidCrossentropy", "SmoothedCrossentropy"),
+        "kerasae.models.label_losses",
+    ),
     "VampPrior": "kerasae.models.vamp_prior",
 }
 """Public name → its module."""
@@ -27,6 +30,8 @@ __all__ = [
     "MaskedAutoencoder",
     "RecurrentAutoencoder",
     "RestrictedBoltzmannMachine",
+    "ScaledSquaredError",
+    "SigmoidCrossentropy",
     "SimMIM",
     "SmoothedCrossentropy",
     "SparseAutoencoder",

@@ -1,10 +1,11 @@
-"""A classifier on top of a pretrained encoder."""
+"""A classifier, or an estimator of numbers, on top of a pretrained encoder."""
 
 import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.layers import Dropout, TokenPooling
+from kerasae.models.answers import answers
 from kerasae.models.contract.arguments import RecordedArguments
 from kerasae.models.contract.players import Update
 from kerasae.models.contract.step import Proposal, ProposedStep, build_metrics
@@ -16,29 +17,48 @@ from kerasae.ops.pixels import to_unit
 class Classifier(RecordedArguments, ProposedStep, keras.Model):
     """Classify by logits = W encoder(x) + b: supervised fine-tuning of features learned without labels.
 
-    It trains as any Keras classifier; compile it with a loss on logits.
+    It trains as any Keras classifier; compile it with a loss on logits, such as `answers.loss()`: of one class the
+    cross-entropy of smoothed labels, Szegedy et al., arXiv 1512.00567, section 7. By `kind`, the K
+    outputs answer which one of K classes an example has ("class"), which of them, each for itself ("classes"), or
+    K numbers ("numbers"): scale · (W encoder(x) + b) + shift, in the units of the labels.
 
     Args:
         encoder: Keras model of floats [B, *shape] → codes, such as `Autoencoder.feature_encoder()`. Codes with more
             than one axis are flattened.
-        classes: number of classes K ≥ 2.
+        classes: number of classes, or of numbers, K; of one class at least 2.
         dropout: dropout rate of the code and of every hidden activation between layers, in [0, 1); with a frozen
             encoder, of the code only.
         input_dropout: dropout rate of the input values, in [0, 1).
         freeze: True trains the head only; the encoder stays trainable in other models that share it.
         pixel_max: the integer that means 1.0, as for `Autoencoder`.
+        kind: "class", "classes" or "numbers".
+        shift, scale: of numbers, mean and deviation [K] of the training labels.
 
-    Returns logits [B, K].
+    Returns logits [B, K], or numbers [B, K].
 
     Example:
         >>> classifier = Classifier(autoencoder.feature_encoder(), classes=10)
         >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     """
 
-    def __init__(self, encoder, classes, dropout=0.0, input_dropout=0.0, freeze=False, pixel_max=255.0, **kwargs):
+    def __init__(
+        self,
+        encoder,
+        classes,
+        dropout=0.0,
+        input_dropout=0.0,
+        freeze=False,
+        pixel_max=255.0,
+        kind="class",
+        shift=None,
+        scale=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        if classes < 2:
-            raise InputError(f"Classifier: at least two classes are needed. Received: classes={classes}")
+        self.kind, self.answers = kind, answers(kind, classes, shift, scale)
+        if classes < self.answers.least:
+            least = "two classes are" if self.answers.least == 2 else "one class is"
+            raise InputError(f"Classifier: at least {least} needed. Received: classes={classes}")
         if not pixel_max > 0:
             raise InputError(f"Classifier: pixel_max must be > 0. Received: pixel_max={pixel_max}")
         for name, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
@@ -48,7 +68,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         self.classes = int(classes)
         self.drop_input = Dropout(input_dropout)
         self.body = with_dropout(encoder, dropout) if dropout and not freeze else encoder
-        self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0)
+        self.head = build_head(encoder.output_shape[1:], classes, dropout if freeze else 0.0, self.answers.first)
         self.built = True
 
     # The encoder is frozen here, as `encoder.trainable = False` would freeze the autoencoder that shares it too.
@@ -82,15 +102,20 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
     def call(self, x, training=False):
         x = self.drop_input(to_unit(x, self.pixel_max), training=training)
         # A frozen encoder runs as in inference: no batch statistics, no dropout.
-        return self.head(self.body(x, training=training and not self.freeze), training=training)
+        outputs = self.head(self.body(x, training=training and not self.freeze), training=training)
+        return self.answers.finish(outputs)
 
     def encode(self, x):
         """Encode x to the codes that the head classifies: [B, *shape] → [B, ...]."""
         return self.encoder(to_unit(x, self.pixel_max), training=False)
 
     def probabilities(self, x):
-        """Compute class probabilities: [B, *shape] → [B, K]."""
-        return ops.softmax(ops.cast(self(x, training=False), "float32"))
+        """Compute class probabilities: [B, *shape] → [B, K]; not of numbers."""
+        return self.answer(x)["probabilities"]
+
+    def answer(self, x):
+        """Compute by name what a user is told: probabilities and labels, probabilities, or values."""
+        return self.answers.answer(self(x, training=False))
 
     def trained(self):
         return {"model": (self.optimizer, self.trainable_weights)}
@@ -100,7 +125,7 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
 
     def build_training(self):
         super().build_training()
-        build_metrics(self, ops.zeros((1,), "int32"), ops.zeros((1, self.classes)))
+        build_metrics(self, self.answers.blank(self.classes), ops.zeros((1, self.classes)))
 
     def compile(self, *arguments, micro_batches=1, at_once=1, **options):
         """Compile as in Keras, with optional micro-batches.
@@ -148,14 +173,15 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         return Computed(tape.gradient(scaled, self.trainable_weights), loss, Found({}, {}, {"logits": y_pred}))
 
 
-def build_head(code_shape, classes, dropout):
-    """Build a linear layer code → logits: [B, *code_shape] → [B, classes]."""
+def build_head(code_shape, classes, dropout, first="glorot_uniform"):
+    """Build a linear layer code → logits: [B, *code_shape] → [B, classes], with first weights from `first`."""
     x = inputs = keras.Input(code_shape)
     if len(code_shape) > 1:
         x = layers.Flatten()(x)
     if dropout:
         x = Dropout(dropout)(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits", dtype="float32")(x), name="head")
+    logits = layers.Dense(classes, name="logits", dtype="float32", kernel_initializer=first)
+    return keras.Model(inputs, logits(x), name="head")
 
 
 def with_dropout(encoder, rate):
@@ -170,61 +196,3 @@ def with_dropout(encoder, rate):
         return with_dropout(layer, rate) if isinstance(layer, keras.Model) else layer
 
     return keras.models.clone_model(encoder, clone_function=share, call_function=call)
-
-
-@keras.saving.register_keras_serializable("kerasae")
-class SmoothedCrossentropy(keras.losses.Loss):
-    """Compute the cross-entropy of logits [B, K] with labels smoothed over all classes.
-
-    −Σ_k t_k log softmax(logits)_k with t = (1 − ε) y + ε / K: Szegedy et al., arXiv 1512.00567, section 7. y is the
-    one-hot code of integer labels [B] (or [B, 1]), or the soft labels [B, K] that mixing gives, which sum to 1.
-
-    Args:
-        smoothing: the share ε in [0, 1).
-    """
-
-    def __init__(self, smoothing=0.0, name="smoothed_crossentropy", **kwargs):
-        super().__init__(name=name, **kwargs)
-        if not 0.0 <= smoothing < 1.0:
-            raise InputError(f"label smoothing must be in [0, 1). Received: {smoothing}")
-        self.smoothing = float(smoothing)
-
-    def call(self, y_true, y_pred):
-        log_p = ops.log_softmax(ops.cast(y_pred, "float32"))
-        if is_soft(y_true, y_pred):
-            picked = ops.sum(ops.cast(y_true, "float32") * log_p, axis=-1)
-        else:
-            picked = ops.squeeze(
-                ops.take_along_axis(log_p, ops.expand_dims(classes_of(y_true, y_pred), -1), axis=-1), -1
-            )
-        return -(1.0 - self.smoothing) * picked - self.smoothing * ops.mean(log_p, axis=-1)
-
-    def get_config(self):
-        return {**super().get_config(), "smoothing": self.smoothing}
-
-
-@keras.saving.register_keras_serializable("kerasae")
-class ClassAccuracy(keras.metrics.Mean):
-    """Measure accuracy: the share of examples whose greatest logit is at their label, or greatest soft label.
-
-    Called with logits [B, K] and integer labels [B] or [B, 1], or soft labels [B, K]; one metric may see both, such as
-    mixed labels in training and integers in validation. Keras's "accuracy" keeps to the form that it sees first.
-    """
-
-    def __init__(self, name="accuracy", **kwargs):
-        super().__init__(name=name, **kwargs)
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        hit = ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), classes_of(y_true, y_pred))
-        return super().update_state(ops.cast(hit, self.dtype), sample_weight)
-
-
-def is_soft(y_true, y_pred):
-    """Tell whether labels are class probabilities [B, K], not integers [B] or [B, 1]."""
-    return len(y_true.shape) == 2 and y_true.shape[-1] == y_pred.shape[-1]
-
-
-def classes_of(y_true, y_pred):
-    """Convert labels of either form to classes: int32 [B]."""
-    y_true = ops.argmax(y_true, axis=-1) if is_soft(y_true, y_pred) else ops.reshape(y_true, (-1,))
-    return ops.cast(y_true, "int32")

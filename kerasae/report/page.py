@@ -39,11 +39,16 @@ MEANINGS = {
     r"(.*_)?untrained_probe_accuracy": ("%", "test accuracy of a linear classifier on an untrained encoder's code"),
     r"(.*_)?majority_accuracy": ("%", "test accuracy of always saying the most frequent class"),
     r"(.*_)?convnet_accuracy": ("%", "test accuracy of a small convolutional network trained from scratch to its end"),
-    r"(.*_)?worth_points": ("points", "accuracy of the best features beyond that of the best baseline"),
+    r"(.*_)?worth_points": ("points", "score of the best features beyond that of the best baseline"),
     r"(.*_)?verdict": ("", "what pretraining was worth"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
+    r"(.*_)?r2": ("", "share of the variance of the test labels that is explained; below 0 is worse than their mean"),
+    r"(.*_)?mae": ("", "mean absolute error, in the units of the labels"),
+    r"(.*_)?mean_average_precision": ("%", "area under precision over recall, mean over the classes"),
+    r"(.*_)?macro_f1": ("%", "F1 at probability one half, mean over the classes"),
+    r"(.*_)?micro_f1": ("%", "F1 at probability one half, of all answers together"),
     r"error": ("%", "share of the test examples that are classified wrongly"),
     r"(.*_)?mse": ("", "squared reconstruction error, mean over the values, which are in 0…1"),
     r"(.*_)?sse": ("", "squared reconstruction error, sum over an example's values"),
@@ -137,7 +142,8 @@ class Section:
     def figures(self) -> list[tuple[str, str, str]]:
         """Return name, value with unit, and meaning of each figure; a mean is shown with its spread."""
         behind = {companion(name) for name in self.summary}
-        tabled = {name for name in self.summary if self.probes and name.endswith("_accuracy")}  # by `probes`
+        metrics = tuple(f"_{metric}" for metric in pictures.METRICS)
+        tabled = {name for name in self.summary if self.probes and name.endswith(metrics)}  # by `probes`
         return [self.figure(name) for name in self.summary if name not in behind | tabled]
 
     def figure(self, name: str) -> tuple[str, str, str]:
@@ -149,6 +155,11 @@ class Section:
             what = "standard error" if name.endswith("_mean") else f"standard deviation of {repeats} repeats"
             meaning += f"{', ' if meaning else ''}±\N{NO-BREAK SPACE}{what}"
         return name, quantity(value, spread, unit), meaning
+
+    @property
+    def score(self) -> str:
+        """Return the heading of the scores in `probes`."""
+        return pictures.METRICS[pictures.metric_of(self.probes[0])]
 
     def attempt(self, what: str, function: Callable, *args):
         """Call a function; on an InputError or OSError note the reason on the page and return None."""
@@ -260,6 +271,15 @@ def show_model(section: Section, source) -> None:
         return
     if hasattr(model, "reconstruct"):
         section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))
+        return
+    source = source.labelled()
+    if source.info.label_kind != model.kind:
+        raise InputError(
+            f"its labels are of the kind {model.kind}, but {source.info.spec} has {source.info.label_kind}"
+        )
+    if model.kind != "class":
+        result = kerasae.evaluate.LABEL_KINDS[model.kind].run(model, source.test)
+        section.draw([pictures.OF_KIND[model.kind]], source, result)
     else:
         source = kerasae.data.match_classes(source, runs.class_names(section.path))
         section.draw(pictures.CLASSIFIER, model, source, kerasae.evaluate.classify(model, source.test))
@@ -277,7 +297,7 @@ def read_summary(path: Path) -> dict:
 
 
 def read_probes(path: Path) -> list[dict]:
-    """Read the rows of `probes.csv`, with the accuracy as text in `shown`; none if there is no such file."""
+    """Read the rows of `probes.csv`, with the score as text in `shown`; none if there is no such file."""
     try:
         return [row | {"shown": shown(row)} for row in runs.read_rows(path / "probes.csv")]
     except (ValueError, KeyError, TypeError):
@@ -285,13 +305,14 @@ def read_probes(path: Path) -> list[dict]:
 
 
 def shown(row: dict) -> str:
-    """Check a row of `probes.csv`, and write its accuracy with its spread."""
+    """Check a row of `probes.csv`, and write its score with its spread."""
     if row["kind"] not in ("features", "baseline") or not row["probe"] or not row["protocol"] or not int(row["labels"]):
         raise ValueError(row)
-    accuracy, spread = float(row["accuracy"]), float(row["accuracy_std"]) if row["accuracy_std"] else None
-    if not 0 <= accuracy <= 1:
-        raise ValueError(accuracy)
-    return quantity(accuracy, spread, "%")
+    metric = pictures.metric_of(row)
+    score, spread = float(row[metric]), float(row[f"{metric}_std"]) if row[f"{metric}_std"] else None
+    if not (score <= 1 and (score >= 0 or (metric == "r2" and math.isfinite(score)))):
+        raise ValueError(score)
+    return quantity(score, spread, "%")
 
 
 def read_metrics(section: Section) -> list[dict]:
@@ -316,6 +337,9 @@ def is_number(text) -> bool:
 def describe_data(info) -> str:
     counts = ", ".join(f"{count:,} {name}" for name, count in info.counts.items())
     classes = f"{info.classes} classes" if info.classes else "no labels"
+    if info.label_names:
+        classes = f"labels are {'several classes' if info.label_kind == 'classes' else 'numbers'}: "
+        classes += ", ".join(info.label_names)
     return f"{info.spec}: {counts} examples of {size(info.shape)}, {classes}"
 
 

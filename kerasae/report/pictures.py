@@ -36,6 +36,9 @@ BASELINES = kerasae.evaluate.BASELINES | {
 SHARED = {text for name, text in BASELINES.items() if name not in ("untrained_probe", "start_probe")}
 """Baselines that do not depend on the run."""
 
+METRICS = {kind.metric: kind.title for kind in kerasae.evaluate.LABEL_KINDS.values()}
+"""Column of `probes.csv` with the score that is compared → its heading."""
+
 GREY, ORANGE = "#9aa1a9", "#d9722e"
 """Colours of baselines and of controls from scratch."""
 
@@ -112,13 +115,16 @@ def supervised_curves(rows: list[dict], unit: str = "") -> Picture | None:
         return None
     figure = Figure(figsize=(9.6, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for axes, key, unit in ((left, "loss", "nats"), (right, "accuracy", "fraction")):
+    estimates = any("mae" in row for row in rows)
+    second = ("mae", "units of the labels") if estimates else ("accuracy", "fraction")
+    for axes, key, unit in ((left, "loss", "variances" if estimates else "nats"), (right, *second)):
         for colour, stage in zip(plots.COLOURS, KINDS, strict=False):
             draw_repeats(axes, rows, stage, key, "-", colour)
             draw_repeats(axes, rows, stage, f"val_{key}", "--", colour)
-        axes.set_title(key, fontsize=10, color=plots.INK)
+        name = "mean absolute error" if key == "mae" else key
+        axes.set_title(name, fontsize=10, color=plots.INK)
         axes.set_xlabel("epoch", color=plots.INK)
-        axes.set_ylabel(f"{key} ({unit})", color=plots.INK)
+        axes.set_ylabel(f"{name} ({unit})", color=plots.INK)
         axes.tick_params(colors=plots.INK, labelsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[["left", "bottom"]].set_color(plots.FAINT)
@@ -177,20 +183,28 @@ def colour(name: str) -> str:
     return GREY if method in baselines else ORANGE if method == KINDS["scratch"] else plots.COLOURS[0]
 
 
+def metric_of(row: dict) -> str:
+    """Tell which column of a row of `probes.csv` holds the score; raises KeyError if none does."""
+    return next((metric for metric in METRICS if metric in row), "accuracy")
+
+
 def label_curve(rows: list[dict]) -> Picture | None:
-    """Draw accuracy over the number of labels, of the rows of `probes.csv`; None for a single number."""
+    """Draw the score over the number of labels, of the rows of `probes.csv`; None for a single number."""
     curves = {}
     for row in rows:
-        point = (float(row["labels"]), float(row["accuracy"]), float(row["accuracy_std"] or 0.0))
+        metric = metric_of(row)
+        point = (float(row["labels"]), max(0.0, float(row[metric])), float(row[f"{metric}_std"] or 0.0))
         curves.setdefault(plain(named(row)), []).append(point)
     if max(map(len, curves.values()), default=0) < 2:
         return None
     curves = dict(sorted(curves.items(), key=lambda curve: -max(curve[1])[1]))  # the legend in the order at the right
-    figure = plots.label_curve(curves, {plain(named(row)) for row in rows if row["kind"] == "features"})
+    ours, what = {plain(named(row)) for row in rows if row["kind"] == "features"}, METRICS[metric_of(rows[0])]
+    figure = plots.label_curve(curves, ours, what)
     caption = (
-        "Test accuracy over the number of labels: probes of the pretrained features in colour, with one standard "
-        "deviation, and in grey what the same labels give without pretraining."
+        f"{what.capitalize()} over the number of labels: probes of the pretrained features in colour, with one "
+        "standard deviation, and in grey what the same labels give without pretraining."
     )
+    caption += " What is below zero is drawn there." if metric_of(rows[0]) == "r2" else ""
     return picture("What pretraining is worth", caption, figure, 0.9)
 
 
@@ -357,6 +371,28 @@ def mistakes(model, source, result, count=20, looked_at=1000) -> Picture | None:
     caption = f"The {len(rows)} wrong answers that the classifier is surest of: true class → predicted class."
     return picture("Mistakes", caption, plots.image_grid(images, 4, titles), 0.85)
 
+
+# ---- labels that are no class
+
+
+def estimates(source, result) -> Picture:
+    """Draw estimated over true numbers of the test examples."""
+    names = [plain(name) for name in source.info.label_names]
+    caption = "Estimates of the test examples over the true values; on the line both are equal."
+    return picture("Estimates", caption, plots.estimates(source.test.labels, result.predictions, names), 0.8)
+
+
+def precisions(source, result) -> Picture:
+    """Draw the average precision of every class that a test example has."""
+    named = zip(source.info.label_names, result.average_precision, strict=True)
+    figure = plots.bars({plain(name): value for name, value in named if value == value}, what="average precision")
+    return picture(
+        "Average precision", "Area under precision over recall of each class, on the test examples.", figure, 0.8
+    )
+
+
+OF_KIND = {"numbers": estimates, "classes": precisions}
+"""Kind of labels → function that draws the answers to them."""
 
 CURVES = (training_curves, supervised_curves)
 AUTOENCODER = (reconstructions, first_layer_filters, samples, interpolations)

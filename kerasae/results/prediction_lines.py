@@ -9,68 +9,98 @@ from typing import TextIO
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one example: a score, or the probability of every class; or why it says nothing."""
+    """What a model says of one example: a score, the probability of every class, or numbers; or why it says nothing."""
 
     name: str
     """The file, or FILE/ARRAY/ROW of an .npz file."""
     score: float | None = None
     probabilities: Sequence[float] | None = None
+    values: Sequence[float] | None = None
     error: str = ""
 
 
-def write_csv(file: TextIO, predictions: Iterable[Prediction], class_names: Sequence[str] | None) -> int:
+def write_csv(
+    file: TextIO, predictions: Iterable[Prediction], class_names: Sequence[str] | None, kind: str = "class"
+) -> int:
     """Write a header, and a row for each prediction: name, what was found, error.
 
-    For a classifier that is `class`, `probability` and a column `p(CLASS)` for each class; for an autoencoder `score`.
+    For a classifier that is `class`, `probability` and a column `p(CLASS)` for each class; where an example has several
+    classes, `classes`, those from one half up with ; between them, and `p(CLASS)`; for numbers a column for each, by
+    its name; for an autoencoder `score`.
     Nothing is written, not even the header, before the first prediction has come.
 
     Args:
         file: text that was opened with `newline=""`.
         predictions: taken one by one.
-        class_names: None for an autoencoder.
+        class_names: of the classes or numbers; None for an autoencoder.
+        kind: of what is predicted, "class", "classes" or "numbers".
 
     Returns:
         How many of them were errors.
     """
     writer, errors = csv.writer(file, lineterminator="\n"), 0
-    found = ["score"] if class_names is None else ["class", "probability", *(f"p({name})" for name in class_names)]
+    found = _header(class_names, kind)
     for i, prediction in enumerate(predictions):
         if i == 0:
             writer.writerow(map(encodable, ["name", *found, "error"]))
-        values = [""] * len(found) if prediction.error else _cells(prediction, class_names)
+        values = [""] * len(found) if prediction.error else _cells(prediction, class_names, kind)
         writer.writerow(map(encodable, [prediction.name, *values, prediction.error]))
         errors += bool(prediction.error)
     return errors
 
 
-def _cells(prediction: Prediction, class_names: Sequence[str] | None) -> list[str]:
+def _header(names: Sequence[str] | None, kind: str) -> list[str]:
+    """Names of the columns of what was found."""
+    if names is None:
+        return ["score"]
+    if kind == "numbers":
+        return list(names)
+    return [*(["classes"] if kind == "classes" else ["class", "probability"]), *(f"p({name})" for name in names)]
+
+
+def _cells(prediction: Prediction, class_names: Sequence[str] | None, kind: str) -> list[str]:
     if class_names is None:
         return [f"{prediction.score:.9g}"]
-    best = _best(prediction.probabilities)
+    if kind == "numbers":
+        return [f"{value:.9g}" for value in prediction.values]
     numbers = [f"{p:.9g}" for p in prediction.probabilities]
+    if kind == "classes":
+        return [";".join(_present(prediction, class_names)), *numbers]
+    best = _best(prediction.probabilities)
     return [class_names[best], numbers[best], *numbers]
 
 
-def write_json_lines(file: TextIO, predictions: Iterable[Prediction], class_names: Sequence[str] | None) -> int:
-    """Write a JSON object per line, as `write_csv` writes rows; `probabilities` is an object by class.
+def _present(prediction: Prediction, class_names: Sequence[str]) -> list[str]:
+    """The classes, of several, that an example has."""
+    return [name for name, p in zip(class_names, prediction.probabilities, strict=True) if p >= 0.5]
+
+
+def write_json_lines(
+    file: TextIO, predictions: Iterable[Prediction], class_names: Sequence[str] | None, kind: str = "class"
+) -> int:
+    """Write a JSON object per line, as `write_csv` writes rows; `probabilities` and `values` are objects by name.
 
     A score that is no finite number is null.
     """
     errors = 0
     for prediction in predictions:
-        file.write(json.dumps(_entries(prediction, class_names)) + "\n")
+        file.write(json.dumps(_entries(prediction, class_names, kind)) + "\n")
         errors += bool(prediction.error)
     return errors
 
 
-def _entries(prediction: Prediction, class_names: Sequence[str] | None) -> dict:
+def _entries(prediction: Prediction, class_names: Sequence[str] | None, kind: str) -> dict:
     if prediction.error:
         return {"name": prediction.name, "error": prediction.error}
     if class_names is None:
         return {"name": prediction.name, "score": _number(prediction.score)}
-    numbers = [_number(p) for p in prediction.probabilities]
-    best = _best(prediction.probabilities)
+    numbers = [_number(p) for p in (prediction.values if kind == "numbers" else prediction.probabilities)]
     by_class = dict(zip(class_names, numbers, strict=True))
+    if kind == "numbers":
+        return {"name": prediction.name, "values": by_class}
+    if kind == "classes":
+        return {"name": prediction.name, "classes": _present(prediction, class_names), "probabilities": by_class}
+    best = _best(prediction.probabilities)
     return {
         "name": prediction.name,
         "class": class_names[best],

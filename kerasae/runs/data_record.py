@@ -14,6 +14,9 @@ def describe(info) -> dict:
     names = None if info.class_names is None else list(info.class_names)
     content = {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
     content["dtype"] = info.dtype
+    if info.label_columns:
+        content["labels"] = {"kind": info.label_kind, "columns": list(info.label_columns), "names": list(info.outputs)}
+        content["labels"]["fingerprint"] = info.label_fingerprint
     return content if info.value_range is None else {**content, "value_range": list(info.value_range)}
 
 
@@ -27,10 +30,19 @@ def read(path) -> dict | None:
         names, counts = record["class_names"], record["counts"]
         if not isinstance(record["fingerprint"], str) or not (names is None or all(isinstance(n, str) for n in names)):
             raise ValueError
+        refuse_odd_labels(record.setdefault("labels", {}))
         counts = {str(name): int(count) for name, count in counts.items()}
         return {**record, "counts": counts, "class_names": None if names is None else list(names)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise InputError(f"{file} is damaged; restore it, or remove it if the data have not changed") from None
+
+
+def refuse_odd_labels(labels):
+    """Raise ValueError or the like for what is no entry of the labels of a table."""
+    texts = [labels[name] for name in ("kind", "fingerprint") if name in labels]
+    texts += [text for name in ("columns", "names") for text in labels.get(name, [])]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("labels")
 
 
 def class_names(path) -> list[str] | None:
@@ -42,13 +54,31 @@ def class_names(path) -> list[str] | None:
 def refuse_changed(path, info, accept=False):
     """Raise InputError if the data differ from what the run in `path` has read, unless `accept` is given."""
     record = read(path)
-    if accept or record is None or record["fingerprint"] == info.fingerprint:
+    if accept or record is None:
+        return
+    if record["fingerprint"] == info.fingerprint:
+        refuse_changed_labels(path, record["labels"], info)
         return
     then, now = (", ".join(f"{n} {name}" for name, n in counts.items()) for counts in (record["counts"], info.counts))
     raise InputError(
         f"{info.spec} has changed since {path} read it ({then} then, {now} now); restore them, choose another --out, "
         "or give --accept-changed-data to go on with what they are now"
     )
+
+
+def refuse_changed_labels(path, labels, info):
+    """Raise InputError if the columns that a run has read as labels hold others now; other columns may come."""
+    if labels.get("columns") == list(info.label_columns) and labels.get("fingerprint") != info.label_fingerprint:
+        raise InputError(
+            f"the labels in {', '.join(info.label_columns)} of {info.spec} have changed since {path} read them; "
+            "restore them, choose another --out, or give --accept-changed-data to go on with what they are now"
+        )
+
+
+def label_kind(path) -> tuple[str, list[str]]:
+    """The kind of a run's labels, and the names of what a model of them gives; ("class", []) of one without a table."""
+    labels = (read(path) or {}).get("labels") or {}
+    return labels.get("kind", "class"), list(labels.get("names", []))
 
 
 def refuse_other_range(path, info):
@@ -66,6 +96,8 @@ def refuse_other_classes(path, info):
     """Raise InputError if the classes are not those that the run in `path` has read, in the same order."""
     record = read(path)
     known, found = record and record["class_names"], info.class_names
+    if record is not None and label_kind(path)[0] != info.label_kind:
+        raise InputError(f"{path} holds a run of labels of another kind, {label_kind(path)[0]}; choose another --out")
     if record is not None and (known is None) != (found is None) or (known and list(found) != known):
         raise InputError(
             f"{path} holds a run of the classes {listed(known or ())}, but {info.spec} has {listed(found or ())}; "

@@ -14,6 +14,9 @@ READ = {
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
     **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
     "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
+    **dict.fromkeys(("labels_file", "name_column"), ("a text", lambda value: isinstance(value, str))),
+    "label_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
+    "label_kind": ("class, classes or numbers", lambda value: value in ("class", "classes", "numbers")),
     **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     **dict.fromkeys(("repeats", "epochs", "pretrain_epochs"), ("a whole number", lambda value: type(value) is int)),
 }

@@ -59,4 +59,8 @@ def reading(recipe, data_dir=None):
         "min_value": recipe.get("min_value"),
         "max_value": recipe.get("max_value"),
         "bands": tuple(recipe.get("bands") or ()) or None,
+        "labels_file": recipe.get("labels_file"),
+        "name_column": recipe.get("name_column"),
+        "label_columns": tuple(recipe.get("label_columns") or ()) or None,
+        "label_kind": recipe.get("label_kind"),
     }

@@ -81,7 +81,11 @@ def slots_and_sizes(model, part):
 
 
 def check_classifier(classifier, slots):
-    """Raise InputError unless other projects put the head in the same place."""
+    """Raise InputError unless other projects put the head in the same place, and mean the same by it."""
+    if classifier.kind != "class":
+        raise InputError(
+            f"this Classifier answers {classifier.kind}, not one class; give part='encoder' to export its encoder alone"
+        )
     last = classifier.encoder.layers[-1]
     if "norm.weight" in slots and getattr(last, "kind", None) != "class":
         raise InputError(

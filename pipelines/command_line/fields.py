@@ -8,7 +8,10 @@ from kerasae.errors import InputError
 from pipelines.command_line.ranges import check, within
 from pipelines.command_line.voice import printable
 
-READ_BY_RUNS = ("center", "unlabelled", "min_value", "max_value", "bands")
+LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
+"""Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
+
+READ_BY_RUNS = ("center", "unlabelled", "min_value", "max_value", "bands", *LABELS)
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
 
 
@@ -35,6 +38,15 @@ class DataRecipe:
     given."""
     bands: tuple[int, ...] | None = field(default=None, metadata=within("count"))
     """Bands of images to use, by their numbers from 1; all when not given."""
+    labels_file: str | None = None
+    """Table with the labels of a folder's files, .csv or .parquet, in place of classes by folder. Files that it does
+    not list, or leaves empty, have no label: they are pretrained on only."""
+    name_column: str | None = None
+    """Its column with the names of the files below the folder; the first when not given."""
+    label_columns: tuple[str, ...] | None = None
+    """Its columns with labels; all others when not given."""
+    label_kind: Literal["class", "classes", "numbers"] | None = None
+    """One class per image, several classes, or numbers; found from the columns when not given."""
     accept_changed_data: bool = False
     """Go on with a run although its data have changed since."""
     seed: int = field(default=0, metadata=within("seed"))
@@ -138,7 +150,16 @@ class StartedRecipe(DataRecipe):
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
             bands=self.bands or (tuple(origin["bands"]) if origin.get("bands") else None),
             **{name: self._or_of(origin, name) for name in ("center", "unlabelled", "min_value", "max_value")},
+            **self._labels_of(origin),
         )
+
+    def _labels_of(self, origin):
+        """Return the fields of the labels: this recipe's own if it names a file of them, or the run's file."""
+        if self.labels_file is not None:
+            return {}
+        found = {name: self._or_of(origin, name) for name in LABELS}
+        columns = found["label_columns"]
+        return found | {"label_columns": tuple(columns) if columns else None}
 
     def _or_of(self, origin, name):
         """Return a field of this recipe, or the run's where this one keeps the default."""

@@ -3,9 +3,9 @@
 
 def without_baselines(figures):
     """The figures of what was trained here; those of baselines stay with the probe or fine-tuning that fitted them."""
-    from kerasae.evaluate import BASELINES
+    from kerasae.evaluate import LABEL_KINDS
 
-    fitted = tuple(f"{name}_accuracy" for name in BASELINES)
+    fitted = tuple(f"{name}_{kind.metric}" for kind in LABEL_KINDS.values() for name in kind.baselines)
     return {name: value for name, value in figures.items() if not name.startswith(fitted)}
 
 

@@ -46,6 +46,8 @@ def check(recipe, info, encoder):
     asked = [name for name in images if getattr(recipe, name) != VisionFields.__dataclass_fields__[name].default]
     if asked and len(info.shape) != 3:
         raise InputError(f"{asked[0]}: expected images. Received: examples {info.shape}; leave {asked[0]} out")
+    if info.label_kind != "class" and (recipe.mixup or recipe.cutmix):
+        raise InputError(f"mixup, cutmix: need one class per image, not {info.label_kind}; leave them out")
     if recipe.min_rate > recipe.finetune_rate:
         raise InputError(
             f"min_rate: expected at most finetune_rate, {recipe.finetune_rate:g}. Received: {recipe.min_rate:g}"

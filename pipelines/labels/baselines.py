@@ -33,7 +33,7 @@ def neighbours(labels):
 
 
 class Baselines:
-    """Classifiers without pretraining, fitted to labelled subsets of a source; kept for the next run on the same.
+    """Models of the labels without pretraining, fitted to subsets of a source; kept for the next run on the same.
 
     Args:
         source: the data.
@@ -44,6 +44,8 @@ class Baselines:
     """
 
     def __init__(self, source, components, seed, model=None, start=None):
+        self.pool, source = source.train, source.labelled()
+        self.kind = kerasae.evaluate.LABEL_KINDS[source.info.label_kind]
         self.source, self.components, self.seed, self.model, self.start = source, components, seed, model, start
         self.maximum = source.info.max_value
 
@@ -54,11 +56,13 @@ class Baselines:
         train, test_y = self.source.train.subset(rows), self.source.test.labels
         raw = kerasae.evaluate.raw_input(train, self.maximum)
         parts = [str(seed), *map(digest, (raw, train.labels, self.test, test_y))]
-        found = {name: keep([name, *parts, *more], test_y, build) for name, more, build in self.ways(train, raw, seed)}
+        parts += [] if self.kind.metric == "accuracy" else [self.kind.metric]
+        ways = self.ways(train, raw, seed)
+        found = {name: keep([name, *parts, *more], test_y, build, self.kind) for name, more, build in ways}
         for name in ("untrained", "start"):
             if self.encoders[name] is not None:
                 found[f"{name}_probe"] = self.probe(name, train, seed)
-        found["majority"] = kerasae.evaluate.most_frequent_class(self.source.train.labels, test_y)
+        found["majority"] = self.kind.constant(self.source.train.labels, test_y)
         return {name: found[name] for name in BASELINES if name in found}
 
     def ways(self, train, raw, seed):
@@ -67,9 +71,11 @@ class Baselines:
         k = neighbours(len(train))
         pca = [str(self.components), digest(self.unlabelled)]
         for name, more, project in (("raw", [], lambda: (raw, self.test)), ("pca", pca, lambda: self.project(raw))):
-            yield f"{name}_probe", more, partial(linear, project, train.labels, test_y, seed, WORDS[name])
+            yield f"{name}_probe", more, partial(linear, self.kind, project, train.labels, test_y, seed, WORDS[name])
+            if info.label_kind != "class":
+                continue
             yield f"{name}_nearest", [*more, str(k)], partial(nearest, project, train.labels, test_y, k, WORDS[name])
-        if len(train) > MOST_FOR_CONVNET:
+        if len(train) > MOST_FOR_CONVNET or info.label_kind != "class":
             return
         yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
         if len(info.shape) == 3 and info.shape[-1] <= 4:
@@ -87,10 +93,10 @@ class Baselines:
 
     @cached_property
     def unlabelled(self):
-        """Raw training examples to which the components are fitted."""
-        count = len(self.source.train)
+        """Raw training examples, also without labels, to which the components are fitted."""
+        count = len(self.pool)
         rows = np.random.default_rng(self.seed).permutation(count)[:UNLABELLED]
-        return kerasae.evaluate.raw_input(self.source.train.subset(np.sort(rows)), self.maximum)
+        return kerasae.evaluate.raw_input(self.pool.subset(np.sort(rows)), self.maximum)
 
     def project(self, raw):
         """Principal components of labelled and of test examples."""
@@ -111,7 +117,7 @@ class Baselines:
         """Fit a linear probe to the features of one of `encoders`."""
         model, test_x = self.encoders[name]
         x = kerasae.evaluate.features(model, train)
-        return linear(lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS[name])
+        return linear(self.kind, lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS[name])
 
 
 def untrained(model, seed):
@@ -125,10 +131,10 @@ def untrained(model, seed):
     return precision.in_float32(lambda: keras.saving.deserialize_keras_object(config))
 
 
-def linear(project, train_y, test_y, seed, words):
-    """Logistic regression on what `project()` gives for the labelled and for the test examples."""
+def linear(kind, project, train_y, test_y, seed, words):
+    """Logistic or ridge regression on what `project()` gives for the labelled and for the test examples."""
     x, test_x = project()
-    return called(kerasae.evaluate.linear_probe(x, train_y, test_x, test_y, seed=seed), words)
+    return called(kind.probe(x, train_y, test_x, test_y, seed=seed), words)
 
 
 def nearest(project, train_y, test_y, k, words):
@@ -142,7 +148,7 @@ def called(result, words):
     return replace(result, protocol=result.protocol.replace("frozen features", words))
 
 
-def keep(parts, test_y, build):
+def keep(parts, test_y, build, kind=kerasae.evaluate.LABEL_KINDS["class"]):
     """The result that `build()` gives, from an earlier run if it was of the same parts."""
     from kerasae.data.index_cache import fingerprint, kept
 
@@ -151,9 +157,7 @@ def keep(parts, test_y, build):
         return {"predictions": found.predictions, "protocol": np.array(found.protocol)}
 
     found = kept(fingerprint(["baseline", kerasae.__version__, *parts]), columns)
-    predictions, protocol = found["predictions"], str(found["protocol"])
-    accuracy = float(np.mean(predictions == test_y))
-    return kerasae.evaluate.Baseline(accuracy=accuracy, predictions=predictions, protocol=protocol)
+    return kind.judge(test_y, found["predictions"], str(found["protocol"]))
 
 
 def digest(array):

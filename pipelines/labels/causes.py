@@ -86,7 +86,7 @@ def longer(run, recipe):
 
 def few_images(run, recipe, source):
     """Whether a masked autoencoder was trained on few images."""
-    count = len(source.train)
+    count = source.info.counts["train"]
     if recipe["command"] != "mae" or count >= FEW:
         return None
     return (

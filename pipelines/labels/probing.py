@@ -5,30 +5,31 @@ from pathlib import Path
 import numpy as np
 
 import kerasae
-from kerasae.evaluate import BASELINES
+from kerasae.errors import InputError
+from kerasae.evaluate import LABEL_KINDS
 from pipelines.building import starting
 from pipelines.labels import causes, table
 from pipelines.labels.baselines import Baselines, neighbours
 from pipelines.labels.repeats import check_labels, labelled, spread
 
 FIGURES = {"linear": "probe", "knn": "knn", "sgd": "sgd_probe", "attentive": "attentive"}
-"""Probe → NAME of its figure NAME_accuracy."""
+"""Probe → NAME of its figure NAME_accuracy, or another metric of the labels' kind."""
 
 
 def measure(model, source, recipe):
     """The table of the probes and of the baselines, a row for each, and their accuracies as figures."""
-    counts = recipe.labels or (None,)
+    counts, whole, source = recipe.labels or (None,), source, source.labelled()
     check_labels(source, counts, recipe.seed)
     train, test = encode(model, source, recipe)
     width, start = train["features"].shape[1], Path(recipe.run) / "start.keras"
     before = kerasae.saving.load_model(start) if start.exists() and recipe.baselines else None
     if before is not None:
         before = starting.fit_to(before, source.info, start)
-    beside = Baselines(source, width, recipe.seed, model, before) if recipe.baselines else None
+    beside = Baselines(whole, width, recipe.seed, model, before) if recipe.baselines else None
     rows, figures = [], {}
     for count in counts:
         found = repeat(train, test, source, recipe, count, beside)
-        rows += tabulate(found, train, source.test.labels, count or len(source.train))
+        rows += tabulate(found, train, source, count or len(source.train))
         prefix = f"labels_{count}_" if len(counts) > 1 else ""
         figures |= {f"{prefix}{name}": value for name, value in summarise(found, source, recipe, count).items()}
     return rows, figures
@@ -40,34 +41,49 @@ def repeat(train, test, source, recipe, count, beside):
     for seed in range(recipe.seed, recipe.seed + recipe.repeats):
         rows = labelled(source.train, count, seed)
         results = {}
-        for name in dict.fromkeys(recipe.probes):
+        for name in probes(recipe, source.info):
             x, test_x = (part[inputs(name)] for part in (train, test))
             data = take(x, rows), source.train.labels[rows], test_x, source.test.labels
-            results[name] = fit(name, data, recipe, seed)
+            results[name] = fit(name, data, recipe, seed, LABEL_KINDS[source.info.label_kind])
         for name, result in (results | (beside.fit(rows, seed) if beside else {})).items():
             found.setdefault(name, []).append(result)
     return found
 
 
-def tabulate(found, train, test_y, labels):
+def probes(recipe, info):
+    """The probes to fit: those of the recipe, or the linear one where its usual ones are more than the labels allow."""
+    from pipelines.probe import USUAL
+
+    asked = tuple(dict.fromkeys(recipe.probes))
+    if info.label_kind == "class" or asked == ("linear",):
+        return asked
+    if asked == USUAL:
+        return ("linear",)
+    raise InputError(f"probes: expected linear for labels that are not one class. Received: {' '.join(asked)}")
+
+
+def tabulate(found, train, source, labels):
     """A row for each probe and baseline."""
+    kind, names = LABEL_KINDS[source.info.label_kind], source.info.outputs
     shapes = {"features": train["features"].shape[1:], "tokens": train["tokens"].shape if "tokens" in train else ()}
     return [
-        table.row(name, "features", shapes[inputs(name)], labels, results, test_y)
+        table.row(name, "features", shapes[inputs(name)], labels, results, source.test.labels, kind, names)
         if name in FIGURES
-        else table.row(BASELINES[name], "baseline", (), labels, results, test_y)
+        else table.row(kind.baselines[name], "baseline", (), labels, results, source.test.labels, kind, names)
         for name, results in found.items()
     ]
 
 
 def summarise(found, source, recipe, count):
     """Figures: accuracies with their spread, what pretraining is worth, and the same in words."""
-    accuracies = {name: [result.accuracy for result in results] for name, results in found.items()}
-    figures = spread({FIGURES.get(name, name): values for name, values in accuracies.items()})
-    if accuracies.keys().isdisjoint(BASELINES):
+    kind = LABEL_KINDS[source.info.label_kind]
+    scores = {name: [kind.score(result) for result in results] for name, results in found.items()}
+    figures = spread({FIGURES.get(name, name): values for name, values in scores.items()}, kind.metric)
+    if scores.keys().isdisjoint(kind.baselines):
         return figures
-    features = {f"{name} probe": accuracies[name] for name in recipe.probes}
-    worth = kerasae.evaluate.worth_of(features, {BASELINES[n]: v for n, v in accuracies.items() if n in BASELINES})
+    features = {f"{name} probe": scores[name] for name in scores if name in FIGURES}
+    baselines = {kind.baselines[name]: values for name, values in scores.items() if name in kind.baselines}
+    worth = kerasae.evaluate.worth_of(features, baselines, kind.of)
     trained = np.mean([getattr(result, "train_accuracy", 0.0) for result in found[worth.best.split()[0]]])
     verdict = causes.verdict(worth, Path(recipe.run), source, count, float(trained))
     return figures | {"probe_worth_points": worth.points, "probe_verdict": verdict}
@@ -92,11 +108,11 @@ def take(values, rows):
     return values.subset(rows) if isinstance(values, kerasae.evaluate.Tokens) else values[rows]
 
 
-def fit(name, data, recipe, seed):
+def fit(name, data, recipe, seed, kind=LABEL_KINDS["class"]):
     """The result of one probe on (train_x, train_y, test_x, test_y)."""
     evaluate = kerasae.evaluate
     if name == "linear":
-        return evaluate.linear_probe(*data, seed=seed)
+        return kind.probe(*data, seed=seed)
     if name == "knn":
         return evaluate.knn_probe(*data, k=recipe.neighbours or neighbours(len(data[1])))
     if name == "sgd":

@@ -15,22 +15,23 @@ def check_labels(source, counts, seed):
         seed: of their choice.
     """
     for count in counts:
-        kerasae.data.balanced_subset(source.train.labels, source.info.classes if count is None else count, seed)
-    if source.test.labels is None:
+        least = max(2, source.info.classes)
+        kerasae.data.labelled_subset(source.train.labels, least if count is None else count, seed)
+    if source.test.labels is None or (source.test.labels.ndim == 2 and len(source.test) < 2):
         raise InputError(f"{source.info.spec}: the test examples have no labels to measure accuracy with")
 
 
 def labelled(split, labels, seed):
     """Rows of the labelled subset of this seed: all, or `labels` of them, balanced over the classes."""
-    return np.arange(len(split)) if labels is None else kerasae.data.balanced_subset(split.labels, labels, seed)
+    return np.arange(len(split)) if labels is None else kerasae.data.labelled_subset(split.labels, labels, seed)
 
 
-def spread(scores):
-    """Kind → scores, as figures: the mean and, over several, the sample standard deviation."""
+def spread(scores, metric="accuracy"):
+    """Name → scores, as figures NAME_metric: the mean and, over several, the sample standard deviation."""
     figures = {}
     for kind, values in scores.items():
         if values:
-            figures[f"{kind}_accuracy"] = float(np.mean(values))
+            figures[f"{kind}_{metric}"] = float(np.mean(values))
         if len(values) > 1:
-            figures[f"{kind}_accuracy_std"] = float(np.std(values, ddof=1))
+            figures[f"{kind}_{metric}_std"] = float(np.std(values, ddof=1))
     return figures
