@@ -204,7 +204,7 @@ def fit(directory, stage, classifier, source, recipe, seed, layer_decay=1.0):
 
 
 def prepare(classifier, source, recipe, seed, layer_decay=1.0):
-    """Compile a classifier for the labels of this seed: returns what it is trained on, what is held out, its `Stage`."""
+    """Compile a classifier for the labels of a seed; returns what it is trained on, what is held out, its `Stage`."""
     from kerasae import runs
     from kerasae.training import devices
     from pipelines.labels import balance
