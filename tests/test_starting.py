@@ -60,6 +60,13 @@ def test_the_run_resumes_and_refuses_other_weights(colour, grey, tmp_path):
         mae.run(replace(again, start=str(tmp_path)))
 
 
+def test_a_run_of_minutes_resumes_with_the_weights_that_it_started_from(colour, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "measure", lambda *_, **__: runs.Cost(0.0, 0.0, 1.0))
+    recipe = replace(RECIPE, start=str(colour), minutes=2.5 / 60, out=str(tmp_path / "run"))
+    first = mae.run(recipe).figures
+    assert first["epochs"] == 2 and mae.run(recipe).figures == first
+
+
 def test_an_encoder_alone_rests_while_its_new_decoder_is_trained(colour, tmp_path):
     small = {"decoder_width": 8, "decoder_depth": 1, "decoder_heads": 2}
     recipe = replace(RECIPE, start=str(colour), new_decoder=True, normalize_targets=True, out=str(tmp_path), **small)

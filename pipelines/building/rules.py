@@ -60,7 +60,7 @@ def pretraining(info, shared, minutes):
 
 def tuning(info, run, labels, shared, minutes):
     """Choose the recipe of the fine-tuning of a run."""
-    convolves = masks(info.shape)
+    convolves, photos = masks(info.shape), len(info.shape) == 3 and mirrored(info)
     return finetune.Recipe(
         **shared,
         run=str(run),
@@ -70,8 +70,9 @@ def tuning(info, run, labels, shared, minutes):
         finetune_rate=2e-3 if convolves else 1e-3,
         weight_decay=0.05,
         dropout=0.5 if convolves else 0.0,
-        augment="affine" if len(info.shape) == 3 else "none",
-        flip=convolves and mirrored(info),
+        augment="affine" if len(info.shape) == 3 and not photos else "none",
+        crop=0.6 if photos else 1.0,
+        flip=photos,
     )
 
 
