@@ -77,6 +77,20 @@ def wait() -> None:
     mean(0.0)
 
 
+def leave() -> None:
+    """Wait until all processes are about to end.
+
+    The first to end takes its part of a collective operation with it, perhaps before others have read the result. So
+    that this can only be the last operation, whose result nobody needs, its failure is ignored; those before it were
+    read by all that take part in it.
+    """
+    wait()
+    try:
+        wait()
+    except GONE:
+        return
+
+
 def check_equal(name: str, value: float) -> None:
     """Raise InputError unless all processes hold the same value, such as the step to resume from."""
     if mean(value)[0] != value or mean(value**2)[0] != value**2:

@@ -103,6 +103,7 @@ def opened(recipe):
         try:
             with processes.reporting_lost_process(), data_worker.watched(recipe.data_workers):
                 yield
+                processes.leave()
         except (InputError, OSError) as error:
             complain(f"error: {error}", 2)
             sys.stdout.flush()
