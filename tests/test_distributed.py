@@ -10,18 +10,20 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import kills
 import numpy as np
 import pytest
 import small_runs
+import tensorflow as tf
 from PIL import Image
 from processes import Started, command
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.training import devices
+from kerasae.training import devices, processes
 from pipelines import data_worker, launch
 
 ROOT = Path(__file__).parents[1]
@@ -161,6 +163,35 @@ def until(condition, seconds):
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_lost_process_matters_until_all_are_about_to_end(lost, monkeypatch):
+    calls = []
+
+    def mean(*values):
+        calls.append(values)
+        if len(calls) == lost:
+            raise tf.errors.UnavailableError(None, None, "gone")
+
+    monkeypatch.setattr(processes, "mean", mean)
+    with pytest.raises(tf.errors.UnavailableError) if lost == 1 else nullcontext():
+        processes.leave()
+    assert len(calls) == lost
+
+
+def test_an_error_is_told_by_the_line_that_says_what_happened():
+    text = (
+        "Graph execution error:\n\nDetected at node Reduce defined at (most recent call last):\n"
+        'File "a.py", line 7\n\nCollective ops is aborted by: Connection reset by peer\n\t [[{{node Reduce}}]]'
+    )
+    with (
+        pytest.raises(InputError, match=r"\(Collective ops is aborted by: Connection reset"),
+        processes.reporting_lost_process(),
+    ):
+        raise tf.errors.InternalError(None, None, text)
+    with pytest.raises(InputError, match=r"\(Socket closed\)"), processes.reporting_lost_process():
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
 
 
 # ---- what is asked for
