@@ -1,4 +1,4 @@
-"""The whole journey on handwritten digits: pretrain, probe, fine-tune with few labels, export, reload, report."""
+"""Pretrain, probe, fine-tune with few labels, export, reload and report, on handwritten digits."""
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -14,20 +14,20 @@ from pipelines.recipes import digits
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DataRecipe):
-    """The journey; the defaults take three to four minutes on two slow cores."""
+    """Settings of the quickstart; the defaults take three to four minutes on two slow cores."""
 
     labels: int = field(default=100, metadata=within("count"))
     """Labelled examples for the probe and the fine-tuning; the pretraining uses none."""
     repeats: int = field(default=3, metadata=within("count"))
-    """Fine-tune and train from scratch this many times, with other labels, and report the mean."""
+    """Fine-tune and train from scratch this many times, with different labels, and report the mean."""
     out: str = "runs/quickstart"
-    """Run directory of the whole journey; each part has a folder inside."""
+    """Run directory of the quickstart; each pretraining has a folder inside."""
     exports: str = "saved_models"
-    """Folder in which the SavedModels land."""
+    """Folder into which the SavedModels are written."""
 
 
 def run(recipe: Recipe):
-    """Stacked denoising, variational and masked autoencoder, from unlabelled images to SavedModels."""
+    """Take a stacked denoising, a variational and a masked autoencoder from unlabelled images to SavedModels."""
     with door.entered(recipe) as (recipe, source, begin):
         stacking, variational, masking = check(pretrainings(recipe), source)
         directory = begin("quickstart")
@@ -50,19 +50,19 @@ def run(recipe: Recipe):
 
 
 def pretrainings(recipe):
-    """The named recipes for digits, on the journey's data and in its folder."""
+    """Adapt the named recipes for digits to the quickstart's data and folder."""
     labelled = {"labels": recipe.labels, "repeats": recipe.repeats}
     parts = {
         "stacked": replace(digits.sdae_digits(), **labelled),
         "vae": digits.vae_digits(),
         "mae": digits.mae_digits(),
     }
-    reading = {field.name: getattr(recipe, field.name) for field in fields(DataRecipe)}
-    return [replace(part, **reading, out=f"{recipe.out}/{name}") for name, part in parts.items()]
+    data = {field.name: getattr(recipe, field.name) for field in fields(DataRecipe)}
+    return [replace(part, **data, out=f"{recipe.out}/{name}") for name, part in parts.items()]
 
 
 def check(parts, source):
-    """The parts, unless these data cannot make the whole journey: raises InputError before anything is trained."""
+    """Return the recipes; raise InputError, before anything is trained, for data that one of them cannot use."""
     finetune.check(parts[0], source)
     kerasae.networks.conv(source.info.shape, 1)
     mae.check(parts[2], source)
@@ -74,7 +74,7 @@ def step(title):
 
 
 def use_labels(recipe, name, pretrained, tuning):
-    """Probe and fine-tune a pretrained run; its figures, with `name` in front."""
+    """Probe and fine-tune a pretrained run; return the figures, prefixed with `name`."""
     names = ("seed", "deterministic", "repeats")
     base = {"run": str(pretrained.path), **{name: getattr(recipe, name) for name in names}}
     probed = probe.run(probe.Recipe(**base, labels=(recipe.labels,))).figures
@@ -83,7 +83,7 @@ def use_labels(recipe, name, pretrained, tuning):
 
 
 def export_all(recipe, pretrained):
-    """SavedModels of the autoencoders and of their classifiers; the largest of their differences to the models."""
+    """Export the autoencoders and their classifiers as SavedModels; return the largest difference to the models."""
     parts = {}
     for name, trained in pretrained.items():
         parts[f"quickstart-{name.removesuffix('-') or 'stacked'}"] = trained.path
@@ -97,7 +97,7 @@ def export_all(recipe, pretrained):
 
 
 def closing(directory, recipe):
-    """The paths to look at."""
+    """List the paths of report, figures and SavedModels."""
     return "\n".join(
         [
             "",
