@@ -1,19 +1,19 @@
-"""The table of a probe: a row for each figure, with its protocol."""
+"""Tabulate probes and baselines, a row for each, with its protocol."""
 
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score
 
 UNEQUAL = 1.5
-"""Largest class over smallest, among the test examples, from which balanced accuracy is shown too."""
+"""Ratio of the largest to the smallest test class above which balanced accuracy is shown too."""
 
 
 def row(name, kind, shape, labels, results, test_y):
-    """A row of the table: a figure, of what it is, and how it came about.
+    """Make a row of the table: a mean accuracy with its features, labels and protocol.
 
     Args:
-        name: of the probe or of the baseline.
+        name: name of the probe or baseline.
         kind: "features" or "baseline".
-        shape: of the features of one example.
+        shape: shape of one example's features.
         labels: number of labelled examples.
         results: one for each repeat, with `accuracy`, `predictions` and `protocol`.
         test_y: labels of the test examples.
@@ -34,13 +34,13 @@ def row(name, kind, shape, labels, results, test_y):
 
 
 def unequal(labels):
-    """Whether the classes are of such different sizes that accuracy alone misleads."""
+    """Tell whether class sizes differ so much that accuracy alone misleads."""
     counts = np.unique(labels, return_counts=True)[1]
     return counts.max() > UNEQUAL * counts.min()
 
 
 def common(protocols):
-    """One line for several that differ in a few words: these are given side by side."""
+    """Merge the protocols of repeats into one line; words that differ are joined by slashes."""
     words = [protocol.split() for protocol in protocols]
     if len(set(map(len, words))) > 1:
         return "; or ".join(dict.fromkeys(map(" ".join, words)))
@@ -48,7 +48,7 @@ def common(protocols):
 
 
 def spell(table):
-    """The table as text: the protocol stands in the line of its figure."""
+    """Format the table as text, with the protocol at the end of each line."""
     balanced = any(line["balanced_accuracy"] != "" for line in table)
     lines = [("probe", "features", "labels", "test accuracy", *["balanced"] * balanced, "protocol")]
     for line in table:
