@@ -196,7 +196,7 @@ def linear_layers(network):
             width = part.width
             yield part.tokens, width, 3 * width
             for inputs, outputs in ((1, 1), (1, cost.MLP), (cost.MLP, 1)):
-                yield part.asking, inputs * width, outputs * width
+                yield part.queries, inputs * width, outputs * width
 
 
 def verdict(speeds):
