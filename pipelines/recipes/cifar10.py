@@ -30,7 +30,7 @@ def mae_cifar10_long() -> mae.Recipe:
 
     Reproduces: the protocol in which 91.2 % after fine-tuning are published for a ViT-T after 400 epochs.
     Command: kerasae mae --recipe mae-cifar10-long
-    Not run yet: it wants a GPU.
+    Not measured yet: it needs a GPU.
     """
     return mae.Recipe(
         data="tfds:cifar10",
@@ -46,7 +46,7 @@ def mae_cifar10_long() -> mae.Recipe:
 
 
 def tuned(labels=None, **changes) -> finetune.Recipe:
-    """The settings that the recipes of masked autoencoders on CIFAR-10 share."""
+    """Return the settings shared by all fine-tunings of mae-cifar10."""
     settings = {
         "run": "runs/mae-cifar10",
         "labels": labels,
