@@ -270,7 +270,7 @@ def test_slow_data_rule():
 
 
 def test_the_bottleneck_is_the_largest_part():
-    assert wire.update(*planned(gpus=512, network_rate=1e8)).bottleneck.startswith("The network")
+    assert wire.update(*planned(gpus=512, network_rate=1e8)).bottleneck.startswith("Communication")
     assert wire.update(*planned(gpus=512, network_rate=1e15, link_rate=1e15, hop_seconds=0)).bottleneck.startswith(
         "Starting"
     )

@@ -68,7 +68,7 @@ class Update:
             return f"Data loading is the bottleneck: the GPUs wait for it {self.waiting / self.seconds:.0%} of the time"
         all_reduce = f"; the all-reduce takes {self.exposed / self.seconds:.0%} of the time"
         if self.exposed > self.computing:
-            return "The network is the bottleneck" + all_reduce
+            return "Communication is the bottleneck" + all_reduce
         if self.starting > self.products + self.traffic:
             return "Starting kernels is the bottleneck: there are too few images on a GPU" + all_reduce
         return "Computing on the GPUs is the bottleneck" + all_reduce
