@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining of a stack of autoencoders, then probing and fine-tuning."""
+"""Pretrain a stack of autoencoders greedily, layer by layer, then probe and fine-tune it."""
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial

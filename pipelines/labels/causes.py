@@ -41,7 +41,7 @@ def advice(run, source, labels, train_accuracy):
         return "No known cause applies; features pay most where labels are fewest"
     tuned = f"kerasae finetune {run}" + ("" if labels is None else f" --labels {labels}")
     if train_accuracy >= SATURATED:
-        return f"The probe knows all its labels; let the encoder learn from them: {tuned}"
+        return f"The probe fits all its training labels; fine-tune the encoder too: {tuned}"
     return f"No known cause applies; give more labels, or fine-tune: {tuned}"
 
 
@@ -58,7 +58,7 @@ def at_the_mean(run, recipe, source):
     if error < NEAR_MEAN * mean:
         return None
     return (
-        f"Its squared error, {error:.4f}, is what predicting the mean image costs ({mean:.4f}); "
+        f"Its squared error, {error:.4f}, is no better than that of the mean image ({mean:.4f}); "
         f"raise --learning-rate or the size of the code, then train again: kerasae {words(recipe)} --out {run}-2"
     )
 

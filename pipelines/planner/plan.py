@@ -92,8 +92,8 @@ def run(recipe: Recipe):
         "an update": times(wire.update(recipe, job)),
         "data, each host": feeding(recipe, job),
         "checkpoints": checkpoints(recipe, job),
-        "all": whole(recipe, job),
-        "assumed of the machines; each is a flag": assumptions(recipe),
+        "whole run": whole(recipe, job),
+        "assumptions about the machines, each a flag": assumptions(recipe),
     }
     for title, rows in sections.items():
         print(f"\n{title}\n" + "\n".join(f"  {label:24} {text}" for label, text in rows))

@@ -73,7 +73,7 @@ def mae_digits() -> mae.Recipe:
 
 
 def vae_digits_100() -> finetune.Recipe:
-    """The encoder of vae-digits and 100 labels, mean of 3 choices of labels.
+    """Fine-tuning of vae-digits with 100 labels, mean of 3 choices of labels.
 
     Command: kerasae train --recipe vae-digits, then kerasae finetune --recipe vae-digits-100
     Measured on two CPU cores that other work shared: accuracy 88.80 % (standard deviation 0.89 over the 3); from
@@ -83,7 +83,7 @@ def vae_digits_100() -> finetune.Recipe:
 
 
 def mae_digits_100() -> finetune.Recipe:
-    """The encoder of mae-digits and 100 labels, mean of 3 choices of labels.
+    """Fine-tuning of mae-digits with 100 labels, mean of 3 choices of labels.
 
     Command: kerasae mae --recipe mae-digits, then kerasae finetune --recipe mae-digits-100
     Measured on two CPU cores that other work shared: accuracy 85.09 % (standard deviation 0.98 over the 3); from

@@ -89,7 +89,7 @@ def fine_tuning(size, **changes) -> finetune.Recipe:
 
 
 def tuned_base() -> finetune.Recipe:
-    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-base (ViT-B/16) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 83.6 %, the published accuracy. The noise of random erasing is clipped to the range of bytes.
     Command: kerasae finetune --recipe mae-imagenet-base
@@ -100,7 +100,7 @@ def tuned_base() -> finetune.Recipe:
 
 
 def tuned_large() -> finetune.Recipe:
-    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-large (ViT-L/16) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 85.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-large
@@ -110,7 +110,7 @@ def tuned_large() -> finetune.Recipe:
 
 
 def tuned_huge() -> finetune.Recipe:
-    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-huge (ViT-H/14) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 86.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-huge
@@ -126,7 +126,7 @@ def probing(size) -> probe.Recipe:
 
 
 def probed_base() -> probe.Recipe:
-    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-base (ViT-B/16) as its authors fit it, but on cached features.
 
     Reproduces: 67.8 %, the published accuracy, for which training images were cropped at random.
     Command: kerasae probe --recipe mae-imagenet-base
@@ -136,7 +136,7 @@ def probed_base() -> probe.Recipe:
 
 
 def probed_large() -> probe.Recipe:
-    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-large (ViT-L/16) as its authors fit it, but on cached features.
 
     Reproduces: 76.0 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-large
@@ -146,7 +146,7 @@ def probed_large() -> probe.Recipe:
 
 
 def probed_huge() -> probe.Recipe:
-    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-huge (ViT-H/14) as its authors fit it, but on cached features.
 
     Reproduces: 77.2 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-huge

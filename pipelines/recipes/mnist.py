@@ -31,7 +31,7 @@ def sdae_mnist() -> stacked.Recipe:
 
 
 def sdae_mnist_100() -> stacked.Recipe:
-    """Pretrained like sdae-mnist on 60,000 images, then 100 labels; mean of 5 choices of labels.
+    """Stacked denoising autoencoder as in sdae-mnist, fine-tuned with 100 labels; mean of 5 choices of labels.
 
     Reproduces: the protocol in which an RBM with fine-tuning is published at 81.70 % accuracy, and 76.02 % from random
     weights. This recipe distorts the labelled images (shifts, turns, scalings, shears), the published one does not.
@@ -55,7 +55,7 @@ def sdae_mnist_100() -> stacked.Recipe:
 
 
 def sdae_mnist_1000() -> stacked.Recipe:
-    """Pretrained like sdae-mnist on 60,000 images, then 1,000 labels; mean of 5 choices of labels.
+    """Stacked denoising autoencoder as in sdae-mnist, fine-tuned with 1,000 labels; mean of 5 choices of labels.
 
     Reproduces: the protocol in which an RBM with fine-tuning is published at 93.65 % accuracy, and 88.71 % from random
     weights. This recipe distorts the labelled images, the published one does not.
@@ -135,7 +135,7 @@ def tuned(labels=None, **changes) -> finetune.Recipe:
 
 
 def mae_mnist_100() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and 100 labels, mean of 5 choices of labels.
+    """Fine-tuning of mae-mnist with 100 labels, mean of 5 choices of labels.
 
     Reproduces: the protocol of stacked --recipe sdae-mnist-100 (90.83 %), with a masked autoencoder.
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-100
@@ -146,7 +146,7 @@ def mae_mnist_100() -> finetune.Recipe:
 
 
 def mae_mnist_1000() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels.
+    """Fine-tuning of mae-mnist with 1,000 labels, mean of 5 choices of labels.
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-1000
     Measured on two CPU cores: accuracy 98.24 % (standard deviation 0.27 over the 5); from scratch 96.84 % (0.36).
@@ -155,7 +155,7 @@ def mae_mnist_1000() -> finetune.Recipe:
 
 
 def mae_mnist_all() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and all 60,000 labels, mean of 5 seeds.
+    """Fine-tuning of mae-mnist with all 60,000 labels, mean of 5 seeds.
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-all
     Measured on two CPU cores: accuracy 99.35 % (standard deviation 0.06 over the 5); from scratch 98.68 % (0.17).
