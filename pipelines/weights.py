@@ -83,9 +83,8 @@ def options(recipe):
     size = recipe.image_size
     if size and len(size) > 2:
         raise InputError(f"image_size: expected one number, or height and width. Received: {size}")
-    new = (
-        4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth
-    )  # a block has 4 matrices of attention and 8 of its MLP
+    # Bytes in float32: a block has 12 width² weights, 4 of its attention and 8 of its MLP.
+    new = 4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth
     fits_in_memory(new, "a new decoder", "lower decoder_width or decoder_depth")
     return {
         "image_size": size[0] if size and len(size) == 1 else size,

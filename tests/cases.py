@@ -64,7 +64,7 @@ class Case:
         return self.ready(self.target(**self.arguments()))
 
     def compile(self, **options):
-        """A compiled model of this row, the same weights for the same seed."""
+        """Build and compile the model of this row, with fixed initial weights."""
         keras.utils.set_random_seed(7)
         model = self.build()
         model.compile(**self.compiled(), **options)

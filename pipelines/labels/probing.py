@@ -1,4 +1,4 @@
-"""Fit probes and baselines to the same labels: a table and its figures."""
+"""Fit probes and baselines to the same labels, and tabulate them."""
 
 from pathlib import Path
 

@@ -215,9 +215,8 @@ class Network:
 
     def kept(self, value_bytes=4):
         """Count the bytes per image that backward needs; the loss keeps float32 in every number format."""
-        read = (
-            self.tokens * self.width if self.decoder == "cross" else 0
-        )  # the encoder's output, which the cross-attention blocks share
+        # The cross-attention blocks share the encoder's output, which is kept once.
+        read = self.tokens * self.width if self.decoder == "cross" else 0
         parts = sum(kept_bytes(part, value_bytes) for part in self.parts)
         return parts + value_bytes * read + 4 * self.predictions * self.values
 

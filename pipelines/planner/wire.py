@@ -26,7 +26,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """Where the time of one update goes, in seconds, and bytes that a GPU and a host send."""
+    """Parts of the time of one update, in seconds, and bytes that a GPU and a host send."""
 
     images: int
     products: float
