@@ -1,10 +1,11 @@
-"""How long processes take to sum vectors: measures --network-rate and --hop-seconds of `kerasae plan`.
+"""Measure the time of an all-reduce between processes: --network-rate and --hop-seconds of `kerasae plan`.
 
     python benchmarks/all_reduce.py [--workers 2] [--rounds 7] [--wait]   # processes on this machine, over its loopback
     TF_CONFIG=… python benchmarks/all_reduce.py                           # one process on each of several machines
 
-Fits seconds = bytes sent / rate + hops · delay, with 2 (N − 1) / N · size bytes sent by each and 2 (N − 1) hops, as a
-plan counts them, to the median times of several sizes; least relative squares, both coefficients ≥ 0.
+Fits seconds = bytes sent / rate + hops · delay, to the median times of several sizes, with
+2 (N − 1) / N · size bytes sent by each process and 2 (N − 1) hops, as `kerasae plan` counts them. The fit minimises
+squared relative errors, with both coefficients ≥ 0.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 from pipelines.planner.wire import ring
 
 SIZES = [1 << 12, 1 << 20, 1 << 22, 1 << 24, 1 << 26]
-"""Bytes."""
+"""Bytes of the summed vectors."""
 
 
 def main():
@@ -43,14 +44,14 @@ def parse():
 
 
 def start(workers, index):
-    """A worker of this machine."""
+    """Start a worker on this machine."""
     task = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
     return subprocess.Popen([sys.executable, __file__, *sys.argv[1:]], env=environment)
 
 
 def work(arguments):
-    """Time the sums in one process; the first process prints."""
+    """Time the all-reduces in one process; the first process prints."""
     import tensorflow as tf
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -58,7 +59,7 @@ def work(arguments):
     for add in sums:
         add()
     first = json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0
-    if arguments.wait and first:  # the others wait for the first in the next sum
+    if arguments.wait and first:  # the next sum makes the others wait for the first
         print("ready", flush=True)
         sys.stdin.readline()
     sums[0]()
@@ -73,7 +74,7 @@ def work(arguments):
 
 
 def summing(strategy, size):
-    """Build a function that sums `size` bytes over all processes and waits for the sum."""
+    """Build a function that all-reduces `size` bytes over all processes and waits for the result."""
     import tensorflow as tf
 
     values = tf.ones(size // 4)
@@ -86,7 +87,7 @@ def summing(strategy, size):
 
 
 def report(members, seconds):
-    """Print the points and the fit."""
+    """Print measured and fitted times, and the flags for a plan."""
     import numpy as np
     from scipy.optimize import nnls
 

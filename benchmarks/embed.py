@@ -1,12 +1,11 @@
-"""What `kerasae embed` costs beside its model: 60,000 images of MNIST, in time and in memory.
+"""Measure the time and memory that `kerasae embed` adds to its model, on the 60,000 images of MNIST.
 
     python benchmarks/embed.py --data-dir DIR [--data tfds:mnist] [--variant mae] [--rounds 3] [--batch 256]
 
-Bare is the model alone: its `encode`, as one graph, over the same images, which lie in memory as an array, with nothing
-read, named or written. Beside it runs what the command does after it has loaded model and data: gather, encode, write
-`codes.npz`. Both live in one process and take turns, so that whatever else the machine does falls on both; the medians
-are compared. Memory is the peak of a process of its own that embeds all images, beside one that embeds a tenth of them.
-The networks are untrained: the code of an image costs the same.
+Compares the medians of two times. The first is the model alone: `encode`, as one graph, over the images as an array in
+memory. The second is the command's work after model and data are loaded: gather, encode, write `codes.npz`. Both run in
+turns in one process, so that other load on the machine affects both. Memory is the peak of a process that embeds all
+images, beside that of a process that embeds a tenth of them. The networks are untrained, which does not change times.
 """
 
 import argparse
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 
 SIZES = {"mae": {"patch": 7, "width": 96, "depth": 3, "heads": 3}, "dense": {"widths": (1000, 1000)}}
-"""Variant → the size of its network."""
+"""Variant → sizes of its network."""
 
 
 def main():
@@ -30,7 +29,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         model, split = opened(arguments)
         bare, whole = measure(model, split, arguments, Path(folder))
-    peaks = [in_a_process(arguments, share) for share in (0.1, 1.0)]
+    peaks = [peak_of_process(arguments, share) for share in (0.1, 1.0)]
     print(verdict(len(split), bare, whole, peaks))
 
 
@@ -47,7 +46,7 @@ def parse():
 
 
 def opened(arguments):
-    """The model and a share of the training images."""
+    """Build the model and load a share of the training images."""
     import numpy as np
 
     import kerasae
@@ -63,7 +62,7 @@ def opened(arguments):
 
 
 def measure(model, split, arguments, folder):
-    """Seconds of each round: the model alone, and the command's work."""
+    """Time each round in seconds: the model alone, and the command's work."""
     import numpy as np
     import tensorflow as tf
 
@@ -87,7 +86,7 @@ def timed(function):
 
 
 def embed(model, split, arguments, folder):
-    """What the command does once it has its model and its data."""
+    """Embed the images as the command does once model and data are loaded."""
     import numpy as np
 
     import kerasae
@@ -102,7 +101,7 @@ def embed(model, split, arguments, folder):
 
 
 def peak_of(arguments):
-    """MiB at most of this process, which embeds a share of the images."""
+    """Measure the peak MiB of this process, which embeds a share of the images."""
     from process_memory import peak
 
     model, split = opened(arguments)
@@ -111,8 +110,8 @@ def peak_of(arguments):
     return peak()[0]
 
 
-def in_a_process(arguments, share):
-    """MiB at most of a process that embeds a share of the images."""
+def peak_of_process(arguments, share):
+    """Measure the peak MiB of a new process that embeds a share of the images."""
     given = {"data": arguments.data, "data-dir": arguments.data_dir, "variant": arguments.variant}
     given |= {"batch": arguments.batch, "share": share}
     words = [f"--{name}={value}" for name, value in given.items() if value is not None]

@@ -1,10 +1,10 @@
-"""One training step of transformers' ViTMAEForPreTraining: the peer of `mae_step.py`, in a process of its own.
+"""Time training steps of transformers' ViTMAEForPreTraining, the peer in `mae_step.py`, in a separate process.
 
     python benchmarks/mae_peer.py tiny|base fp32|bf16 eager|compile BATCH [cpu|cuda]
 
-Needs torch and transformers, and nothing of ours. Speaks the protocol of `mae_step.py`: says `ready`, then answers
-each number of steps with their seconds, and `peak` with the two numbers of `process_memory.peak`, or on a GPU with that
-of the memory allocated on it, in MiB.
+Needs torch and transformers, but not kerasae. Protocol: prints `ready`; then answers each line of standard input. A
+number of steps is answered by their seconds, `peak` by the two numbers of `process_memory.peak`, or on a GPU by the
+peak MiB allocated on it.
 """
 
 import sys

@@ -1,19 +1,19 @@
-"""Training step of a masked autoencoder, side by side with transformers' ViTMAE in PyTorch.
+"""Compare the training step of a masked autoencoder with transformers' ViTMAE in PyTorch: images/s and memory.
 
     python benchmarks/mae_step.py [--size tiny|base] [--batch N] [--steps 2] [--rounds 7] [--peer-python PYTHON]
     python benchmarks/mae_step.py --size base --steps 1 --only fp32   # six processes of three to five GiB
 
 Tiny is ViT-T 192×12 h3 with patches of 4 at 32×32 and a decoder 192×4, base is ViT-B/16 at 224×224 with a decoder
-512×8; three quarters of the patches are hidden, targets normalised, AdamW. Ours run in fp32 and bf16: plainly, with
-XLA, with the batch in two halves (`micro_batches=2`: the same update for less memory), and in quarters, eighths and
-sixteenths (of two images at least) of which as many are computed at once as there are cores, one core each; the peer in
-fp32 and bf16.
-Every variant is a process of its own; they take turns, a few steps each round, so that whatever else the machine does
-falls on all of them. Printed are the medians of images per second, the share that the matrix products of each reach of
-the machine's rate for them (measured in the same rounds), and the peak memory, with and without pages of libraries'
-files. Ours compute of the decoder's last block what the loss looks at, the peer all; a share is of one's own products.
+512×8; three quarters of the patches are hidden, targets normalised, AdamW. Both run in fp32 and
+bf16. kerasae runs without options, with XLA, with the batch in two halves (`micro_batches=2`: the same update for less
+memory), and in quarters, eighths and sixteenths (of at least two images), computed in parallel on one core each.
 
-The peer needs torch and transformers, in this environment or in that of --peer-python; without them, ours run alone.
+Every variant is a separate process; they take turns, a few steps each round, so that other load on the machine affects
+all. Prints for each the median images per second, the FLOP/s of its matrix products relative to those of a large
+product (measured in the same rounds), and the peak memory, with and without pages of libraries' files. kerasae computes
+the decoder's last block for the tokens in the loss only, the peer for all tokens; FLOP/s count what each computes.
+
+The peer needs torch and transformers, in this environment or in that of --peer-python; without them kerasae runs alone.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SETTINGS = {
     " eighths": {"micro_batches": 8, "at_once": min(8, CORES)},
     " sixteenths": {"micro_batches": 16, "at_once": min(16, CORES)},
 }
-"""How our step is compiled, by what is added to the number format."""
+"""Suffix of a variant's name → how kerasae's step is compiled."""
 OURS = tuple(kind + how for kind in ("fp32", "bf16") for how in SETTINGS)
 PEERS = ("fp32", "bf16")
 HIDDEN = 0.75
@@ -50,7 +50,7 @@ def main():
     arguments = parse()
     if arguments.worker:
         return work(arguments.worker, arguments.size, arguments.batch)
-    devices.use_onednn()  # for the rate of products too
+    devices.use_onednn()  # also for the rate of matrix products
     batch = arguments.batch or SIZES[arguments.size][-1]
     variants = [name for name in OURS if name.startswith(arguments.only) and 2 * parts(name) <= batch]
     workers = {f"ours {name}": ours(name, arguments.size, batch) for name in variants}
@@ -98,7 +98,7 @@ def start(command):
 
 
 def started(name, worker):
-    """Wait until a process has made its first steps; say so if it cannot."""
+    """Wait until a process has made its first steps; report on stderr if it fails."""
     if worker.stdout.readline().strip() == "ready":
         return True
     print(f"{name}: could not be started", file=sys.stderr)
@@ -112,7 +112,7 @@ def ask(worker, question):
 
 
 def take_turns(workers, arguments, batch):
-    """Images per second of every worker and round, and the rates of matrix products in FLOP/s by number format."""
+    """Measure images per second of every worker and round, and FLOP/s of matrix products by number format."""
     from matrix_rate import matrix_rate
 
     speeds, rates = {name: [] for name in workers}, {kind: [] for kind in PEERS}
@@ -141,7 +141,7 @@ def work(name, size, batch):
 
 
 def step_of(name, size, batch):
-    """A function that trains one step and waits for its end; compiled and warm."""
+    """Build a function that trains one step and waits for its end; it has been compiled and run twice."""
     kind, settings = name.split()[0], {"jit_compile": False, **SETTINGS[name[4:]]}
     devices.use_onednn()
     if "at_once" in settings:
@@ -184,11 +184,11 @@ def ceiling(rates, size, batch):
     layers = [(batch * rows, *rest) for rows, *rest in linear_layers(network(size))]
     reached = {kind: layer_rate(layers, "float32" if kind == "fp32" else "bfloat16", repeats=5) for kind in rates}
     shares = ", ".join(f"{kind} {reached[kind] / rate:.0%}" for kind, rate in rates.items())
-    return f"share of it that the products of the linear layers reach alone, in their own sizes: {shares}"
+    return f"share of it that the linear layers' matrix products reach by themselves, in the layers' sizes: {shares}"
 
 
 def linear_layers(network):
-    """(rows, inputs, outputs) of every linear layer, per image."""
+    """Yield (rows, inputs, outputs) of every linear layer, per image."""
     for part in network.parts:
         if isinstance(part, cost.Linear):
             yield part.rows, part.inputs, part.outputs
@@ -196,11 +196,11 @@ def linear_layers(network):
             width = part.width
             yield part.tokens, width, 3 * width
             for inputs, outputs in ((1, 1), (1, cost.MLP), (cost.MLP, 1)):
-                yield part.asking, inputs * width, outputs * width
+                yield part.queries, inputs * width, outputs * width
 
 
 def verdict(speeds):
-    """Our best median over the peer's best median."""
+    """Compare kerasae's best median with the peer's best median."""
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     best = {who: max((v for n, v in medians.items() if n.startswith(who)), default=0.0) for who in ("ours", "peer")}
     if not best["peer"]:
@@ -209,12 +209,12 @@ def verdict(speeds):
 
 
 def flops(size):
-    """Matrix products of one image's forward and backward pass, as we compute them."""
+    """Count the FLOPs of one image's matrix products, forward and backward, as kerasae computes them."""
     return network(size).flops
 
 
 def published_flops(size):
-    """Count the products as published: with all tokens in the decoder's last block, which the loss ignores."""
+    """Count the FLOPs as published: with all tokens in the decoder's last block, also those without a loss."""
     counted = network(size)
     *_, block, _, layer = counted.parts
     whole = replace(block, last=None), replace(layer, rows=block.tokens)

@@ -1,13 +1,13 @@
-"""Training step of a masked autoencoder on a GPU: ours by Keras on JAX, beside transformers' ViTMAE; bfloat16.
+"""Compare the training step of kerasae's masked autoencoder (Keras on JAX) with transformers' ViTMAE on a GPU.
 
     python benchmarks/mae_step_gpu.py [--size base] [--batch 256] [--steps 20] [--rounds 7]
 
 Base is ViT-B/16 at 224×224 with a decoder 512×8; three quarters of the patches are hidden, targets normalised, AdamW,
-weights and sums in float32. The peer runs as it is (eager) and through torch.compile. Each is a process of its own with
-its images on the GPU; they take turns, `--steps` steps each round, and wait for the GPU once a round. Printed are the
-medians of images per second, the share that the matrix products of each reach of the GPU's rate for square ones of
-8192 (measured in the same rounds), and the peak of the memory that was allocated. Ours compute of the decoder's last
-block what the loss looks at, the peer all; a share is of one's own products.
+bfloat16 with weights and sums in float32. The peer runs eagerly and through torch.compile. Each is a separate process
+with its images on the GPU; they take turns, `--steps` steps each round, and wait for the GPU once a round. Prints for
+each the median images per second, the FLOP/s of its matrix products relative to those of a square product of size 8192
+(measured in the same rounds), and the peak of the allocated memory. kerasae computes the decoder's last block for the
+tokens in the loss only, the peer for all tokens; FLOP/s count what each computes.
 
 Needs jax with a GPU and keras, no TensorFlow; the peer needs torch and transformers.
 """
@@ -55,7 +55,7 @@ def parse():
 
 
 def take_turns(workers, arguments):
-    """Images per second of every worker and round, and the median rate of matrix products in FLOP/s."""
+    """Measure images per second of every worker and round, and the median FLOP/s of matrix products."""
     speeds, rates = {name: [] for name in workers}, []
     for _ in range(arguments.rounds):
         rates.append(float(ask(workers[OURS], "rate")))
@@ -71,11 +71,11 @@ def line(name, speeds, rate, size, peak):
     return f"{name:<18} {middle:7.0f} img/s (fastest {max(speeds):.0f}), peak {peak:.0f} MiB, {share}"
 
 
-# ---- our process
+# ---- the process of kerasae
 
 
 def work(size, batch):
-    """What our process does: see `mae_peer.py` for the protocol; `rate` asks for the matrix products' FLOP/s."""
+    """Serve step times from one process by the protocol of `mae_peer.py`; `rate` asks for the FLOP/s of a product."""
     os.environ["KERAS_BACKEND"] = "jax"
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the GPU is shared with the peers
     import jax
@@ -95,7 +95,7 @@ def work(size, batch):
 
 
 def steps_of(size, batch):
-    """A function that trains so many steps by `fit` and waits for the last."""
+    """Build a function that trains a number of steps by `fit` and waits for the last."""
     import jax
     import keras
     import numpy as np
@@ -118,7 +118,7 @@ def steps_of(size, batch):
 
 
 def matrix_rate(repeats=20):
-    """FLOP/s of a square product in bfloat16 of numbers that are not zero."""
+    """Measure the FLOP/s of a square matrix product in bfloat16, of random numbers."""
     import jax
 
     a = jax.random.normal(jax.random.key(0), (PRODUCT, PRODUCT), "bfloat16")

@@ -1,11 +1,11 @@
-"""Memory and start-up of pretraining from a folder of 200,000 small JPEG files, beside one of 2,000.
+"""Measure memory and start-up of pretraining from a folder of 200,000 small JPEG files, beside one of 2,000.
 
     python benchmarks/many_files.py [--many 200000] [--few 2000] [--steps 50] [--folder DIR]
 
-Every start is a process of its own that runs `kerasae mae` on the folder and ends after --steps steps. The first start
-looks at every file; what it found is kept, and the second start uses it. Printed are the seconds from the start of the
-process, and from the moment that its modules are imported, to the end of the first step, and the peak memory. Files are
-32 × 32 pixels of noise, a network of 192 × 2 trains on batches of 128.
+Every start is a new process that runs `kerasae mae` on the folder and ends after --steps steps. The first start checks
+every file and caches what it finds; the second start reads the cache. Prints the seconds to the end of the
+first step, from the start of the process and from the end of its imports, and the peak memory. Files are 32 × 32 pixels
+of noise; a network of width 192 and 2 blocks trains on batches of 128.
 """
 
 import argparse
@@ -34,13 +34,13 @@ def parse():
     parser.add_argument("--many", type=int, default=200_000)
     parser.add_argument("--few", type=int, default=2_000)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--folder", help="where the files are written for the time; the system's own when not given")
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)  # the folder of images, that of the run
+    parser.add_argument("--folder", help="folder for the temporary files; the system's temporary folder when not given")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)  # folder of images, run directory
     return parser.parse_args()
 
 
 def measure(folder, count, arguments):
-    """What the first and the second start say of so many files."""
+    """Measure a first and a second start on `count` files."""
     images = folder / f"images-{count}"
     write(images, count)
     starts = [start(images, folder / f"run-{count}-{i}", folder / "cache", arguments.steps) for i in (1, 2)]
@@ -50,7 +50,7 @@ def measure(folder, count, arguments):
 
 
 def write(folder, count):
-    """So many small JPEG files, none like another."""
+    """Write `count` small JPEG files of random pixels."""
     import numpy as np
     from PIL import Image
 
@@ -61,7 +61,7 @@ def write(folder, count):
 
 
 def start(images, run, cache, steps):
-    """One start in a process of its own: the figures that it prints in its last line."""
+    """Start a process; return the figures in its last printed line."""
     command = [sys.executable, __file__, "--steps", str(steps), "--worker", str(images), str(run)]
     environment = {**os.environ, "KERASAE_CACHE": str(cache), "BEGAN": str(time.time())}
     out = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -69,7 +69,7 @@ def start(images, run, cache, steps):
 
 
 def work(arguments):
-    """In the process: train, and say when the first step ended and how much memory there was at most."""
+    """Train in this process; print the time of the first step's end and the peak memory."""
     import resource
 
     from kerasae.training import loop
@@ -96,7 +96,7 @@ def work(arguments):
 
 
 def verdict(found, arguments):
-    """How flat it is: the second starts of both."""
+    """Compare the second starts: memory of many files relative to few, and time to the first step."""
     few, many = (found[count][1] for count in (arguments.few, arguments.many))
     return (
         f"peak memory {many['peak MiB'] / few['peak MiB']:.3f} times that of {arguments.few} files (limit 1.1), "

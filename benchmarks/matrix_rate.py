@@ -1,4 +1,4 @@
-"""The ceilings that the benchmarks are held against: how fast this machine multiplies matrices and moves memory."""
+"""Measure how fast this machine multiplies matrices and copies memory, as upper limits for the benchmarks."""
 
 import time
 import timeit
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def matrix_rate(dtype="float32", *, repeats, size=2048):
-    """FLOP/s of a square matrix product."""
+    """Measure the FLOP/s of a square matrix product."""
     a = tf.cast(tf.random.normal((size, size)), dtype)
     (a @ a).numpy()
     began = time.perf_counter()
@@ -19,7 +19,7 @@ def matrix_rate(dtype="float32", *, repeats, size=2048):
 
 
 def layer_rate(layers, dtype="float32", *, repeats):
-    """FLOP/s of the three products of linear layers, forward and both gradients, each layer alone.
+    """Measure the FLOP/s of linear layers' matrix products, forward and both gradients, layer by layer.
 
     Args:
         layers: list of (rows, inputs, outputs).
@@ -36,13 +36,13 @@ def layer_rate(layers, dtype="float32", *, repeats):
 
 
 def quickest(function, arguments, repeats):
-    """Seconds of the fastest of so many calls of a TensorFlow function, after one that does not count."""
+    """Time `repeats` calls of a TensorFlow function after a warm-up; return the fastest in seconds."""
     function(*arguments)
     return min(timeit.repeat(lambda: function(*arguments)[-1].numpy(), number=1, repeat=repeats))
 
 
 def copy_rate(*, repeats, size=1 << 26):
-    """Bytes per second that adding one to `size` float32 values reads and writes."""
+    """Measure the bytes/s that adding one to `size` float32 values reads and writes."""
     values = tf.zeros(size)
     (values + 1.0)[0].numpy()
     began = time.perf_counter()

@@ -1,12 +1,13 @@
-"""What checkpoints, guard and logging cost a step of the ViT-T masked autoencoder: 192×12, patches of 4 at 32×32.
+"""Measure the overhead of checkpoints, guard and logging per training step of a ViT-T masked autoencoder.
 
     python benchmarks/overhead.py [--rounds 9] [--steps 12] [--batch 128] [--precision float32] [--size tiny]
 
-Bare is `train_step` in a loop inside TensorFlow, on the same batches. Beside it runs the training loop of the pipelines
-with all it does: it refuses steps that are not finite, measures gradient norms and the wait for data, writes
-checkpoints, `metrics.csv` and TensorBoard. Both live in one process and take turns, --steps each, so that whatever
-else the machine does falls on both. A round of the training loop is an epoch with a checkpoint at its end, oftener than
-in real trainings: the last line counts the rest of the loop fully, and checkpoints as often as the loop writes them.
+The model is 192×12 with patches of 4 at 32×32. Bare is `train_step` in a loop inside TensorFlow. It is compared with
+the training loop of the pipelines on the same batches, which refuses steps that are not finite, measures gradient norms
+and the wait for data, and writes checkpoints, `metrics.csv` and TensorBoard. Both run in turns in one process, --steps
+each, so that other load on the machine affects both. A round of the training loop is an epoch that ends with a
+checkpoint, more often than in real trainings; the printed overhead therefore counts a checkpoint's time only as often
+as the loop writes one.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def parse():
 
 
 def model_of(arguments):
-    """A compiled masked autoencoder, the same for both."""
+    """Build and compile the masked autoencoder of both loops."""
     import keras
 
     import kerasae
@@ -61,7 +62,7 @@ def model_of(arguments):
 
 
 def split_of(arguments):
-    """Random images, enough for one epoch."""
+    """Draw random images for one epoch."""
     import numpy as np
 
     import kerasae
@@ -72,7 +73,7 @@ def split_of(arguments):
 
 
 class Bare:
-    """`train_step` on the batches, and nothing else."""
+    """Loop of `train_step` inside a TensorFlow function."""
 
     def __init__(self, arguments):
         import tensorflow as tf
@@ -92,14 +93,14 @@ class Bare:
         self.run(1)
 
     def round(self):
-        """Seconds of a step."""
+        """Time a step, in seconds."""
         began = time.perf_counter()
         self.run(self.steps)
         return (time.perf_counter() - began) / self.steps
 
 
 class Guarded:
-    """The training loop in a run directory, held between its epochs; it waits in a thread of its own."""
+    """Training loop in a run directory, run in a thread that waits after each epoch's checkpoint."""
 
     def __init__(self, arguments, folder):
         import queue
@@ -108,7 +109,7 @@ class Guarded:
         self.steps = arguments.steps
         self.go, self.done = queue.Queue(), queue.Queue()
         threading.Thread(target=self._train, args=(arguments, folder), daemon=True).start()
-        self.done.get()  # the first epoch, with its tracing
+        self.done.get()  # the first epoch, which traces the step
         self.done.get()
 
     def _train(self, arguments, folder):
@@ -118,7 +119,7 @@ class Guarded:
         from kerasae.training import loop
         from pipelines import mae
 
-        # One after every epoch, each of which is timed.
+        # Write a checkpoint after every epoch, and time it.
         due = []
         loop._Loop._late = lambda loop: bool(due)
         saved = loop.Checkpoints.save
@@ -148,17 +149,17 @@ class Guarded:
         directory.fit("mae", model_of(arguments), split_of(arguments), settings, seed=0, callbacks=callbacks)
 
     def round(self):
-        """Seconds of a step with all that an epoch does around it, and of a checkpoint."""
+        """Time a step of the training loop, averaged over an epoch, and a checkpoint, in seconds."""
         self.go.put(None)
         return self.done.get(), self.done.get()
 
 
 def verdict(times):
-    """Medians, and what the loop adds to a bare step, with the quartiles of the rounds."""
+    """Report the medians, and what the loop adds to a bare step, with the quartiles of the rounds."""
     middle = {name: statistics.median(values) for name, values in times.items()}
     added = [g / b - 1 for g, b in zip(times["guarded"], times["bare"], strict=True)]
     least, loop, most = statistics.quantiles(added, n=4) if len(added) > 1 else added * 3
-    pause = max(10.0, middle["checkpoint"] / 0.005)  # the loop's own, which `Guarded` has overruled
+    pause = max(10.0, middle["checkpoint"] / 0.005)  # the training loop's interval, which `Guarded` overrides
     saving = middle["checkpoint"] / pause
     return (
         f"bare {1e3 * middle['bare']:.1f} ms a step, with guard and logging {1e3 * middle['guarded']:.1f} ms "

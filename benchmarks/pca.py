@@ -1,4 +1,4 @@
-"""A linear autoencoder against PCA: the same error, since both end in the same subspace (Baldi and Hornik, 1989).
+"""Compare a linear autoencoder with PCA: both span the same subspace (Baldi and Hornik, 1989), so errors agree.
 
     python benchmarks/pca.py --data-dir DIR
 
@@ -16,7 +16,7 @@ from sklearn.decomposition import PCA
 import kerasae
 
 CHUNK = 10_000
-"""Images at a time where the errors are measured in double precision."""
+"""Images per chunk when errors are computed in double precision."""
 
 
 def arguments():
@@ -32,7 +32,7 @@ def arguments():
 
 
 def train(source, options):
-    """A linear autoencoder, trained on shuffled batches with a learning rate that falls to zero."""
+    """Train a linear autoencoder on shuffled batches with a cosine-decayed learning rate."""
     keras.utils.set_random_seed(options.seed)
     networks = kerasae.networks.dense(source.info.shape, options.dimensions, widths=())
     model = kerasae.models.Autoencoder(*networks, pixel_max=source.info.max_value)
@@ -45,7 +45,7 @@ def train(source, options):
 
 
 def mean_squared_error(x, reconstruct):
-    """Over all values, in double precision; `reconstruct` maps images to images."""
+    """Average the squared error of `reconstruct(x)` over all values, in double precision."""
     parts = [x[i : i + CHUNK] for i in range(0, len(x), CHUNK)]
     squares = [np.square(np.asarray(reconstruct(part), dtype=float) - part).sum() for part in parts]
     return sum(squares) / x.size

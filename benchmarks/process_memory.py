@@ -1,12 +1,12 @@
-"""The peak of a process's memory, of ours and of the peers alike; for Linux."""
+"""Measure a process's peak memory on Linux."""
 
 import resource
 
 
 def peak():
-    """(MiB at most, MiB of these that are pages of files), the files being the libraries' above all.
+    """Return (peak MiB, MiB in pages of files, above all of libraries).
 
-    Pages of files are the system's: it shares them between processes, and drops them when it needs the room.
+    The system shares pages of files between processes, and drops them when memory runs short.
     """
     with open("/proc/self/status") as file:
         pages = next(int(line.split()[1]) for line in file if line.startswith("RssFile:"))

@@ -4,19 +4,19 @@
     python benchmarks/scale_fit.py --memory
     python benchmarks/scale_fit.py --decode
 
-The first trains masked autoencoders of several widths, depths, decoders and batches in turns, in float32 and bfloat16,
-and fits, with the least sum of squared relative errors and no rate above what the machine reaches in a large product of
-matrices or in a copy,
+The first command trains masked autoencoders of several widths, depths, decoders and batches in turns, in float32 and
+bfloat16. It fits the following model by least squares of relative errors, with no rate above that of a large matrix
+product or of a copy in memory:
 
     seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block
 
-with FLOPs, bytes and blocks as `pipelines/planner/cost.py` counts them. It prints every point, measured and fitted,
-points that were held out of the fit, and the flags by which `kerasae plan` plans for this machine. A point is the
-fastest of its rounds. `--wait` waits for a line on standard input between the warm-up and the timing, for whoever wants
-to quieten the machine just then; `--only float32` leaves the other number format out.
+with FLOPs, bytes and blocks as `pipelines/planner/cost.py` counts them. It prints measured and fitted seconds
+of every point, including points held out of the fit, and the flags of `kerasae plan` for this machine. A point is the
+fastest of its rounds. `--wait` waits for a line on standard input between warm-up and timing, so that other load can be
+stopped first; `--only float32` leaves the other number format out.
 
-`--memory` compares how the peak memory of a process grows with the batch with what is counted, on CPU only.
-`--decode` times reading, decoding and cropping photos as the pipeline does, in seconds of one core.
+`--memory` compares the measured growth of a process's peak memory per image with the counted one, on CPU only.
+`--decode` times reading, decoding and cropping photos as the pipeline does, on one core.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def parse():
 
 
 def step_of(precision, size, changes, side, patch, batch, jit=False):
-    """A function that trains one step and waits for its end; compiled and warm."""
+    """Build a function that trains one step and waits for its end; it has been compiled and run twice."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -108,7 +108,7 @@ def step_of(precision, size, changes, side, patch, batch, jit=False):
 
 
 def take_turns(steps, rounds):
-    """Seconds of every step and round, and of every round the machine's own rates: products, and memory."""
+    """Time every step in every round, and measure each round's rates of matrix products and of memory."""
     from matrix_rate import copy_rate, matrix_rate
 
     times, rates = [[] for _ in steps], {name: [] for name in (*PRECISIONS, "memory")}
@@ -127,7 +127,7 @@ def take_turns(steps, rounds):
 
 
 def network(size, changes, side, patch):
-    """The same masked autoencoder, counted."""
+    """Build the plan's `Network` of the same masked autoencoder."""
     patches = (side // patch) ** 2
     seen = int(patches * (0.4 if changes.get("decoder") == "linear" else 0.25))
     kind = {"patches": patches, "values": 3 * patch**2, "visible": seen, "predicted": round(patches / 4)}
@@ -135,13 +135,13 @@ def network(size, changes, side, patch):
 
 
 def row(precision, size, changes, side, patch, batch):
-    """FLOPs, bytes and blocks of a step."""
+    """Count FLOPs, bytes and blocks of a step."""
     net = network(size, changes, side, patch)
     return [batch * net.flops, net.moved(batch, PRECISIONS[precision]), net.blocks]
 
 
 def fit(rows, seconds, least):
-    """Seconds per FLOP, per byte and per block, none below `least`: the smallest squared relative errors."""
+    """Fit seconds per FLOP, per byte and per block, none below `least`, by least squares of relative errors."""
     import numpy as np
     from scipy.optimize import lsq_linear
 
@@ -151,7 +151,7 @@ def fit(rows, seconds, least):
 
 
 def report(precision, points, seconds, ceilings):
-    """Print the points of one precision, the coefficients, and the flags for a plan."""
+    """Print one precision's points, the fitted coefficients, and the flags for a plan."""
     mine = [(point, taken) for point, taken in zip(points, seconds, strict=True) if point[0] == precision]
     rows = [row(*point) for point, _ in mine]
     count = len(FITTED)
@@ -184,7 +184,7 @@ def line(point, counted, taken, fitted, held_out):
 
 
 def memory():
-    """How much a process's peak grows with the batch, next to what is counted."""
+    """Compare the measured growth of peak memory per image with the counted one."""
     for precision, value_bytes in PRECISIONS.items():
         for size, changes in (("tiny", FEW), ("small", FEW), ("tiny", {"decoder": "linear", "depth": 4})):
             few, many = (measured_peak(precision, size, changes, 32, 4, batch) for batch in (64, 320))
@@ -198,7 +198,7 @@ def memory():
 
 
 def measured_peak(*point):
-    """Peak bytes of a process of its own that trains three steps."""
+    """Measure the peak bytes of a new process that trains three steps."""
     command = [sys.executable, __file__, "--peak", json.dumps(point)]
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
@@ -209,7 +209,7 @@ def peak(point):
 
 
 def decode(batch=64, batches=6):
-    """Images per second of a core that reads scikit-learn's two photos from a folder as `kerasae mae` does."""
+    """Measure the images/s of a core that reads scikit-learn's two photos from a folder as `kerasae mae` does."""
     import kerasae
 
     crop = kerasae.data.Chain(kerasae.data.RandomResizedCrop((0.2, 1.0)), kerasae.data.RandomFlip())
@@ -227,7 +227,7 @@ def decode(batch=64, batches=6):
 
 
 def photos(folder, count):
-    """Write the photos as JPEG, as many as asked for; returns their mean size in bytes."""
+    """Write 2 · `count` copies of the photos as JPEG; return their mean size in bytes."""
     import tensorflow as tf
     from sklearn.datasets import load_sample_images
 

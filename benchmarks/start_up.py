@@ -1,8 +1,8 @@
-"""CPU seconds of the commands that answer at once: `kerasae --help` has half a second, `kerasae plan` one second.
+"""Measure the start-up of quick commands: `kerasae --help` may take 0.5 CPU seconds, `kerasae plan` 1.
 
     python benchmarks/start_up.py [--repeats 5]
 
-prints the least of some starts of each, and ends with 1 where one took longer than it may.
+Prints the fastest of several starts of each command, and exits with 1 if one exceeds its limit.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import subprocess
 import sys
 
 COMMANDS = {"--help": 0.5, "list": 0.5, "train --help": 0.5, "plan mae-imagenet-base --gpus 8": 1.0}
-"""Words of a command → CPU seconds that it may take."""
+"""Command → limit in CPU seconds."""
 
 
 def seconds(words):
-    """CPU seconds of one start, in user and system mode."""
+    """Measure the CPU seconds of one start, user and system."""
     before = os.times()
     command = [sys.executable, "-m", "pipelines.command_line.main", *words.split()]
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)

@@ -1,13 +1,13 @@
-"""Training throughput of a plain autoencoder and a VAE, 784-512-16-512-784, batch 100, on MNIST.
+"""Measure the training throughput of a plain autoencoder and a VAE, 784-512-16-512-784, batch 100, on MNIST.
 
     python benchmarks/throughput.py [--data-dir DIR] [--epochs 5]
 
-Trains both models through the pipelines' own training loop and prints seconds per 50,000 images, and which share of
-the machine's fp32 matrix-product rate, measured in the same process, the steps' matrix products reach.
+Trains both models by the pipelines' training loop. Prints seconds per 50,000 images, and the FLOP/s of the steps'
+matrix products relative to those of a large fp32 matrix product, measured in the same process.
 
 Measured on two CPU cores, otherwise idle, twice: autoencoder 0.86 s, VAE 1.18 and 1.21 s; 50 % and 36 % of the rate
-of a large matrix product. The PyTorch peer pythae, same networks, batch and machine, between the two: 2.71 s and 3.29 s
-(its fastest of two epochs), so 3.2 and 2.7 times as long.
+of a large matrix product. The PyTorch peer pythae, measured in between with the same networks and batch: 2.71 s and
+3.29 s (the faster of two epochs), which is 3.2 and 2.7 times as long.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import tempfile
 
 from kerasae.training import devices
 
-devices.use_onednn()  # before the imports below bring TensorFlow
+devices.use_onednn()  # must precede the import of TensorFlow
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -52,7 +52,7 @@ def parse():
 
 
 def build(name):
-    """The compiled model."""
+    """Build and compile the model."""
     keras.utils.set_random_seed(0)
     variational = name == "vae"
     networks = kerasae.networks.dense((28, 28, 1), CODE, (WIDTH,), posterior="gaussian" if variational else 1)
@@ -63,7 +63,7 @@ def build(name):
 
 
 def epochs(model, split, count):
-    """Seconds of each of `count` epochs of the training loop, after one that compiles."""
+    """Time `count` epochs of the training loop in seconds, after a first epoch that compiles."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         train(
@@ -77,7 +77,7 @@ def epochs(model, split, count):
 
 
 def flops(outputs):
-    """Matrix products of forward and backward over an epoch; the first layer needs no gradient of its input."""
+    """Count the FLOPs of an epoch's matrix products; the first layer computes no gradient of its input."""
     encoder = 784 * WIDTH + WIDTH * CODE * outputs
     decoder = CODE * WIDTH + WIDTH * 784
     return IMAGES * (6 * (encoder + decoder) - 2 * 784 * WIDTH)

@@ -1,10 +1,10 @@
-"""The share of a training step that two processes of this machine spend on summing their gradients.
+"""Measure the share of a training step that two processes of this machine spend on summing gradients.
 
     python benchmarks/two_workers.py [--workers 2] [--rounds 9] [--steps 6] [--batch 128] [--size tiny]
 
-Each process takes its part of the batch of a ViT-T masked autoencoder, 192×12 with patches of 4 at 32×32, through the
-step that the pipelines train with. Beside it runs the same step without the sum; both live in the same processes and
-take turns. Processes that share the cores of one machine train no faster than one: this measures, it does not show off.
+Each process trains a ViT-T masked autoencoder, 192×12 with patches of 4 at 32×32, on its part of the batch, by the step
+of the pipelines. The same step without the sum runs in turns with it in the same processes. Only the share of the sum
+is of interest: processes that share the cores of one machine train no faster than one process.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Prepare batches for trainings on other machines, until Ctrl-C: they name this one with --data-workers host:port.
+"""Prepare batches for trainings on other machines, which name this one with --data-workers host:port, until Ctrl-C.
 
-For machines whose GPUs want more images than their own cores can read and decode. Trainings send what is to be done,
-and files are read here under the same paths, so storage must be shared. It listens on all networks of the machine, and
-whoever can reach its two ports can have it read, write and compute: use a firewall.
+For GPUs that take more images than the cores of their machine can read and decode. Trainings send the tf.data graph to
+run, and files are read here under the same paths, so storage must be shared. The process listens on all networks of the
+machine, and whoever can reach its two ports can make it read, write and compute: use a firewall.
 """
 
 import os
@@ -16,24 +16,23 @@ from dataclasses import dataclass, field
 from kerasae.errors import InputError
 from pipelines.command_line.ranges import within
 
-LOOK_SECONDS = 5.0  # between two looks at the workers of a training;
-SILENT = 3  # so many in vain, and it ends
-AGAIN = "start it and this command again: training goes on from the newest checkpoint"
+LOOK_SECONDS = 5.0  # between two checks of a training's data workers
+SILENT = 3  # failed checks in a row after which the training ends
+AGAIN = "start it and this command again: training resumes from the newest checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Where trainings find this process."""
+    """Address at which trainings reach this process."""
 
     port: int = field(default=5050, metadata=within("port"))
-    """Port that trainings ask at; what was prepared leaves by the next one."""
+    """Port to which trainings connect; batches are sent from the next higher port."""
     host: str | None = None
-    """Name or address that trainings are told; it must lead them to this machine, whose own name it is when not
-    given."""
+    """Name or address of this machine, as trainings can reach it; its host name when not given."""
 
 
 def run(recipe: Recipe):
-    """Serve until Ctrl-C or SIGTERM."""
+    """Serve batches until Ctrl-C or SIGTERM."""
     host, ended = recipe.host or socket.gethostname(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -44,11 +43,11 @@ def run(recipe: Recipe):
 
 
 def serve(port, host):
-    """The two servers of a tf.data service: one answers, the other works. They live as long as they are kept."""
+    """Start the dispatcher and the worker of a tf.data service; both stop when they are deleted."""
     import tensorflow as tf
 
     service = tf.data.experimental.service
-    tf.config.set_visible_devices([], "GPU")  # trainings on this machine need them
+    tf.config.set_visible_devices([], "GPU")  # trainings on this machine need the GPUs
     check_known(host)
     check_free(port, port + 1)
     try:
@@ -61,15 +60,17 @@ def serve(port, host):
 
 
 def check_known(host):
-    """Raise InputError for a name that not even this machine knows: a training that is told it would wait for ever."""
+    """Raise InputError for a host name that this machine cannot resolve: a training would wait for it for ever."""
     try:
         socket.getaddrinfo(host, None)
     except (OSError, UnicodeError):
-        raise InputError(f"host: nothing is known under {host!r}; give the name or address of this machine") from None
+        raise InputError(
+            f"host: expected a name or address of this machine. Received: {host!r}, which cannot be resolved"
+        ) from None
 
 
 def check_free(*ports):
-    """Raise InputError for a port that another process has: TensorFlow would share it, and both would answer."""
+    """Raise InputError for a port in use: TensorFlow would share it, and both processes would answer."""
     for port in ports:
         try:
             socket.create_server(("", port)).close()
@@ -82,7 +83,7 @@ def check_free(*ports):
 
 @contextmanager
 def watched(workers):
-    """End this process where a data worker has gone: TensorFlow would wait for it for an hour, deaf to all signals."""
+    """End this process when a data worker is lost: TensorFlow would wait for an hour and ignore all signals."""
     ended = threading.Event()
     if workers:
         threading.Thread(target=watch, args=(workers, ended), daemon=True).start()
@@ -94,7 +95,7 @@ def watched(workers):
 
 
 def watch(workers, ended):
-    """Look at every worker again and again; end the process when one was silent so often."""
+    """Check every data worker periodically; end this process after SILENT failed checks of one."""
     from concurrent.futures import ThreadPoolExecutor
 
     silent = dict.fromkeys(workers, 0)
@@ -102,13 +103,17 @@ def watch(workers, ended):
         while not ended.wait(LOOK_SECONDS):
             for address, there in zip(workers, pool.map(answers, workers), strict=True):
                 silent[address] = 0 if there else silent[address] + 1
-            if gone := [address for address, times in silent.items() if times >= SILENT]:
-                print(f"kerasae: error: the data worker at {gone[0]} has gone; {AGAIN}", file=sys.stderr, flush=True)
+            if lost := [address for address, times in silent.items() if times >= SILENT]:
+                print(
+                    f"kerasae: error: the data worker at {lost[0]} no longer answers; {AGAIN}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 os._exit(2)
 
 
 def answers(address):
-    """Whether both doors of a data worker are open."""
+    """Tell whether both ports of a data worker accept connections."""
     from kerasae.data.served import doors, reach
 
     try:
@@ -121,7 +126,7 @@ def answers(address):
 
 @contextmanager
 def answering(workers):
-    """Turn what TensorFlow says of a worker that cannot serve, or was started anew, into an InputError."""
+    """Turn TensorFlow's errors about a data worker that failed or was restarted into an InputError."""
     import tensorflow as tf
 
     try:
@@ -130,4 +135,4 @@ def answering(workers):
         if not workers:
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"no batch came from a data worker ({reason[:300]}); {AGAIN}") from error
+        raise InputError(f"a data worker sent no batch ({reason[:300]}); {AGAIN}") from error

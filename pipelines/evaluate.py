@@ -12,7 +12,7 @@ from pipelines.command_line.ranges import within
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DerivedRecipe):
-    """Evaluate the model of a run."""
+    """Settings for evaluating the model of a run."""
 
     samples: int = field(default=200, metadata=within("count"))
     """Importance samples per example in the likelihood estimate of a variational autoencoder."""
@@ -23,7 +23,7 @@ class Recipe(DerivedRecipe):
 
 
 def run(recipe: Recipe):
-    """Load the model, measure what its kind allows."""
+    """Load the model and measure the figures that its kind has."""
     from kerasae import runs
     from pipelines.labels.names import matched
 
@@ -46,7 +46,7 @@ def run(recipe: Recipe):
 
 
 def drawn(split, recipe):
-    """The test examples to measure: all, or so many at random, whatever their order in the data."""
+    """Draw the test examples to measure at random, or take all."""
     import numpy as np
 
     if recipe.examples is None or recipe.examples >= len(split):
@@ -55,10 +55,11 @@ def drawn(split, recipe):
 
 
 def accuracy(directory, model, source, test):
-    """Accuracy and error on the test examples; the confusion matrix goes into `confusion.json`."""
+    """Measure accuracy and error on the test examples; write the confusion matrix to `confusion.json`."""
     if model.classes != source.info.classes:
         raise InputError(
-            f"the classifier knows {model.classes} classes, but {source.info.spec} has {source.info.classes}"
+            f"data: expected the {model.classes} classes of the classifier. Received: {source.info.spec}, which has "
+            f"{source.info.classes}"
         )
     report = kerasae.evaluate.classify(model, test)
     names = source.info.class_names or range(source.info.classes)
@@ -78,7 +79,7 @@ def answers(directory, model, info, test):
 
 
 def print_matrix(names, matrix):
-    """Rows are the true classes, columns the predicted ones."""
+    """Print the confusion matrix: a row for each true class, a column for each predicted class."""
     labels = [str(name)[:12] for name in names]
     width = max(map(len, [*labels, *(str(n) for n in matrix.flat)])) + 1
     print("confusion matrix (row: true class, column: predicted)")
@@ -88,7 +89,7 @@ def print_matrix(names, matrix):
 
 
 def likelihood(model, info, test, recipe):
-    """Importance-sampled negative log-likelihood and the bound, in nats per example, with standard errors."""
+    """Estimate the negative log-likelihood by importance sampling, and its bound, in nats per example."""
     x, _ = test.arrays()
     nll = kerasae.evaluate.importance_nll(model, x, recipe.samples, seed=recipe.seed)
     bound = kerasae.evaluate.evidence_lower_bound(model, x, seed=recipe.seed)
@@ -98,9 +99,9 @@ def likelihood(model, info, test, recipe):
 
 
 def likelihood_name(model, info):
-    """ "nll"; but for grey values under a Bernoulli likelihood, which is no density, a name that says so."""
+    """Name the likelihood figure: "nll", or "cross_entropy_bound" for grey values under a Bernoulli likelihood."""
     binary = "int" in info.dtype and info.max_value == 1
     if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
-    print("grey values under a Bernoulli likelihood, which is no density: compare these nats only with the like")
+    print("a Bernoulli likelihood of grey values is not a density: compare these nats only with other such figures")
     return "cross_entropy_bound"

@@ -1,4 +1,4 @@
-"""Export the model of a run as a SavedModel, and verify it in a process without kerasae."""
+"""Export the model of a run as a SavedModel, and verify it in a process that does not import kerasae."""
 
 import json
 import os
@@ -16,20 +16,21 @@ EXAMPLES = 16  # sent through the model and through the reloaded export
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DerivedRecipe):
-    """Where the export goes, and how exact it must be."""
+    """Settings for exporting one model."""
 
     dest: str | None = field(default=None, metadata={"positional": True})
     """Folder of the SavedModel; saved_models/NAME OF THE RUN when not given."""
     tolerance: float = 1e-5
-    """Largest difference to the model in memory that passes, relative for values beyond 1."""
+    """Largest allowed difference to the model in memory; relative for values above 1."""
 
     folder = "export"
 
 
 def run(recipe: Recipe, checker=None):
-    """Write the SavedModel and its card, reload it elsewhere, compare; what was at the destination stays until then.
+    """Write the SavedModel and its card, reload it in another process and compare outputs.
 
-    Several exports may share a `kerasae.export.Checker`.
+    An earlier export at the destination is replaced only after that. Several exports may share a
+    `kerasae.export.Checker`.
     """
     from kerasae import runs
     from pipelines.labels.names import matched
@@ -51,14 +52,14 @@ def run(recipe: Recipe, checker=None):
 
 
 def name_of(run):
-    """Name of a run, after those of the runs that it lies in: quickstart-stacked-finetune-100."""
+    """Join the names of a run and of the runs whose folders contain it: quickstart-stacked-finetune-100."""
     path = Path(os.path.abspath(run))
     above = [folder for folder in reversed(path.parents) if (folder / "recipe.json").exists()]
     return "-".join(folder.name for folder in [*above, path])
 
 
 def examples(source):
-    """A few stored examples from all over the test split, or the training split; repeated where there are fewer."""
+    """Select EXAMPLES examples spread over the test (or training) split; a small split repeats some."""
     import numpy as np
 
     split = source.test if source.has_test else source.train
@@ -66,7 +67,7 @@ def examples(source):
 
 
 def card(recipe, info):
-    """Data, recipe and figures of the run, and the recipe of the run that it started from, for the card."""
+    """Collect the card's content: data, recipe and figures of the run, and the recipe of its pretraining."""
     from kerasae import runs
 
     content = runs.read_recipe(recipe.run)
@@ -84,7 +85,7 @@ def answered(model, info):
 
 
 def summary(dest, content):
-    """A row per endpoint, and lines to paste."""
+    """Tabulate the endpoints, and give the commands that inspect and load the export."""
     differences = content["parity"]["endpoints"]
     rows = [("endpoint", "takes", "gives", "difference")]
     for name, endpoint in content["endpoints"].items():
@@ -98,7 +99,7 @@ def summary(dest, content):
 
 
 def spell(tensors):
-    """Tensors of the card in one line: images uint8 [B, 8, 8, 1]."""
+    """Format the card's tensors in one line: images uint8 [B, 8, 8, 1]."""
     return ", ".join(f"{name} {t['dtype']} [{', '.join(map(size, t['shape']))}]" for name, t in tensors.items())
 
 

@@ -1,4 +1,4 @@
-"""Run a command in several processes of this machine that train one model together."""
+"""Run a command in several processes of this machine, which train one model together."""
 
 import json
 import os
@@ -14,26 +14,26 @@ from dataclasses import dataclass, field
 from kerasae.errors import InputError
 from pipelines.command_line.ranges import within
 
-GRACE = 60.0  # seconds that the other processes have to end by themselves after one has failed
+GRACE = 60.0  # seconds for the other processes to end by themselves after one has failed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to run, and how often."""
+    """Command to run, and number of processes."""
 
     workers: int = field(default=2, metadata=within("count"))
-    """Processes. Each uses all devices that --devices of the command gives it."""
+    """Number of processes; each uses all devices that the command's --devices names."""
     command: tuple[str, ...] = field(default=(), metadata={"positional": True})
     """The command without `kerasae`, after two dashes: -- mae --recipe mae-mnist."""
 
 
 def run(recipe: Recipe):
-    """Start the processes, wait for all of them, and stop the others where one fails."""
+    """Start the processes and wait for all of them; if one fails, stop the others."""
     from pipelines.command_line.main import COMMANDS
 
     if not recipe.command or recipe.command[0] not in COMMANDS or recipe.command[0] == "launch":
         raise InputError(
-            f"launch: write the command after two dashes: {' or '.join(list(COMMANDS)[:4])} … "
+            "launch: expected a command after two dashes, such as: kerasae launch -- mae --recipe mae-mnist. "
             f"Received: {' '.join(recipe.command) or 'nothing'}"
         )
     processes = [start(i, environment, recipe.command) for i, environment in enumerate(environments(recipe.workers))]
@@ -44,7 +44,7 @@ def run(recipe: Recipe):
 
 
 def environments(workers):
-    """The environment of each process: TF_CONFIG with a free port of this machine for each."""
+    """Yield the environment of each process: its TF_CONFIG, which gives every process a free port of this machine."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     for index in range(workers):
         config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -52,7 +52,7 @@ def environments(workers):
 
 
 def free_ports(count):
-    """Ports that nobody listened on a moment ago."""
+    """Find free TCP ports; another program may take them before they are used."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
@@ -61,7 +61,7 @@ def free_ports(count):
 
 
 def start(index, environment, command):
-    """One process; the first speaks for all, of the others only what goes wrong is shown, with their number."""
+    """Start one process; the first prints as usual, of the others only stderr is shown, marked with their number."""
     words = [sys.executable, "-m", "pipelines.command_line.main", *command]
     if index == 0:
         return subprocess.Popen(words, env=environment, start_new_session=True)
@@ -77,7 +77,7 @@ def relay(index, stream):
 
 
 def wait(processes):
-    """The first status that is not 0, or 0; when one process fails, the others get GRACE seconds to follow."""
+    """Wait for all processes, after a failure for at most GRACE seconds; return the first exit status that is not 0."""
     deadline = None
     while any(process.poll() is None for process in processes):
         if deadline is None and any(process.poll() for process in processes):
@@ -92,7 +92,7 @@ def wait(processes):
 
 @contextmanager
 def forwarded(processes):
-    """Ctrl-C and SIGTERM go to every process, which save and end; a second Ctrl-C ends them at once."""
+    """Forward Ctrl-C and SIGTERM to every process, which saves and ends; a second Ctrl-C ends them at once."""
 
     def forward(number, frame):
         for process in processes:

@@ -12,32 +12,32 @@ from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
-PER = 256  # examples of the batch that `base_rate` is the learning rate of
+PER = 256  # images of the batch to which `base_rate` applies
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(NumericsFields, RunRecipe):
-    """One masked autoencoder: He et al., arXiv 2111.06377."""
+    """Settings for pretraining one masked autoencoder (He et al., arXiv 2111.06377)."""
 
     network: Literal["vit", "convnext", "vgg"] = "vit"
     """Vision transformer; or a convolutional network in which hidden patches stay empty, ConvNeXt V2, or the plain vgg,
     which learns most from few images in few minutes."""
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
-    """Size of the transformer: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
+    """Size of the transformer, width × blocks: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
     """Side of a square patch, or height and width; it must divide the image."""
     width: int | None = field(default=None, metadata=within("count"))
-    """Width of the encoder's tokens instead of the size's."""
+    """Width of the encoder's tokens; that of `size` when not given."""
     depth: int | None = field(default=None, metadata=within("depth"))
-    """Blocks of the encoder instead of the size's."""
+    """Blocks of the encoder; those of `size` when not given."""
     heads: int | None = field(default=None, metadata=within("count"))
-    """Heads of the encoder's attention instead of the size's."""
+    """Heads of the encoder's attention; those of `size` when not given."""
     decoder_width: int | None = field(default=None, metadata=within("count"))
-    """Width of the decoder's tokens instead of the size's."""
+    """Width of the decoder's tokens; that of `size` when not given."""
     decoder_depth: int | None = field(default=None, metadata=within("depth"))
-    """Blocks of the decoder instead of the size's."""
+    """Blocks of the decoder; those of `size` when not given."""
     decoder_heads: int | None = field(default=None, metadata=within("count"))
-    """Heads of the decoder's attention instead of the size's."""
+    """Heads of the decoder's attention; those of `size` when not given."""
     widths: tuple[int, ...] | None = field(default=None, metadata=within("count"))
     """Channels of each stage of the convolutional network; 64 and 128 for convnext and 64, doubled up to 512, for vgg,
     when not given."""
@@ -50,17 +50,17 @@ class Recipe(NumericsFields, RunRecipe):
     learned_positions: bool = False
     """Learn the positions instead of using fixed sin-cos ones."""
     decoder: Literal["deep", "shallow", "cross", "linear"] = "deep"
-    """What predicts hidden patches: several blocks; one block; cross-attention (CrossMAE); or a linear layer behind an
-    encoder that gets mask tokens (SimMIM)."""
+    """Decoder of the hidden patches: deep (several blocks), shallow (one block), cross (cross-attention, CrossMAE), or
+    linear (one layer after an encoder that gets mask tokens, SimMIM)."""
     mask_ratio: float | None = field(default=None, metadata=within("share"))
-    """Share of the patches hidden; 0.75, and 0.6 for SimMIM and for the convolutional network, when not given."""
+    """Share of the patches that are hidden; when not given, 0.75, or 0.6 for SimMIM and for convnext."""
     mask_group: int = field(default=1, metadata=within("count"))
     """Side of the squares of patches that are hidden together."""
     prediction_ratio: float | None = field(default=None, metadata=within("share"))
     """Share of all patches that CrossMAE predicts in a step; a quarter when not given."""
     normalize_targets: bool | None = None
-    """Predict patches normalised by their own mean and deviation, not their pixels; SimMIM predicts pixels when not
-    given, the others do not."""
+    """Predict patches normalised by their own mean and standard deviation, not pixels; when not given, only SimMIM
+    predicts pixels."""
     low_variance: float = field(default=0.0, metadata=within("share"))
     """Share of the patches' variance, in leading principal components, that is left out of the target; 0 for none."""
     mean: tuple[float, ...] | None = None
@@ -68,36 +68,36 @@ class Recipe(NumericsFields, RunRecipe):
     std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
     """Standard deviation of each channel; measured on the training images when not given."""
     start: str | None = None
-    """Run, or .keras file, of a masked autoencoder to go on from; its positions and channels are adapted to these
-    images."""
+    """Run or .keras file of a masked autoencoder from whose weights training starts; its position codes and channels
+    are adapted to these images."""
     new_decoder: bool = False
-    """With start: take the encoder only, and train a new decoder, first alone while the encoder rests."""
+    """With start: take only the encoder's weights, and train a new decoder, at first with the encoder frozen."""
     decoder_epochs: int | None = field(default=None, metadata=within("count"))
-    """Epochs of the new decoder alone; a tenth of epochs when not given."""
+    """Epochs of the new decoder with the encoder frozen; a tenth of epochs when not given."""
     epochs: int = field(default=100, metadata=within("count"))
-    """Epochs of training; more than a run has let it go on."""
+    """Epochs of training; raise them to continue a run that has ended."""
     minutes: float | None = in_place_of("epochs")
-    """Minutes in which training ends, instead of epochs: steps are measured, and as many epochs made as fit."""
+    """Minutes that training may take, instead of epochs: some steps are timed, and the epochs that fit are run."""
     batch_size: int = field(default=256, metadata=within("count"))
-    """Images that pass through the network at once, over all devices."""
+    """Images of one forward and backward pass, over all devices."""
     accumulate: int = field(default=1, metadata=within("count"))
     """Batches whose gradients make one update; the effective batch is batch_size times this."""
     at_once: int = field(default=0, metadata=within("count_or_none"))
-    """Of these batches, how many are computed at the same time; 0 lets a CPU cut them further and give a part to each
-    core, which is faster."""
+    """Number of accumulated batches computed in parallel; 0 lets a CPU split them further, one part per core, which is
+    faster."""
     base_rate: float = field(default=1.5e-4, metadata=within("positive"))
     """Peak learning rate per 256 images of the effective batch."""
     warmup_epochs: int = field(default=10, metadata=within("count_or_none"))
-    """Epochs over which the learning rate rises, step by step; it then falls along a half-cosine to 0. With
-    minutes, a tenth of the steps at most."""
+    """Epochs of warm-up, in which the learning rate rises step by step; it then falls along a half-cosine to 0. With
+    minutes, at most a tenth of the steps."""
     weight_decay: float = field(default=0.05, metadata=within("amount"))
-    """Decoupled weight decay of AdamW; biases and normalisations are spared."""
+    """Decoupled weight decay of AdamW; biases and normalisations are not decayed."""
     crop: float = field(default=0.2, metadata=within("factor"))
-    """Least area of the random crop as a share of the image; 1 for no crop."""
+    """Smallest area of the random crop, as a share of the image; 1 for no crop."""
     flip: bool = True
-    """Mirror half of the images; wrong for digits and letters."""
+    """Mirror half of the images; turn off for digits and letters."""
     jit: bool = False
-    """Compile the step with XLA also where Keras would not, which is on CPUs and several GPUs."""
+    """Compile the step with XLA also on CPUs and on several GPUs, where Keras does not."""
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
     """Epochs between pictures of masked and reconstructed images in the run; 0 for none."""
 
@@ -105,17 +105,17 @@ class Recipe(NumericsFields, RunRecipe):
 
     @property
     def batch(self):
-        """Images of an update."""
+        """Count the images of one update."""
         return self.batch_size * self.accumulate
 
     @property
     def divisible(self):
-        """Whether parts of an update are worth computing apart: not for XLA, nor with the batch norm of vgg."""
+        """Tell whether parts of an update may be computed in parallel; XLA computes one after the other."""
         return not self.jit and self.network != "vgg"
 
 
 def run(recipe: Recipe):
-    """Build the networks, train them on masked images, save them."""
+    """Build a masked autoencoder, train it on the unlabelled images, save it."""
     from kerasae.training import precision
     from kerasae.training.memory_check import trainable
 
@@ -140,7 +140,7 @@ def run(recipe: Recipe):
 
 
 def check(recipe, source):
-    """Raise InputError, before anything is written, for settings that these images cannot be trained with."""
+    """Raise InputError for settings that do not fit these images, before anything is written."""
     info = source.info
     starting.check(recipe)
     if len(info.shape) != 3:
@@ -166,7 +166,7 @@ def check(recipe, source):
 
 
 def statistics(recipe, source):
-    """Mean and standard deviation that images are standardised by, as the networks take them."""
+    """Return the mean and standard deviation that standardise the images, as arguments of the networks."""
     known = source.info.band_mean and (source.info.band_mean, source.info.band_std)
     measured = known or kerasae.data.channel_statistics(source.train, source.info.max_value)
     given = recipe.mean, recipe.std
@@ -174,7 +174,7 @@ def statistics(recipe, source):
 
 
 def build(recipe, info, place, origin=None):
-    """The model that the recipe describes, for data of this shape and these statistics, or adapted from `origin`."""
+    """Build a recipe's model for images with statistics `place`, or adapt the pretrained model `origin` to them."""
     if origin is not None:
         kept = {"normalize_targets": origin.normalize_targets, "mask_ratio": origin.mask_ratio}
         cls = variant(recipe) if recipe.new_decoder else type(origin)
@@ -185,7 +185,7 @@ def build(recipe, info, place, origin=None):
 
 
 def variant(recipe):
-    """The class of the model, which goes with the network and the decoder."""
+    """Choose the model class for the recipe's network and decoder."""
     if recipe.network != "vit":
         return kerasae.models.ConvolutionalMaskedAutoencoder
     own = {"cross": "CrossMaskedAutoencoder", "linear": "SimMIM"}
@@ -193,7 +193,7 @@ def variant(recipe):
 
 
 def options(recipe):
-    """What the recipe says about masks and targets, as arguments of the model; what it leaves open is left out."""
+    """Collect the model's arguments for masks and targets that the recipe sets."""
     names = ("mask_ratio", "mask_group", "prediction_ratio", "normalize_targets")
     given = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     if recipe.low_variance:
@@ -202,17 +202,17 @@ def options(recipe):
 
 
 def effective_batch(recipe, split):
-    """Images of one update."""
+    """Count the images of one update, at most the whole split."""
     return min(recipe.batch, len(split))
 
 
 def peak_rate(recipe, split):
-    """Peak learning rate of the effective batch."""
+    """Scale the base learning rate to the effective batch."""
     return recipe.base_rate * effective_batch(recipe, split) / PER
 
 
 def summary(recipe, model, split):
-    """What will be trained, in two lines."""
+    """Describe network, effective batch and learning rate in two lines."""
     batch, patches = effective_batch(recipe, split), model.patches_shape[0]
     encoder, whole = (network.count_params() / 1e6 for network in (model.encoder, model))
     each, total = f"{batch // recipe.accumulate} × {recipe.accumulate}", f"{recipe.base_rate:g} × {batch} / {PER}"
@@ -224,7 +224,7 @@ def summary(recipe, model, split):
 
 
 def fit(directory, model, source, recipe):
-    """Train on random crops of the unlabelled images; returns the progress."""
+    """Train the model on random crops of the unlabelled images; return its progress."""
     if recipe.new_decoder and not (directory.path / "checkpoints" / "mae").exists():
         warm_up_decoder(directory, model, source, recipe)
     settings = stage(recipe, source.train)
@@ -241,7 +241,7 @@ def fit(directory, model, source, recipe):
 
 
 def warm_up_decoder(directory, model, source, recipe):
-    """Train a new decoder while the encoder rests."""
+    """Train a new decoder with the encoder frozen."""
     from kerasae import runs
     from kerasae.optimizers import schedules
 
@@ -257,7 +257,7 @@ def warm_up_decoder(directory, model, source, recipe):
 
 
 def cost(model, source, recipe):
-    """What training the model costs in time; it is left as it was."""
+    """Measure the time that training takes, without changing the model."""
     from kerasae import runs
 
     settings = stage(recipe, source.train)
@@ -267,14 +267,14 @@ def cost(model, source, recipe):
 
 
 def stage(recipe, split):
-    """Epochs, and images of an update."""
+    """Collect the epochs and the images of an update."""
     from kerasae import runs
 
     return runs.Stage(epochs=recipe.epochs, batch_size=effective_batch(recipe, split))
 
 
 def compile_model(model, settings, split, recipe):
-    """AdamW with warm-up and cosine decay, and the micro-batches that an update is computed in."""
+    """Compile the model with AdamW, warm-up, cosine decay and the micro-batches of an update."""
     from kerasae.optimizers import schedules
     from kerasae.training import devices
 
@@ -290,20 +290,20 @@ def compile_model(model, settings, split, recipe):
 
 
 def warmup_steps(recipe, per_epoch):
-    """Steps that warm up; few minutes must not end before the rate has risen."""
+    """Count the warm-up steps; with `minutes` at most a tenth of all, so that a short run reaches its peak rate."""
     steps = min(recipe.warmup_epochs, recipe.epochs) * per_epoch
     return steps if recipe.minutes is None else min(steps, recipe.epochs * per_epoch // 10)
 
 
 def augmentation(recipe, info):
-    """Random crop and flip, or None."""
+    """Build the random crop and flip, or None."""
     steps = [kerasae.data.RandomResizedCrop((recipe.crop, 1.0), maximum=info.max_value)] if recipe.crop < 1 else []
     steps += [kerasae.data.RandomFlip()] if recipe.flip else []
     return kerasae.data.Chain(*steps) if steps else None
 
 
 def pictures(directory, model, source, recipe):
-    """A callback that draws masked and reconstructed images into the run each few epochs."""
+    """Build a callback that draws masked and reconstructed images into the run every few epochs."""
     import keras
 
     from kerasae.report.pictures import Examples, masked_figure
@@ -322,7 +322,7 @@ def pictures(directory, model, source, recipe):
 
 
 def figures(progress, model, source):
-    """Numbers of the run: epochs, seconds and the loss on images that were not trained on."""
+    """Collect epochs, seconds and the loss on the test images."""
     numbers = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.has_test:
         numbers["test_loss"] = kerasae.evaluate.mean_score(model, source.test)

@@ -1,7 +1,7 @@
-"""Repeat the step at which a run met something that is not finite, and say where it is.
+"""Repeat a training step whose loss or gradients were not finite, and say which values caused it.
 
-A run keeps such a step in its folder `nonfinite`: the batch, the state in which the model met it, and the model. They
-are enough; neither the data nor the rest of the run is read, and nothing is written.
+A run records such a step in its folder `nonfinite`: the batch, the state of the model before it, and the model. Neither
+the data nor the rest of the run is read, and nothing is written.
 """
 
 from contextlib import contextmanager
@@ -16,18 +16,18 @@ SHOWN = 8  # lines of a table
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Repeat a training step that was not finite."""
+    """Settings for repeating one training step."""
 
     run: str = field(metadata={"positional": True})
     """Directory of the run."""
     stage: str | None = None
-    """Stage of the run, such as layer-1 or finetune-1; the one that met something last when not given."""
+    """Stage of the run, such as layer-1 or finetune-1; that of the latest recorded step when not given."""
     step: int | None = field(default=None, metadata=within("count_or_none"))
-    """Number of the step; the last that is kept when not given."""
+    """Number of the step; the latest recorded one when not given."""
 
 
 def run(recipe: Recipe):
-    """Load the model and its state, make the step once more, print what is not finite and what is large."""
+    """Load the model and its state, repeat the step, print the values that are not finite or large."""
     from kerasae.training import incidents
 
     file = find(recipe)
@@ -44,7 +44,7 @@ def run(recipe: Recipe):
 
 @contextmanager
 def guarded(file):
-    """Turn whatever a batch, a state and a model that somebody put together fail with into an InputError."""
+    """Turn every error of a damaged or forged recording into an InputError."""
     try:
         yield
     except InputError:
@@ -55,7 +55,7 @@ def guarded(file):
 
 
 def find(recipe):
-    """Find the kept batch that the recipe names; raises InputError that lists the kept ones."""
+    """Find the recorded batch that the recipe names; raise InputError that lists the recorded steps."""
     from pathlib import Path
 
     from kerasae.runs import read_recipe
@@ -64,11 +64,11 @@ def find(recipe):
     found = [path for path in Path(recipe.run).glob("nonfinite/*/step-*.npz") if path.stem[5:].isdecimal()]
     kept = sorted(filter(Path.is_file, found), key=lambda path: path.stat().st_mtime)
     if not kept:
-        raise InputError(f"{recipe.run} met nothing that is not finite: there is nothing to replay")
+        raise InputError(f"{recipe.run} has recorded no step that was not finite: there is nothing to replay")
     wanted = [f for f in kept if recipe.stage in (None, f.parent.name) and recipe.step in (None, number(f))]
     if not wanted:
         there = ", ".join(f"--stage {file.parent.name} --step {number(file)}" for file in kept)
-        raise InputError(f"{recipe.run} has not kept this step; it has {there}")
+        raise InputError(f"{recipe.run} has not recorded this step; it has {there}")
     return wanted[-1]
 
 
@@ -86,11 +86,11 @@ def read_batch(file):
 
     with np.load(file, allow_pickle=False) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.zip.infolist()):
-            raise InputError(f"{file} is compressed, which no run does")
+            raise InputError(f"{file} is damaged: it is compressed, and runs write such files uncompressed")
         content = dict(archive)
     batch = tuple(content.pop(name) for name in ("images", "labels") if name in content)
     if not all(isinstance(part, np.ndarray) and part.dtype.kind in "buif" for part in batch):
-        raise InputError(f"{file} is damaged: its images or labels are no numbers")
+        raise InputError(f"{file} is damaged: its images or labels are not numbers")
     return tuple(map(tf.constant, batch)), content
 
 
@@ -100,10 +100,10 @@ def load(file, batch):
     from kerasae.training import checkpoint
 
     parts = (file.parent / "model.keras", file.parent / "state" / file.name)
-    if missing := [path for path in parts if not path.is_file()]:  # or a pipe, for which one would wait
+    if missing := [path for path in parts if not path.is_file()]:  # also a pipe, whose reading would not end
         raise InputError(f"{missing[0]} is missing")
     model = saving.load_model(parts[0], compiled=True)
-    model.propose(batch)  # makes the variables of the metrics
+    model.propose(batch)  # creates the metrics' variables
     model.build_training()
     values, progress = checkpoint.unpack(parts[1].read_bytes())
     checkpoint.assign(checkpoint.state_variables(model), values)
@@ -111,7 +111,7 @@ def load(file, batch):
 
 
 def examples(model, batch):
-    """Find the examples of the batch whose terms, or a classifier's outputs, are not finite."""
+    """Find the rows of the batch whose loss terms (of a classifier: outputs) are not finite."""
     import numpy as np
 
     from kerasae.models.contract.terms import logged
@@ -130,13 +130,13 @@ def examples(model, batch):
 
 
 def words(about):
-    """Say in a few words what was not finite when the step was recorded."""
+    """List the loss terms or gradients that were not finite when the step was recorded."""
     terms = [f"{name} {value}" for name, value in zip(about["terms"], about["values"], strict=True)]
     return ", ".join(terms) or f"{len(about['gradients'])} gradients that were not finite"
 
 
 def report(found, inputs, rows):
-    """Write the text that is printed."""
+    """Format the tables of the step."""
     weights = [("weight", values) for values in found.weights]
     gradients = [("gradient", values) for values in found.gradients]
     everything = [*(("batch", values) for values in inputs), *weights, *gradients]

@@ -1,4 +1,4 @@
-"""Greedy layer-wise pretraining of a stack of autoencoders, then probing and fine-tuning."""
+"""Pretrain a stack of autoencoders greedily, layer by layer, then probe and fine-tune it."""
 
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -16,7 +16,7 @@ from pipelines.finetune import FinetuneFields
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
-    """A stack of autoencoders, trained layer by layer."""
+    """Settings for a stack of autoencoders, trained layer by layer."""
 
     widths: tuple[int, ...] = field(default=(256, 128), metadata=within("count"))
     """Width of the code of each layer, bottom first."""
@@ -29,14 +29,14 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     pretrain_epochs: int = field(default=30, metadata=within("count"))
     """Epochs of each layer."""
     minutes: float | None = in_place_of("pretrain_epochs")
-    """Minutes in which all layers, and the stack as one, are trained, instead of pretrain_epochs: the first steps of
-    each are measured. Probe and fine-tuning come after."""
+    """Minutes that pretraining all layers and joint training may take, instead of pretrain_epochs: some steps of each
+    layer are timed. Probing and fine-tuning come on top."""
     pretrain_batch: int = field(default=100, metadata=within("count"))
     """Examples per step of the layers' training."""
     pretrain_rate: float = field(default=1e-3, metadata=within("positive"))
     """Peak learning rate of the layers' training."""
     joint_epochs: int = field(default=0, metadata=within("count_or_none"))
-    """Epochs in which the whole stack then learns to reconstruct its input; 0 leaves this out."""
+    """Epochs of joint training: the whole stack then learns to reconstruct its input; 0 for none."""
     supervised: bool = True
     """Fine-tune a classifier at the end, where the data have labels."""
 
@@ -44,7 +44,7 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
 
 
 def run(recipe: Recipe):
-    """Layer 1 … layer n, joint training, probe, fine-tuning beside the control from scratch."""
+    """Pretrain layer by layer, train jointly, probe, then fine-tune beside the same network from scratch."""
     from kerasae.training import precision
     from pipelines import finetune
 
@@ -66,7 +66,7 @@ def run(recipe: Recipe):
 
 
 def use_labels(directory, recipe):
-    """Probe the features, fine-tune them, train the control; each in a folder of the run. Returns their figures."""
+    """Probe and fine-tune the encoder, beside training from scratch, in folders of the run; return the figures."""
     from pipelines import finetune, probe
 
     names = ("repeats", "seed", "deterministic", "baselines", "accept_changed_data")
@@ -78,7 +78,7 @@ def use_labels(directory, recipe):
 
 
 def pretrain(directory, source, recipe):
-    """Train each layer on the codes of the one below; returns the trained layers."""
+    """Train each layer on the codes of the layer below; return the trained layers."""
     from kerasae.training import precision
 
     layers, split = [], source.train
@@ -92,10 +92,10 @@ def pretrain(directory, source, recipe):
 
 
 def build_layer(i, width, shape, source, recipe):
-    """Layer i: a shallow autoencoder from `shape` to `width`."""
+    """Build layer i, a shallow autoencoder from `shape` to `width`."""
     from kerasae.training.memory_check import trainable
 
-    # A code that is held against a Gaussian prior must be free to take any value.
+    # A code with a Gaussian prior must be able to take any value.
     activation = None if variants.variant(recipe.variant).generative else recipe.activation
 
     def networks(posterior, pixel_parameters):
@@ -118,12 +118,12 @@ def build_layer(i, width, shape, source, recipe):
 
 
 def train_layer(directory, stage, layer, split, recipe):
-    """Train one autoencoder of the stack, or the stack as one."""
+    """Train one layer's autoencoder, or the whole stack jointly."""
     directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed)
 
 
 def compiled(layer, split, recipe):
-    """Compile a layer; returns its `Stage`."""
+    """Compile a layer; return its training `Stage`."""
     from kerasae import runs
     from kerasae.optimizers import schedules
 
@@ -133,9 +133,9 @@ def compiled(layer, split, recipe):
 
 
 def cost(source, recipe):
-    """What training all layers costs in time, measured on layers that have learned nothing and are thrown away.
+    """Measure the time that training all layers takes, on untrained layers that are thrown away.
 
-    A joint epoch is counted as one of each layer.
+    A joint epoch counts as one epoch of every layer.
     """
     import keras
 
@@ -147,26 +147,26 @@ def cost(source, recipe):
         options = {"seed": recipe.seed, "workers": recipe.data_workers}
         found.append(runs.measure(layer, split, compiled(layer, split, recipe), recipe.minutes, **options))
         split = codes(layer, split)
-    keras.utils.set_random_seed(recipe.seed)  # as the door left it, for the layers that will be trained
+    keras.utils.set_random_seed(recipe.seed)  # building the measured layers drew from the seed; start again
     spent, start, epoch = map(sum, zip(*found, strict=True))
     return runs.Cost(spent, start + recipe.joint_epochs * epoch, epoch)
 
 
 def codes(layer, split):
-    """The codes of a split as a split: what the next layer is trained on."""
+    """Encode a split; the codes are the training data of the next layer."""
     features = kerasae.evaluate.features(layer, split)
     return kerasae.data.Split.of(features, split.labels)
 
 
 def train_jointly(directory, deep, layers, source, recipe):
-    """The whole stack learns to reconstruct its input."""
+    """Train the whole stack to reconstruct its input."""
     trained = deep if recipe.precision == "float32" else copy(deep, layers, source, recipe)
     train_layer(directory, "joint", trained, source.train, replace(recipe, pretrain_epochs=recipe.joint_epochs))
     deep.set_weights(trained.get_weights())
 
 
 def copy(deep, layers, source, recipe):
-    """A copy of the stack that computes in the precision of the recipe."""
+    """Copy the stack into the recipe's number format."""
     sizes = zip(recipe.widths, (layer.example_shape for layer in layers), strict=True)
     copies = [build_layer(i, width, shape, source, recipe) for i, (width, shape) in enumerate(sizes, 1)]
     twin = kerasae.models.StackedAutoencoder(copies)

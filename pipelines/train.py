@@ -1,4 +1,4 @@
-"""Train any variant of the zoo, without labels."""
+"""Train an autoencoder of any variant, without labels."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -16,41 +16,41 @@ from pipelines.command_line.ranges import within
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(CorruptionFields, NumericsFields, RunRecipe):
-    """One autoencoder."""
+    """Settings for training one autoencoder."""
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
     """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
     options: dict[str, float] = field(default_factory=dict)
     """Further arguments of the variant, such as --options.beta 4."""
     network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
-    """Fully connected, convolutional (images only), ConvNeXt V2 (likewise, deeper and normalised), or recurrent
-    (sequences only, of the variant recurrent)."""
+    """Architecture: dense (fully connected), conv (convolutional, images only), convnext (ConvNeXt V2, images only), or
+    lstm (recurrent, sequences only, for the variant recurrent)."""
     code: int = field(default=32, metadata=within("count"))
     """Length of the code."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
     """Hidden widths of the dense network, or units of the recurrent one."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
-    """Channels of each stage of a convolutional network, each with half the height and width of the one before."""
+    """Channels of each stage of a convolutional network; each stage halves height and width."""
     depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
     """Blocks of each stage of convnext."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
-    """Stride of the whole encoder of convnext, one number, or height and width."""
+    """Total stride of the convnext encoder: one number, or height and width."""
     kernel: int = field(default=7, metadata=within("count"))
     """Side of the depthwise kernels of convnext."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
     likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
-    """What the decoder's output says about the input."""
+    """Distribution of the input, whose parameters the decoder predicts."""
     epochs: int = field(default=20, metadata=within("count"))
-    """Epochs of training; more than a run has let it go on."""
+    """Epochs of training; raise them to continue a run that has ended."""
     minutes: float | None = in_place_of("epochs")
-    """Minutes in which training ends, instead of epochs: steps are measured, and as many epochs made as fit."""
+    """Minutes that training may take, instead of epochs: some steps are timed, and the epochs that fit are run."""
     batch_size: int = field(default=100, metadata=within("count"))
     """Examples per step."""
     learning_rate: float = field(default=1e-3, metadata=within("positive"))
     """Peak learning rate of Adam."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """Course of the learning rate."""
+    """Schedule of the learning rate."""
     holdout: float = field(default=0.05, metadata=within("share"))
     """Share of the training examples held out for validation where the data have no validation split; 0 for none."""
     keep_best: bool = False
@@ -58,7 +58,7 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
 
     @property
     def folder(self):
-        """Folder of the run under runs/."""
+        """Name the run's folder under runs/ after the variant."""
         return self.variant.rpartition(":")[2]
 
 
@@ -88,7 +88,7 @@ def check(recipe, source):
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
-    if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # it has weights of its own
+    if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
         unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel"), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
@@ -97,7 +97,7 @@ def check(recipe, source):
 
 
 def build(recipe, info):
-    """The model that the recipe describes, for data of this shape."""
+    """Build the model of a recipe for data of a given shape and range."""
 
     code_activation = variants.variant(recipe.variant).code_activation
 
@@ -122,7 +122,7 @@ def build(recipe, info):
 
 
 def fit(directory, model, source, recipe):
-    """Train on the unlabelled examples; returns the progress."""
+    """Train the model on the unlabelled examples; return its progress."""
     training, validation = splits(source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
@@ -130,7 +130,7 @@ def fit(directory, model, source, recipe):
 
 
 def stage(recipe):
-    """Epochs, batch size, and what chooses the best epoch."""
+    """Collect epochs, batch size and the metric that chooses the best epoch."""
     from kerasae import runs
 
     monitor = "val_loss" if recipe.keep_best else None
@@ -138,7 +138,7 @@ def stage(recipe):
 
 
 def compile_model(model, steps, recipe):
-    """Adam, with the learning rate of so many steps."""
+    """Compile the model with Adam and a learning-rate schedule over `steps` steps."""
     from kerasae.optimizers import schedules
 
     optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
@@ -146,7 +146,7 @@ def compile_model(model, steps, recipe):
 
 
 def cost(model, source, recipe):
-    """What training the model costs in time; it is left as it was."""
+    """Measure the time that training takes, without changing the model."""
     from kerasae import runs
 
     training, validation = splits(source, recipe)
@@ -157,7 +157,7 @@ def cost(model, source, recipe):
 
 
 def measure(progress, model, source):
-    """Figures of the run: epochs, seconds, and the errors on the test examples."""
+    """Collect epochs, seconds and the reconstruction errors on the test examples."""
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
@@ -166,9 +166,9 @@ def measure(progress, model, source):
 
 
 def splits(source, recipe):
-    """Training examples, and validation examples or None."""
+    """Choose the training examples, and the validation examples or None."""
     validation = source.splits.get("validation")
-    if validation is not None and validation is not source.test:  # what is reported on must not choose
+    if validation is not None and validation is not source.test:  # test examples must not choose the epoch
         return source.train, validation
     if not recipe.holdout:
         return source.train, None

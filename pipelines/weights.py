@@ -1,4 +1,4 @@
-"""Bring in the weights of other projects as a run, or write those of a run for other projects."""
+"""Import weights of other projects as a run, or export a run's weights for other projects."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from pipelines.command_line.ranges import check, within
 
 
 def actions():
-    """List the actions."""
+    """List the values of `action`."""
     return ["import", "export"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Import weights of other projects, or export a run's weights for them."""
+    """Settings for one import or export of weights."""
 
     action: str = field(metadata={"positional": True, "choices": actions})
     """import: FILE of the reference MAE project, of timm or of transformers → run directory; export: RUN → folder."""
@@ -26,17 +26,17 @@ class Recipe:
     dest: str | None = field(default=None, metadata={"positional": True})
     """Where the result goes: runs/NAME for an import, saved_models/NAME-weights for an export, when not given."""
     image_size: tuple[int, ...] | None = field(default=None, metadata=within("side"))
-    """Import: images to take, one number or height and width; position codes made for others are interpolated."""
+    """Import: size of the images, one number or height and width; position codes of another size are interpolated."""
     heads: int | None = field(default=None, metadata=within("count"))
-    """Import: heads of the encoder, where neither a config.json nor the published sizes tell."""
+    """Import: heads of the encoder, if neither a config.json nor the published sizes give them."""
     decoder_heads: int | None = field(default=None, metadata=within("count"))
-    """Import: heads of the decoder, where neither a config.json nor the published sizes tell."""
+    """Import: heads of the decoder, if neither a config.json nor the published sizes give them."""
     decoder_width: int = field(default=512, metadata=within("count"))
-    """Import: width of a new decoder, where the file holds none."""
+    """Import: width of a new decoder, if the file holds none."""
     decoder_depth: int = field(default=8, metadata=within("depth"))
-    """Import: blocks of a new decoder, where the file holds none."""
+    """Import: blocks of a new decoder, if the file holds none."""
     pooling: Literal["mean", "class"] = "mean"
-    """Import: the code, mean of the patches' tokens or class token."""
+    """Import: use the mean of the patches' tokens or the class token as the code."""
     mean: tuple[float, ...] | None = None
     """Import: mean of the images in [0, 1], one number or one per channel; ImageNet's when nothing else is known."""
     std: tuple[float, ...] | None = field(default=None, metadata=within("positive"))
@@ -71,7 +71,7 @@ def bring_in(recipe):
     directory.save_model(model)
     shape, kind = "×".join(map(str, model.example_shape)), type(model).__name__
     verb = "evaluate" if kind == "Classifier" else "finetune"
-    print(f"{kind} of images {shape}, stored values 0 to {model.pixel_max:g}; go on with data of yours:")
+    print(f"{kind} of images {shape}, stored values 0 to {model.pixel_max:g}; continue with your own data:")
     print(f"  kerasae {verb} {directory.path} --data SPEC")
     return finish(directory, figures(model))
 
@@ -83,7 +83,8 @@ def options(recipe):
     size = recipe.image_size
     if size and len(size) > 2:
         raise InputError(f"image_size: expected one number, or height and width. Received: {size}")
-    new = 4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth  # four matrices and a network of eight in each block
+    # Bytes in float32: a block has 12 width² weights, 4 of its attention and 8 of its MLP.
+    new = 4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth
     fits_in_memory(new, "a new decoder", "lower decoder_width or decoder_depth")
     return {
         "image_size": size[0] if size and len(size) == 1 else size,

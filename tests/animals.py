@@ -1,4 +1,4 @@
-"""Pictures of two classes in a folder, an autoencoder and a classifier of them, and its export, for several tests."""
+"""Make a folder of pictures of two classes, an autoencoder and a classifier trained on it, and an export."""
 
 import numpy as np
 from PIL import Image
@@ -20,7 +20,7 @@ def picture(path, seed, side=6, channels=3, **options):
 
 
 def make(place):
-    """In the working directory `place`: `data`, `run`, `run/tuned` and `saved`."""
+    """Write `data`, `run`, `run/tuned` and `saved` into the working directory `place`."""
     for number, name in enumerate(("cat", "dog")):
         for i in range(8):
             picture(place / "data" / ("train" if i < 6 else "test") / name / f"{i}.png", 100 * number + i)
@@ -31,5 +31,5 @@ def make(place):
 
 
 def pixels_of(files):
-    """The pixels [N, H, W, C] of files, as Pillow reads them."""
+    """Read the pixels [N, H, W, C] of files by Pillow."""
     return np.stack([np.asarray(Image.open(file)) for file in files])

@@ -1,4 +1,4 @@
-"""Where commands meet hostile input: a tree of their own, their output caught, and everything they do watched."""
+"""Run commands on hostile input in a sandbox folder: capture their output and forbid writes outside it."""
 
 import contextlib
 import io
@@ -18,43 +18,43 @@ from kerasae.training.loop import Interrupted
 from pipelines.command_line import main as cli
 
 DATA_SETS = "home/tensorflow_datasets"
-"""Where data sets are downloaded to, or would be."""
+"""Folder, in the sandbox, to which data sets would be downloaded."""
 
 SECONDS = 120
-"""How long one command may take, on a machine that other work shares, before it counts as hanging."""
+"""Seconds after which a command counts as hanging; generous, since other work may share the machine."""
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.mkdir": [0], "os.rename": [0, 1], "os.remove": [0], "os.rmdir": [0], "os.link": [1], "os.symlink": [1]}
 CHANGES |= {"os.truncate": [0], "os.chmod": [0], "os.chown": [0], "shutil.rmtree": [0], "shutil.move": [0, 1]}
 FOLLOWING = {"open", "os.truncate", "os.chmod", "os.chown"}
-"""What goes where a link leads; the others change the link itself."""
+"""Events that follow a symbolic link; the others change the link itself."""
 EXECUTES = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pickle.find_class"}
 
 
 NOTES = ("is damaged or of another model", "holds no decoder", "broken image")
-"""What a command may say on stderr before it goes on."""
+"""Notes that a command may print on stderr before it continues."""
 
 
 class Hang(BaseException):
-    """The command did not come back."""
+    """The command did not end in time."""
 
 
 class Violation(BaseException):
-    """The command did what no input may make it do. No `except Exception` of the command can hide it."""
+    """The command did something forbidden; a BaseException, so that no `except Exception` hides it."""
 
 
 class Arena:
-    """A folder with a home, a neighbour and a place to work, `cwd`, three levels deep.
+    """Sandbox folder with a home, a neighbouring folder and a working directory `cwd`, three levels deep.
 
-    While a command runs, an audit hook stops every write of Python outside the folder, every process, every global
-    that a pickle asks for and every connection; afterwards the files outside of `allowed` must be what they were,
-    which also finds what native code wrote.
+    While a command runs, an audit hook stops Python's writes outside the sandbox, new processes, globals that pickles
+    look up, and connections. Afterwards files outside of `allowed` must be unchanged, which also finds what native
+    code wrote.
     """
 
     def __init__(self, root):
         self.root, self.cwd = Path(root).resolve(), Path(root).resolve() / "a" / "b" / "work"
         self.temporary, self.canary = self.root / "tmp", self.root / "executed"
-        self.tally, self.armed = Counter(), False
+        self.counts, self.armed = Counter(), False
         for folder in (self.root / "home", self.root / "a" / "b" / "neighbour", self.temporary, self.cwd):
             folder.mkdir(parents=True, exist_ok=True)
         for folder in (self.root / "home", self.root / "a" / "b" / "neighbour"):
@@ -62,7 +62,7 @@ class Arena:
         sys.addaudithook(self.watch)
 
     def clean(self):
-        """Empty the place to work; return it."""
+        """Empty the working directory; return it."""
         os.chdir(self.root)
         shutil.rmtree(self.cwd)
         self.cwd.mkdir()
@@ -70,7 +70,7 @@ class Arena:
         return self.cwd
 
     def run(self, kind, tokens, allowed=("runs", "saved_models")):
-        """Run one command and hold it to what every command must do; return its exit status and its line."""
+        """Run one command and assert what holds for every command; return its exit status and stderr."""
         before = self.others(allowed)
         status, out, err = self.caught([str(token) for token in tokens])
         lines = err.splitlines()
@@ -82,11 +82,11 @@ class Arena:
         assert not self.canary.exists(), f"executed: {shown}"
         changed = set(self.others(allowed).items()) ^ set(before.items())
         assert not changed, f"changed {changed}: {shown}"
-        self.tally[kind, status] += 1
+        self.counts[kind, status] += 1
         return status, err
 
     def caught(self, tokens):
-        """Exit status, stdout and stderr, with the hook, the limit of time and this arena's home in place."""
+        """Run a command with audit hook and time limit; return exit status, stdout and stderr."""
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", how) for how in ("strict", "backslashreplace"))
         before = signal.signal(signal.SIGALRM, self.hang)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -105,13 +105,13 @@ class Arena:
         return status, out.buffer.getvalue().decode(), err.buffer.getvalue().decode()
 
     def hang(self, number, frame):
-        """Every second; by seconds rather than at once, so that a machine that slept has not made anything hang."""
+        """Raise Hang after SECONDS ticks of a one-second timer, which do not count while the machine is suspended."""
         self.ticks += 1
         if self.ticks > SECONDS:
             raise Hang(f"no answer after {SECONDS} s")
 
     def others(self, allowed):
-        """Path → what it is, of everything that the command may not touch."""
+        """Record mode, size and time of every file that the command may not change: path → state."""
         free = [Path(os.path.realpath(self.cwd / place)) for place in allowed if "\0" not in str(place)] + [
             self.temporary
         ]
@@ -120,17 +120,17 @@ class Arena:
             folders[:] = [name for name in folders if Path(folder, name) not in free]
             for path in {Path(folder, name) for name in (*folders, *files)} - set(free):
                 state = path.lstat()
-                # A folder's own size and time change with what lies in it, which may be free.
+                # A folder's size and time change with its content, which the command may be allowed to change.
                 found[path] = (state.st_mode, *(() if path.is_dir() else (state.st_size, state.st_mtime_ns)))
         return found
 
     def goal(self, place, follow):
-        """What a path stands for."""
+        """Resolve a path; its last part only if links are followed."""
         folder, name = os.path.split(place)
         return Path(os.path.realpath(place) if follow else os.path.join(os.path.realpath(folder), name))
 
     def watch(self, event, arguments):
-        """The audit hook."""
+        """Audit hook of Python: raise Violation for a forbidden event."""
         if not self.armed:
             return
         if event in EXECUTES or event.startswith("os.exec"):
@@ -150,22 +150,22 @@ class Arena:
 
 
 def stop_training(*args, **options):
-    """Takes the place of `kerasae.training.train`: everything before the first step happened, and nothing after."""
+    """Replace `kerasae.training.train`, so that a command stops before its first training step."""
     raise Interrupted("stopped by the test")
 
 
 @contextlib.contextmanager
 def arena(root, monkeypatch):
-    """An arena without network, with training and exporting stopped at their first step and a machine of one GiB."""
+    """Make a sandbox without network and with 1 GiB of memory; training and export stop at their first step."""
     import kerasae.data.checks
     import kerasae.export
 
     built = Arena(root)
     monkeypatch.setenv("HOME", str(built.root / "home"))
     monkeypatch.setenv("KERASAE_CACHE", str(built.temporary / "cache"))
-    monkeypatch.setattr(environment, "commit", lambda: None)  # git is asked about our own code, not about input
+    monkeypatch.setattr(environment, "commit", lambda: None)  # asks git about kerasae's code, not about input
     monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(built.root / DATA_SETS))
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", unreachable)  # which would try again for minutes
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", unreachable)  # else it retries for minutes
     monkeypatch.setattr(tempfile, "tempdir", str(built.temporary))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(directory, "train", stop_training)
@@ -180,13 +180,13 @@ def unreachable(adapter, request, **options):
 
 
 def quiet():
-    """Load what commands load on first use, fonts and data sets' names; downloads show no bars beside their errors."""
+    """Load what commands load on first use, such as fonts and names of data sets; turn off progress bars."""
     import joblib
     import matplotlib.figure  # noqa: F401
     import matplotlib.font_manager  # noqa: F401
     import tensorflow_datasets as tfds
 
-    joblib.cpu_count(only_physical_cores=True)  # asks another programme, once; nearest neighbours do
+    joblib.cpu_count(only_physical_cores=True)  # starts a process, once; nearest neighbours call it
     tfds.disable_progress_bar()
     tfds.list_builders(with_community_datasets=False)
     tf.constant(0)

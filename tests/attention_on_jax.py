@@ -1,7 +1,7 @@
-"""Run by `test_jax_backend.py` in a process of its own; on a GPU, run it by hand with KERAS_BACKEND=jax.
+"""Compare `jax_attention` with its equation in float32, values and gradients: one line per number of tokens.
 
-Compares `jax_attention` with its equation in float32, values and gradients, and says how far apart they are: one line
-per number of tokens. The kernel is cuDNN's on a GPU that has it, else XLA's.
+Run by `test_jax_backend.py` in a separate process; on a GPU, run it by hand with KERAS_BACKEND=jax. The kernel is
+cuDNN's on a GPU that has it, else XLA's.
 """
 
 import jax
@@ -11,7 +11,7 @@ from jax import numpy as jnp
 from kerasae.ops import jax_attention
 
 COUNTS = ((6, 8), (9, 9), (7, 9), (6, 9), (147, 197), (197, 197))
-"""Queries and tokens."""
+"""Numbers of queries and of tokens."""
 
 
 def main():
@@ -26,7 +26,7 @@ def main():
 
 
 def found(function, above, *arguments):
-    """The values, and the gradients of their sum weighed by `above`."""
+    """Compute the values, and the gradients for the upstream gradient `above`."""
     weighed = jax.grad(lambda *x: (function(*x).astype("float32") * above).sum(), argnums=(0, 1, 2))
     return jax.jit(function)(*arguments), *jax.jit(weighed)(*arguments)
 
@@ -38,7 +38,7 @@ def equation(q, k, v):
 
 
 def apart(ours, wanted):
-    """Length of the difference over that of what is wanted."""
+    """Compute the relative difference ‖ours − wanted‖ / ‖wanted‖."""
     difference = ours.astype("float32") - wanted
     return float(jnp.linalg.norm(difference.ravel()) / jnp.linalg.norm(wanted.ravel()))
 

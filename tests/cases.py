@@ -1,4 +1,4 @@
-"""One row per public class and network builder: how to build it, with no argument left at its default, and an input.
+"""Table of all public classes and network builders: arguments, none at its default, and an input.
 
 Adding a variant means adding its row here; `test_contract.py` runs every property on every row. `arguments` is a
 function because every build needs networks of its own.
@@ -21,7 +21,7 @@ def adam():
 
 
 def steady_adam():
-    # The gradient of a key's bias is zero but for rounding, which Adam's default ε would blow up to whole steps.
+    # A key bias has a zero gradient up to rounding errors, which Adam's default ε would scale up to full steps.
     return {"optimizer": keras.optimizers.Adam(0.01, epsilon=1e-4)}
 
 
@@ -38,7 +38,7 @@ class Case:
     x: Any
     """An input: for a model eight examples of stored integers, for a layer what it is called with."""
     y: np.ndarray | None = None
-    """Labels, if it needs them."""
+    """Labels, for targets that need them."""
     note: str = ""
     leaves: tuple[str, ...] = ()
     """Arguments that this row must leave at their default; another row gives them."""
@@ -54,7 +54,7 @@ class Case:
     """Whether reconstruct is decode(encode(x))."""
     compiled: Callable[[], dict] = adam
     ready: Callable[[Any], Any] = lambda built: built
-    """What a layer needs before it can be called."""
+    """Function that prepares the built layer for a call."""
 
     @property
     def id(self) -> str:
@@ -64,7 +64,7 @@ class Case:
         return self.ready(self.target(**self.arguments()))
 
     def compile(self, **options):
-        """A compiled model of this row, the same weights for the same seed."""
+        """Build and compile the model of this row, with fixed initial weights."""
         keras.utils.set_random_seed(7)
         model = self.build()
         model.compile(**self.compiled(), **options)
@@ -72,7 +72,7 @@ class Case:
 
 
 def parameters_of(target) -> dict[str, Any]:
-    """Constructor arguments and their defaults, those handed on to parents in `**kwargs` included."""
+    """Collect constructor arguments and defaults, including those passed to parents by `**kwargs`."""
     found = {}
     for step in target.__mro__ if inspect.isclass(target) else (target,):
         if step.__module__.split(".")[0] == "kerasae" and (step is target or "__init__" in vars(step)):
@@ -85,7 +85,7 @@ def parameters_of(target) -> dict[str, Any]:
 
 
 def stored(*shape, levels=16, seed=0):
-    """Eight examples of integers below `levels`, as a data set stores them."""
+    """Draw eight examples of integers below `levels`, as a data set stores them."""
     return np.random.default_rng(seed).integers(0, levels, (8, *shape)).astype("uint8")
 
 
@@ -180,7 +180,7 @@ def wasserstein():
 
 
 def factor():
-    """One with every argument of its parent."""
+    """Arguments that include every argument of the parent class."""
     return {
         **named(networks.dense((6,), 2, (5,), activation="tanh", posterior="gaussian")),
         "likelihood": distributions.Gaussian(scale=0.7, squash=True),
@@ -207,7 +207,7 @@ def stack():
 
 
 def small_vit(**changes):
-    """A pair of `networks.vit` for images of 4×6×2, with no argument at its default."""
+    """Arguments of `networks.vit` for images of 4×6×2, none at its default."""
     given = {
         "shape": (4, 6, 2),
         "patch": (2, 3),
@@ -232,7 +232,7 @@ def small_vit(**changes):
 
 
 def masked(**changes):
-    """A row of a masked autoencoder on images of 4×18×2, 2×6 patches in groups of 2×2."""
+    """Arguments of a masked autoencoder on images of 4×18×2, with 2×6 patches in groups of 2×2."""
     return {
         **named(networks.vit(**small_vit(shape=(4, 18, 2), **changes))),
         "mask_ratio": 0.5,
@@ -245,14 +245,14 @@ def masked(**changes):
 
 
 def built_target():
-    """A target that has found the components of patches of 12 values."""
+    """Adapt a `LowVariance` target to patches of 12 values."""
     target = layers.LowVariance(0.6, name="target")
     target.adapt(np.random.default_rng(2).normal(size=(10, 12, 12)).astype("float32"))
     return target
 
 
 def pooled():
-    """One of the paper: a class token, a deep decoder, normalised targets and single patches."""
+    """Arguments as in the paper: a class token, a deep decoder, normalised targets and single patches."""
     changes = {"class_token": True, "pooling": "class", "learned_positions": False, "depth": 2, "decoder": "deep"}
     given = {**masked(), **named(networks.vit(**small_vit(**changes)))}
     for name in ("normalize_targets", "mask_group", "target"):
@@ -269,7 +269,7 @@ def simmim():
 
 
 def small_convnext(**changes):
-    """A pair of `networks.convnext` for images of 4×12×2, with no argument at its default but those of a code."""
+    """Arguments of `networks.convnext` for images of 4×12×2, none at its default but those of a code."""
     given = {
         "shape": (4, 12, 2),
         "patch": (2, 4),
@@ -294,7 +294,7 @@ def small_vgg():
 
 
 def coded_convnext():
-    """One with a code, for images that the patch does not divide."""
+    """Arguments with a code, for images that the patch does not divide."""
     given = small_convnext(shape=(5, 9, 2), code=3, code_activation="tanh", posterior="gaussian", pixel_parameters=2)
     del given["pooling"]
     return given
@@ -455,13 +455,13 @@ VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
 
 
 def built_for_tokens(layer):
-    """Draw the first weights now: a layer that waited for its first call would draw others."""
+    """Build the layer now, so that its initial weights are drawn before its first call."""
     layer.build((None, 3, 4))
     return layer
 
 
 def responding(layer):
-    """Maps 2×3 of four channels, and weights with which the layer is not the identity."""
+    """Build a layer for maps [B, 2, 3, 4], with weights that do not make it the identity."""
     layer.build((None, 2, 3, 4))
     for weight in (w for w in layer.weights if w.name in ("gamma", "beta")):
         weight.assign(weight + np.linspace(-0.5, 1, weight.shape[0]))
@@ -479,7 +479,7 @@ def built_for_queries(layer):
 
 
 def adapted(layer):
-    """Components of images of three patches of four values."""
+    """Adapt the layer to images of three patches of four values."""
     layer.adapt(np.random.default_rng(3).uniform(size=(20, 3, 4)))
     return layer
 
@@ -694,7 +694,7 @@ TRANSFORMERS = [
     ),
     Case(networks.convnext, coded_convnext, stored(5, 9, 2) / np.float32(15), note="coded", leaves=("pooling",)),
 ]
-"""Networks of places. Not among `NETWORKS`, which have a code of any length and activations to choose."""
+"""Networks of patches. Unlike `NETWORKS`, they have no code of a chosen length and no choice of activations."""
 
 LIKELIHOODS = [
     Case(distributions.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
@@ -716,7 +716,7 @@ LOSSES = [
 ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 
 ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
-"""Public classes that are there to be inherited from; each has rows for its children."""
+"""Public abstract classes, whose subclasses have rows."""
 
 # ---- masks, conditions, learned priors
 
@@ -835,13 +835,13 @@ NETWORKS_OF_SEQUENCES = [
         np.float32(stored(4, 3)),
     )
 ]
-"""Not among `NETWORKS`, whose encoders take x alone."""
+"""Networks whose encoders take x and a mask, unlike those of `NETWORKS`."""
 
 POSTERIORS = [
     Case(distributions.GaussianPosterior, lambda: {}, VALUES),
     Case(distributions.VonMisesFisherPosterior, lambda: {}, VALUES),
 ]
-"""Rows whose x is what an encoder gives."""
+"""Rows whose x is the output of an encoder."""
 
 PRIORS = [
     Case(distributions.StandardNormal, lambda: {}, VALUES),
@@ -853,7 +853,7 @@ PRIORS = [
     ),
     Case(models.VampPrior, lambda: {"components": 3, "seed": 4, "name": "row"}, None),
 ]
-"""Rows whose x are codes; none where the prior is made of encoded inputs."""
+"""Rows whose x are codes; None if the prior is made of encoded inputs."""
 
 ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 ROWS += [*NETWORKS_OF_SEQUENCES, *POSTERIORS, *PRIORS]
@@ -895,11 +895,11 @@ FUNCTIONS = {
     "vit_small": "test_vit.py",
     "vit_tiny": "test_vit.py",
 }
-"""Public functions without a constructor: the file whose tests are about them."""
+"""Public function → the test file that covers it."""
 
 
 def first_of_its_family(rows):
-    """Rows as parameters, of which all but the first of every family are for `make test-slow`."""
+    """Make pytest parameters of rows; all but the first of each family are marked slow."""
     seen, found = set(), []
     for case in rows:
         parents = [c for c in case.target.__mro__ if c.__module__.startswith("kerasae.models")]

@@ -1,4 +1,4 @@
-"""What every test starts from: quiet TensorFlow, float32, and a known seed."""
+"""Set up every test: quiet TensorFlow, float32, a fixed seed."""
 
 import os
 import random
@@ -10,11 +10,11 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 CACHE = tempfile.TemporaryDirectory(prefix="kerasae-cache-")
-os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's own
+os.environ["KERASAE_CACHE"] = CACHE.name  # not the user's cache
 
 
 LONGEST = "contract distributed guard replicas fuzz mae_pipeline kills masked precision determinism training".split()
-"""Modules that begin first, so that no worker is left alone with one of them at the end."""
+"""Slowest test modules, which start first, so that no worker ends long after the others."""
 
 
 def pytest_collection_modifyitems(items):
@@ -23,10 +23,10 @@ def pytest_collection_modifyitems(items):
 
 
 def seed(keras, number):
-    """`keras.utils.set_random_seed`, but TensorFlow keeps the kernels and functions that it has prepared.
+    """Set the seeds as `keras.utils.set_random_seed` does, but keep TensorFlow's cache of kernels and functions.
 
-    To prepare them again after every test was a seventh of the time of tests that compute outside of graphs. TensorFlow
-    forgets them because random operations with a state of their own would go on where they were; kerasae has none.
+    Filling the cache again takes a seventh of the time of tests outside of graphs. TensorFlow clears it to restart
+    stateful random operations, of which kerasae has none.
     """
     from tensorflow.python.eager import context
 
@@ -39,7 +39,7 @@ def seed(keras, number):
 
 @pytest.fixture(autouse=True)
 def clean_keras():
-    """Seed everything, and undo what a test did to the global policy; tests without Keras do not pay for it."""
+    """Set the seeds before, and the float32 policy after each test, if Keras is loaded."""
     if keras := sys.modules.get("keras"):
         seed(keras, 20)
     yield
@@ -49,7 +49,7 @@ def clean_keras():
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory):
-    """Small trained runs, the same ones for all workers (see `shelf.py`)."""
+    """Share small trained runs between all workers (see `shelf.py`)."""
     from shelf import Shelf
 
     folder = tmp_path_factory.getbasetemp()
@@ -58,7 +58,7 @@ def shelf(tmp_path_factory):
 
 @pytest.fixture
 def mistake(capfd):
-    """Run a command that must fail; its one line, after so many other `notes`."""
+    """Run a command that must fail; return its error line, which follows `notes` other lines."""
 
     from pipelines.command_line import main as cli
 

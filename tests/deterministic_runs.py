@@ -1,6 +1,6 @@
-"""Run by `test_determinism.py` in processes of their own: every training pipeline on a few digits, into one folder.
+"""Run every training pipeline on a few digits; print hashes of weights, and figures without times, as JSON.
 
-Prints a digest of what each run trained, and of its figures but for times and memory, as JSON.
+Run by `test_determinism.py` in separate processes.
 """
 
 import csv
@@ -20,7 +20,7 @@ UNREPEATABLE = ("seconds", "examples_per_second", "data_wait", "memory_mib")
 
 
 def data(folder):
-    """A hundred digits in a file."""
+    """Write a hundred digits to a file; return the recipes' fields for it."""
     source = kerasae.data.load("digits")
     rows = kerasae.data.balanced_subset(source.train.labels, 100, 0)
     x, y = source.train.subset(rows).arrays()
@@ -29,7 +29,7 @@ def data(folder):
 
 
 def pipelines(folder):
-    """Name → a function that makes the run."""
+    """List the pipelines: name → function that trains a run."""
     common, pretrained = data(folder), folder / "mae"
     tiny = {"patch": (4,), "width": 12, "depth": 2, "heads": 2, "decoder_width": 12, "decoder_depth": 1}
     vae = train.Recipe(
@@ -63,7 +63,7 @@ def pipelines(folder):
 
 
 def digest(path):
-    """What a run came to: hashes of its weights and of its figures."""
+    """Hash the weights of a run, and read its figures."""
     model = keras.saving.load_model(path / "model.keras", compile=False)
     weights = hashlib.sha256(b"".join(weight.tobytes() for weight in model.get_weights())).hexdigest()
     with open(path / "metrics.csv", newline="") as file:

@@ -1,7 +1,7 @@
-"""Run by `test_guard.py` in a process of its own: guarded steps on two replicas and on one device, results as JSON.
+"""Compare guarded steps on two replicas with steps on one device; print the results as JSON.
 
-After one failed collective every later strategy of a process fails, and logical devices must be made before TensorFlow
-starts: hence the process.
+Run by `test_guard.py` in a separate process: logical devices must be created before TensorFlow starts, and after a
+failed collective operation every later strategy of the process fails.
 """
 
 import json
@@ -31,7 +31,7 @@ def classifier():
 
 
 def compiled(build):
-    """A model whose optimiser clips, so that it shows whether gradients are summed before."""
+    """Compile a model with gradient clipping, whose result depends on gradients being summed before it."""
     keras.utils.set_random_seed(7)
     model = build()
     loss = {"loss": kerasae.models.SmoothedCrossentropy()} if isinstance(model, kerasae.models.Classifier) else {}
@@ -48,7 +48,7 @@ def apart(one, other):
 
 
 def steps(build, strategy):
-    """Two good steps, then one whose second half is poisoned: norms, weights, and what the last one moved."""
+    """Make two steps, then one with NaN in its last example: return norms, weights, and changes by the last step."""
     with strategy.scope():
         model = compiled(build)
         step = guarded(model)

@@ -1,4 +1,4 @@
-"""Hostile input as hypothesis draws it: mutated bytes, text, values, command lines and pictures."""
+"""Hypothesis strategies for hostile input: mutated bytes, text, values, command lines and pictures."""
 
 import io
 import struct
@@ -21,7 +21,7 @@ CHUNKS = st.sampled_from([*NUMBERS, b"PK\x03\x04", b"../", b'"', b"{", b"[" * 50
 
 @st.composite
 def mutated(draw, data, most=4):
-    """`data` with a few spans cut, overwritten, inserted or doubled, or cut short."""
+    """Mutate bytes: flip, overwrite, insert, delete or double a few spans, or truncate."""
     data = bytearray(data)
     for _ in range(draw(st.integers(1, most))):
         place, length = draw(st.integers(0, max(0, len(data) - 1))), draw(st.integers(1, 40))
@@ -51,7 +51,7 @@ FLOATS = ["nan", "inf", "-inf", "1e400", "-1", "0", "1", "0.5", "1e-300", "1e300
 
 
 def relative(text):
-    """Text as a path that stays in the arena."""
+    """Turn text into a path that stays in the sandbox."""
     return text.lstrip("/").replace("../" * 3, "")
 
 
@@ -79,11 +79,11 @@ def json_values():
 # ---- command lines
 
 HUGE = {"size": ["tiny", "small"]}
-"""Fields whose valid values would cost too much here → those that are tried."""
+"""Fields with values too large for a test → the values that are tried."""
 
 
 def flags(command):
-    """A few flags of a command with values of the kinds that its recipe declares, or of none."""
+    """Draw a few flags of a command, with values of the declared types or of others."""
     recipe = import_module(cli.COMMANDS[command]).Recipe
     hints = get_type_hints(recipe)
     named = [f for f in fields(recipe) if not f.metadata.get("positional") and f.name not in ("data", "data_dir")]
@@ -94,7 +94,7 @@ def flags(command):
 
 
 def flag(name, hint):
-    """One flag and its value or values."""
+    """Draw one flag and its values."""
     spelled = "--" + name.replace("_", "-")
     if name in HUGE:
         return st.sampled_from(HUGE[name]).map(lambda value: [spelled, value])
@@ -109,15 +109,15 @@ def flag(name, hint):
 
 
 def words():
-    """Words that command lines are made of."""
+    """Draw a word of command lines."""
     flags = ["--help", "--version", "--data", "--out", "--recipe", "--seed", "--epochs", "--labels"]
     names = ["plain", "variational", "run", "digits", "npz:data.npz", "folder:pictures", "mae-mnist", "import"]
-    left_out = ("data-worker", "doctor")  # the one does not end, the other measures for twenty seconds
+    left_out = ("data-worker", "doctor")  # data-worker does not end, doctor takes twenty seconds
     return st.sampled_from([*(command for command in cli.COMMANDS if command not in left_out), *flags, *names])
 
 
 def command_lines():
-    """Random words, or a command with its positional words and random flags."""
+    """Draw random words, or a command with its positional arguments and random flags."""
     free = st.lists(st.one_of(words(), texts(), integers()), max_size=6)
     fitting = st.one_of([st.tuples(st.just(start), flags(start[0])).map(lambda p: [*p[0], *p[1]]) for start in STARTS])
     return st.one_of(free, fitting, fitting)
@@ -139,7 +139,7 @@ STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune
 
 
 def specs():
-    """Names of data sets, well formed or not."""
+    """Draw names of data sets, well formed or not."""
     kinds = st.sampled_from(["digits", "npz:", "folder:", "tfds:", "", ":", "npz", "NPZ:", "http://"])
     names = ["data.npz", "pictures", "run", "/dev/null", "pipe", "mnist", "a:mnist", "mnist/x:9"]
     return st.tuples(kinds, st.one_of(texts(), st.sampled_from(names))).map("".join)
@@ -149,7 +149,7 @@ def specs():
 
 
 def picture(kind):
-    """A small good picture."""
+    """Encode a small valid picture."""
     stream = io.BytesIO()
     pixels = np.arange(64 * 3, dtype="uint8").reshape(8, 8, 3)
     np.save(stream, pixels) if kind == "npy" else Image.fromarray(pixels).save(stream, kind)
@@ -160,7 +160,7 @@ PICTURES = ("png", "gif", "jpeg", "bmp", "webp", "tiff", "npy")
 
 
 def bombs(side):
-    """Small files that promise side × side pixels."""
+    """Make small files whose headers declare side × side pixels."""
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     body = zlib.compress(b"\0" * 10_000)
     chunks = [(b"IHDR", head), (b"IDAT", body), (b"IEND", b"")]
@@ -181,7 +181,7 @@ def bombs(side):
 
 
 def pictures():
-    """Ending and bytes of a picture that is mutated, a bomb, or something else under a picture's name."""
+    """Draw suffix and bytes of a mutated picture, a decompression bomb, or random bytes."""
     kinds = st.sampled_from(PICTURES)
     damaged = kinds.flatmap(lambda kind: st.tuples(st.just(kind), mutated(picture(kind))))
     sides = st.sampled_from([9000, 65535, 2**31 - 1, 0, 2**28])

@@ -1,4 +1,4 @@
-"""Hostile files as hypothesis draws them: archives, arrays, models, checkpoints, JSON and weights of other projects."""
+"""Hypothesis strategies for hostile files: archives, arrays, models, checkpoints, JSON, other projects' weights."""
 
 import io
 import json
@@ -24,7 +24,7 @@ def npz(**arrays):
 
 
 def zipped(members, compression=zipfile.ZIP_STORED):
-    """An archive of name → bytes."""
+    """Make an archive of (name, bytes) pairs."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
         for name, data in members:
@@ -33,14 +33,14 @@ def zipped(members, compression=zipfile.ZIP_STORED):
 
 
 def members(data):
-    """Name and bytes of every member of an archive."""
+    """Read name and bytes of every member of an archive."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return [(name, archive.read(name)) for name in archive.namelist()]
 
 
 @st.composite
 def repacked(draw, data):
-    """An archive with one member mutated, renamed, left out, doubled or compressed, or with another beside them."""
+    """Mutate, rename, delete, double, inflate or compress a member of an archive, or add one."""
     found = members(data)
     i = draw(st.integers(0, len(found) - 1))
     name, content = found[i]
@@ -61,7 +61,7 @@ def repacked(draw, data):
 
 
 class Executed:
-    """Pickled, it makes the file `path` when it is unpickled."""
+    """Object whose unpickling creates the folder `path`."""
 
     def __init__(self, path):
         self.path = path
@@ -71,7 +71,7 @@ class Executed:
 
 
 def of_kind(kind, values, canary):
-    """Numbers as an array of a NumPy type; as one of objects it is a pickle that leaves a trace."""
+    """Convert numbers to a NumPy type; an array of objects holds `Executed`."""
     if kind != "O":
         return values.astype("u4").view("V4") if kind == "V4" and values.ndim else values.astype("u1").astype(kind)
     made = np.empty(values.shape, object)
@@ -81,7 +81,7 @@ def of_kind(kind, values, canary):
 
 @st.composite
 def arrays(draw, canary):
-    """Bytes of an npz of wrong types, ranks and values, some of which pickles would be run for."""
+    """Draw an npz with wrong types, ranks and values, and with pickles that execute code."""
     kinds = ["uint8", "int64", "float32", "float64", "float16", "complex64", "bool"]
     kinds += ["S3", "U2", "M8[s]", "O", "V4", ">f4"]
     names = st.sampled_from(["x_train", "y_train", "x_test", "y_test", "x_trian", "other"])
@@ -95,31 +95,31 @@ def arrays(draw, canary):
 
 
 def header(shape, descr="'|u1'"):
-    """Bytes of an .npy that claims a shape."""
+    """Make the header of an .npy file that declares a shape."""
     text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
     return b"\x93NUMPY\x01\0" + struct.pack("<H", len(text)) + text
 
 
 def claims():
-    """An npz whose x_train claims more, or something else, than it has."""
+    """Draw an npz whose x_train declares a shape or type that its bytes do not have."""
     shapes = ["(10**9,)", "(2000000000, 4, 4)", "(1, -4, 4)", "(99999999999999999999, 4)", "()", "(4, 4", "None"]
     descr = ["'|u1'", "'<f8'", "'|O'", "'<f999999999'", "[('a', '<f4')]", "'" + "x" * 99 + "'", "{}", "'|V1000000000'"]
     pairs = st.tuples(st.sampled_from(shapes), st.sampled_from(descr))
     return pairs.map(lambda pair: zipped([("x_train.npy", header(*pair) + bytes(64))]))
 
 
-# ---- what files say of themselves
+# ---- JSON and configurations
 
 
 def paths(value, here=()):
-    """The place of every value in a tree of lists and dictionaries."""
+    """Yield the path of every value in a tree of lists and dictionaries."""
     yield here
     for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from paths(inner, (*here, key))
 
 
 def replaced(value, place, new):
-    """A copy of a tree with another value at one place."""
+    """Copy a tree with another value at one path."""
     if not place:
         return new
     first, *rest = place
@@ -130,21 +130,21 @@ def replaced(value, place, new):
 
 @st.composite
 def altered(draw, tree, values):
-    """A tree with one or two values replaced."""
+    """Replace one or two values of a tree."""
     for _ in range(draw(st.integers(1, 2))):
         tree = replaced(tree, draw(st.sampled_from(list(paths(tree)))), draw(values))
     return tree
 
 
 def rewritten(data):
-    """JSON with other values in some places, such as paths, other types and enormous numbers."""
+    """Replace values of JSON by paths, other types and enormous numbers."""
     odd = [None, [], {}, 10**30, -1, 1e308, "x", "npz:data.npz", "digits", "npz:../../neighbour", ["a"], [[1]], True]
     values = st.one_of(st.sampled_from(odd), json_values())
     return altered(json.loads(data), values).map(lambda tree: json.dumps(tree).encode("utf-8", "surrogatepass"))
 
 
 def rewritten_progress(body):
-    """A checkpoint whose progress says something else."""
+    """Replace the progress of a checkpoint by random JSON."""
 
     def put(text):
         return zipped([(n, npy(np.frombuffer(text, "u1")) if n == "progress.npy" else d) for n, d in members(body)])
@@ -159,7 +159,7 @@ def npy(array):
 
 
 def lambdas(canary):
-    """Configurations of layers that would run code, or read files, while they are made."""
+    """List configurations of layers that would run code or read files while the layer is created."""
     code = {"class_name": "__lambda__", "config": {"value": "4wEAAAA=", "defaults": None, "closure": None}}
     layer = {"module": "keras.layers", "registered_name": None}
     return [
@@ -183,7 +183,7 @@ def lambdas(canary):
 
 
 def configured(data, canary):
-    """A model whose configuration has other values, sizes and classes."""
+    """Replace values, sizes and classes in the configuration of a model."""
     config = json.loads(dict(members(data))["config.json"])
     odd = st.sampled_from([None, [], {}, 0, -1, 3, 10**6, 10**9, 10**30, 1e308, "x", "relu", "float64", "string", True])
     values = st.one_of(odd, st.sampled_from(lambdas(canary)), st.sampled_from(lambdas(canary)), json_values())
@@ -199,7 +199,7 @@ def configured(data, canary):
 
 
 def good_weights(file):
-    """Ending → bytes of a masked autoencoder; `file` is written on the way."""
+    """Write the weights of a masked autoencoder by way of `file`: suffix → bytes."""
     named = reference_weights.random_weights()
     return {
         "pth": torch_files.save_zip(file, named).read_bytes(),
@@ -209,7 +209,7 @@ def good_weights(file):
 
 
 def weights(arena):
-    """Ending and bytes of a file of weights, and of a config.json beside it or None."""
+    """Draw suffix and bytes of a file of weights, and the bytes of a config.json beside it or None."""
     file = arena.temporary / "weights"
     formats = good_weights(file)
     pickles = [pickle.dumps(Executed(arena.canary), protocol) for protocol in (0, 2, 4)]

@@ -1,9 +1,9 @@
-"""Training commands that are killed and repeated, and what they leave in the end.
+"""Kill training commands at random moments, resume them, and compare the files with those of an unbroken run.
 
     python tests/kills.py FOLDER [--kills 30] [--seed 0]
 
-runs every command of `commands` to its end, then again with the kills spread over them, each SIGKILL at a random moment
-of the time that the whole command took, start included, and says whether the files left are those of the unbroken run.
+Runs every command of `commands` to its end, then again with SIGKILL at random moments of its whole duration, start
+included. Prints whether the files are those of the unbroken run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from pathlib import Path
 import processes
 
 TIMES = {"seconds", "data_wait", "steps_per_second", "examples_per_second", "memory_mib"}
-"""Columns of metrics.csv that no two runs have alike."""
+"""Columns of metrics.csv that differ between equal runs."""
 
 LAYERS = "--no-baselines --widths 8 4 --pretrain-epochs 3 --joint-epochs 2 --finetune-epochs 2"
 MAE = "--patch 4 --width 12 --depth 1 --heads 2 --decoder-width 12 --decoder-depth 1 --decoder-heads 2"
@@ -39,7 +39,7 @@ COMMANDS = {
 
 
 def commands(folder, data, longer=1):
-    """Name → function of the run directory that gives the words of the command, for so many times the epochs."""
+    """Build the commands, with `longer` times the epochs: name → function from run directory to words."""
 
     def words(text, out):
         data_words = [] if text.startswith("finetune") else ["--data", data]
@@ -49,17 +49,17 @@ def commands(folder, data, longer=1):
     return {name: lambda out, text=text: words(text, out) for name, text in COMMANDS.items()}
 
 
-# ---- in a process of its own
+# ---- in a separate process
 
 
 def attempt(tokens, begun, death=None, count=0):
-    """One start of a command that writes a checkpoint after every few steps.
+    """Run a command that writes a checkpoint after every few steps; optionally kill this process on the way.
 
     Args:
         tokens: words of the command.
-        begun: file that gets a line for every stage that this start trains on: the step at which it began.
-        death: None, "writing" or "training": where this process kills itself as a power cut would, when it comes there
-            the `count`-th time; "writing" is between the last byte of a checkpoint and its name.
+        begun: file to which the first step of every stage that is trained is appended, a line each.
+        death: None, "writing" or "training": where this process sends itself SIGKILL, at the `count`-th time;
+            "writing" is between a checkpoint's last byte and its renaming.
     """
     from kerasae.training import checkpoint, loop
     from pipelines.command_line import main as cli
@@ -75,7 +75,7 @@ def attempt(tokens, begun, death=None, count=0):
 
 
 def note_starts(loop, begun):
-    """Write down at which step a stage begins."""
+    """Append the first step of every stage to the file `begun`."""
     function = loop._start
 
     def noted(self):
@@ -101,13 +101,13 @@ def die_at(owner, name, count, counted=lambda *arguments: True):
     setattr(owner, name, deadly)
 
 
-# ---- around it
+# ---- in the test's process
 
 
 def run(tokens, *death, after=None):
-    """Run a command, killed by itself (`death`, see `attempt`) or after some seconds.
+    """Run a command, which kills itself (`death`, see `attempt`) or is killed after some seconds.
 
-    Returns its exit status, and the steps at which its stages began, but for those that had ended before.
+    Returns its exit status, and the first steps of the stages that it trained.
     """
     with tempfile.TemporaryDirectory() as folder:
         begun = Path(folder) / "begun"
@@ -122,7 +122,7 @@ def run(tokens, *death, after=None):
 
 
 def left(folder):
-    """Path → content of what a run leaves, without what tells the time: digests of weights, rows of figures."""
+    """Read the results of a run without times: path → hash of weights, or figures."""
     found = {}
     for file in sorted(Path(folder).rglob("*")):
         name = file.relative_to(folder).as_posix()
@@ -137,7 +137,7 @@ def left(folder):
 
 
 def digest(file):
-    """SHA-256 of the weights in a Keras file."""
+    """Hash the weights in a Keras file by SHA-256."""
     import h5py
     import numpy as np
 
@@ -150,7 +150,7 @@ def digest(file):
 # ---- many kills
 
 LONGER = 10
-"""Times the epochs, so that most kills meet a training and not the start of a process."""
+"""Factor on the epochs, so that most kills fall into training and not into the start of a process."""
 
 
 def main():
@@ -168,14 +168,14 @@ def main():
 
 
 def soak(name, words, folder, kills, chance):
-    """Kill one command so often, and compare; whether it left the same."""
+    """Kill one command `kills` times; return whether its files equal those of an unbroken run."""
     began = time.monotonic()
     assert run(words(folder / name))[0] == 0
     whole, statuses, resumed = time.monotonic() - began, [], 0
     while len(statuses) < kills:
         status, steps = run(words(folder / f"{name}-killed"), after=chance.uniform(0, whole))
         resumed += any(steps)
-        if status == 0:  # it was faster than the kill; an ended run has nothing to lose, so begin another
+        if status == 0:  # it ended before the kill; begin another run
             os.rename(folder / f"{name}-killed", folder / f"{name}-ended-{time.monotonic_ns()}")
             continue
         statuses.append(status)

@@ -1,7 +1,7 @@
-"""The masked autoencoder once more, in NumPy and double precision: the oracle of `test_masked.py`.
+"""Compute a masked autoencoder in NumPy and double precision, as the oracle of `test_masked.py`.
 
-Written from the paper (He et al., arXiv 2111.06377) one example and one head at a time; it shares nothing with the
-library but the names of the weights.
+Written from the paper (He et al., arXiv 2111.06377), one example and one head at a time. It shares only the names of
+weights with the library.
 """
 
 import math
@@ -11,7 +11,7 @@ from scipy.special import erf
 
 
 class Weights:
-    """The weights of a network by their path, in double precision."""
+    """Weights of networks by path, in double precision."""
 
     def __init__(self, *networks):
         self.values = {w.path: np.asarray(w, "float64") for network in networks for w in network.weights}
@@ -34,12 +34,12 @@ def gelu(x):
 
 
 def attention(x, weights, path, heads):
-    """Tokens [T, D]; q, k and v are thirds of one layer's outputs, each head by head."""
+    """Self-attention of tokens [T, D]; q, k and v are the thirds of one layer's output."""
     return attend(*np.split(linear(x, weights, f"{path}/qkv"), 3, axis=1), weights, path, heads)
 
 
 def attend(q, k, v, weights, path, heads):
-    """Queries [Q, D], keys and values [T, D]."""
+    """Multi-head attention of queries [Q, D] to keys and values [T, D]."""
     out, d = np.zeros_like(q), q.shape[1] // heads
     for head in range(heads):
         part = slice(head * d, (head + 1) * d)
@@ -57,7 +57,7 @@ def block(x, weights, path, heads):
 
 
 def cross_block(x, tokens, weights, path, heads):
-    """Queries [Q, D] that look at tokens [T, E] (Fu et al., arXiv 2401.14391), and not at each other."""
+    """Cross-attention block of queries [Q, D] to tokens [T, E] (Fu et al., arXiv 2401.14391)."""
     scales = [weights.values.get(f"{path}/scale{i}", 1.0) for i in (1, 2)]
     k, v = np.split(linear(tokens, weights, f"{path}/attention/kv"), 2, axis=1)
     for i, query in enumerate(x.copy()):  # one at a time
@@ -69,7 +69,7 @@ def cross_block(x, tokens, weights, path, heads):
 
 
 def patches_of(image, p, q):
-    """Patches of one image row by row, each flattened row, column, channel."""
+    """Cut an image into patches row by row, each flattened by row, column, channel."""
     rows, columns = image.shape[0] // p, image.shape[1] // q
     return np.stack(
         [image[i * p : (i + 1) * p, j * q : (j + 1) * q].ravel() for i in range(rows) for j in range(columns)]
@@ -77,7 +77,7 @@ def patches_of(image, p, q):
 
 
 def encode(patches, places, weights, depth, heads):
-    """Tokens of the patches that lie at `places`, after all blocks and the last normalisation."""
+    """Encode the patches at `places`; return their tokens after the last normalisation."""
     positions = weights("row_tokens/positions")[0]
     first = len(positions) - len(patches)
     x = linear(patches, weights, "row_embed") + positions[first:]
@@ -90,7 +90,7 @@ def encode(patches, places, weights, depth, heads):
 
 
 def decode(tokens, places, count, weights, depth, heads):
-    """Predicted patches, from the tokens of the patches at `places` out of `count`."""
+    """Predict all `count` patches from the tokens of the patches at `places`."""
     x = linear(tokens, weights, "row_decoder_embed")
     first = len(x) - len(places)
     whole = np.tile(weights("row_decoder_tokens/mask_token")[0], (count, 1))
@@ -102,7 +102,7 @@ def decode(tokens, places, count, weights, depth, heads):
 
 
 def read_out(tokens, places, weights, depth, heads):
-    """Predictions of the patches at `places` by a cross-attention decoder."""
+    """Predict the patches at `places` by a cross-attention decoder."""
     x = weights("row_decoder_queries/mask_token")[0] + weights("row_decoder_queries/positions")[0][places]
     for i in range(depth):
         x = cross_block(x, tokens, weights, f"row_decoder_block_{i}", heads)
@@ -110,7 +110,7 @@ def read_out(tokens, places, weights, depth, heads):
 
 
 def simmim(image, mask, weights, patch, depth, heads):
-    """Predictions of all patches by SimMIM (arXiv 2111.09886), which sees a mask token where `mask` is 1."""
+    """Predict all patches by SimMIM (arXiv 2111.09886); patches with mask 1 are replaced by the mask token."""
     patches = patches_of(image, *patch)
     positions, count = weights("row_tokens/positions")[0], len(patches)
     x = linear(patches, weights, "row_embed")
@@ -124,7 +124,7 @@ def simmim(image, mask, weights, patch, depth, heads):
 
 
 def group_mask(noise, ratio, grid, group):
-    """1 where a patch is hidden, if groups with the least mean noise stay visible: [rows · columns]."""
+    """Mask [rows · columns], 1 = hidden, 0 = visible; the groups with the least mean noise stay visible."""
     rows, columns = grid
     noise, mask = noise.reshape(grid), np.ones(grid)
     corners = [(i, j) for i in range(0, rows, group) for j in range(0, columns, group)]
@@ -135,7 +135,7 @@ def group_mask(noise, ratio, grid, group):
 
 
 def forward(image, noise, weights, *, patch, ratio, normalize, mean, std, depths, heads):
-    """One image [H, W, C] and its noise [N]: tokens, prediction, mask and loss of the masked pass."""
+    """Compute tokens, prediction, mask and loss of one image [H, W, C] with noise [N]."""
     patches = patches_of((image - np.asarray(mean)) / np.asarray(std), *patch)
     count = len(patches)
     places = np.argsort(noise)[: int(count * (1 - ratio))]

@@ -1,6 +1,6 @@
-"""Run by `test_jax_backend.py` in a process of its own, with Keras on JAX and TensorFlow out of reach.
+"""Compute losses and gradients by Keras on JAX, without TensorFlow, for `test_jax_backend.py`, which runs this script.
 
-`python on_jax.py IN OUT` reads weights, images and noise from one file, and writes losses and gradients to the other.
+`python on_jax.py IN OUT` reads weights, images and noise from IN, and writes losses and gradients to OUT.
 """
 
 import sys
@@ -11,7 +11,7 @@ SMALL = {"width": 16, "depth": 2, "heads": 4, "decoder_width": 12, "decoder_dept
 
 
 def build(name):
-    """A small model of each kind."""
+    """Build a small model by its name."""
     from kerasae import layers, models, networks
 
     if name == "plain":
@@ -26,12 +26,12 @@ def build(name):
 
 
 def weights_of(name, data):
-    """The weights of a model in a file, in order."""
+    """Read the weights of a model from a file, in order."""
     return [data[f"{name}/{i}"] for i in range(sum(key.startswith(f"{name}/") for key in data.files))]
 
 
 def loss_of(model, x, noise):
-    """Mean loss of a training pass with given masks."""
+    """Compute the mean loss of a training pass; masks follow from `noise`."""
     from keras import ops
 
     if hasattr(model, "forward"):
@@ -40,7 +40,7 @@ def loss_of(model, x, noise):
 
 
 def differentiate(model, x, noise):
-    """The loss and its gradient by JAX."""
+    """Compute the loss and its gradients by JAX."""
     import jax
     import keras
 
@@ -52,7 +52,7 @@ def differentiate(model, x, noise):
 
 
 def results(name, data):
-    """What JAX makes of one model: losses, gradients, outputs, and what it does in `fit`."""
+    """Compute a model's loss, gradients, outputs, scores, and losses in `fit`."""
     import keras
 
     model = build(name)
@@ -61,7 +61,7 @@ def results(name, data):
     loss, gradients = differentiate(model, x, data["noise"])
     found = {f"{name}/gradient/{i}": gradient for i, gradient in enumerate(gradients)} | {f"{name}/loss": loss}
     found |= {f"{name}/{part}": getattr(model, part)(x) for part in ("encode", "reconstruct", "score")}
-    if name == "plain":  # the others draw masks, here and on TensorFlow not the same
+    if name == "plain":  # the others draw masks, which differ between JAX and TensorFlow
         model.compile(keras.optimizers.SGD(0.1))
         found["plain/step"] = model.train_on_batch(x, return_dict=True)["loss"]
         found |= {f"plain/after/{i}": weight for i, weight in enumerate(model.get_weights())}

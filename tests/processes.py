@@ -1,7 +1,7 @@
-"""Processes of their own for tests, forked from one that has imported TensorFlow and started nothing.
+"""Start test processes by forking one that has imported TensorFlow but not used it.
 
-A start of Python with TensorFlow costs five seconds of a processor, a fork of this kind next to none. Where the imports
-or the interpreter's own start are what is tested, a test starts a real process instead.
+Starting Python with TensorFlow takes five CPU seconds, such a fork almost none. A test of imports or of the
+interpreter's start uses a new process instead.
 """
 
 import json
@@ -22,19 +22,19 @@ PRELOADED = [
 
 
 def context():
-    """Processes that are forked from one that has loaded everything but started nothing."""
+    """Get a forkserver whose server process has imported PRELOADED."""
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(PRELOADED)
     return found
 
 
 class Started:
-    """A function that runs in a process of its own; what it prints goes to a file.
+    """Run a function in a separate process; its output goes to a file.
 
     Args:
-        function: what the process calls; a function of a module.
-        arguments: for it.
-        environment: variables that the process has beside those of this one.
+        function: a module-level function.
+        arguments: arguments of the function.
+        environment: environment variables beside those of this process.
     """
 
     def __init__(self, function, *arguments, environment=None):
@@ -47,14 +47,14 @@ class Started:
         self.kill, self.terminate = self._process.kill, self._process.terminate
 
     def text(self):
-        """What it has printed so far, on both streams."""
+        """Read what the process has printed so far to stdout and stderr."""
         return self.output.read_text(errors="replace")
 
     def running(self):
         return self._process.is_alive()
 
     def wait(self, seconds):
-        """Its exit status, negative for a signal, and what it printed; it is killed after so many seconds."""
+        """Wait for the end, at most `seconds`; return the exit status (negative for a signal) and the output."""
         self._process.join(seconds)
         late = self._process.is_alive()
         if late:
@@ -78,14 +78,14 @@ def _call(output, variables, folder, function, arguments):
 
 
 def command(*tokens):
-    """`kerasae TOKENS`, for `Started`."""
+    """Run `kerasae TOKENS`, as a function for `Started`."""
     from pipelines.command_line import main as cli
 
     sys.exit(cli.main([str(token) for token in tokens]))
 
 
 def printed(function, *arguments):
-    """The JSON object that a function prints in a process of its own."""
+    """Run a function in a separate process; return the JSON object that it prints."""
     status, text = Started(function, *arguments).wait(600)
     assert status == 0, text[-3000:]
     return json.loads(next(line for line in reversed(text.splitlines()) if line.startswith("{")))

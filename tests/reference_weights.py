@@ -1,6 +1,6 @@
-"""Random weights in the layouts of other projects, and what `mae_reference` computes from them.
+"""Draw random weights in the layouts of other projects, and compute outputs from them by `mae_reference`.
 
-The names and shapes are those of the projects, written out once more; nothing here comes from `kerasae.weights`.
+Names and shapes are written from those projects; nothing is imported from `kerasae.weights`.
 """
 
 import mae_reference
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def random_weights(seed=0, *, grid=(4, 4), patch=(2, 2), channels=3, width=16, depth=2, hidden=40, decoder=True):
-    """Encoder and decoder of the reference project: name → float32."""
+    """Draw encoder and decoder weights of the reference project: name → float32."""
     rng = np.random.default_rng(seed)
     (p, q), places = patch, grid[0] * grid[1]
     weights = {
@@ -79,7 +79,7 @@ BLOCKS = {
 
 
 def transformers(weights, kind):
-    """The same under the names of transformers: of the "hub", of version 5 in "memory", and as version 5 "saved"."""
+    """Rename weights as in transformers: files on the "hub", version 5 in "memory", or "saved" by version 5."""
     renamed = {}
     for name, value in weights.items():
         if "blocks." not in name:
@@ -101,7 +101,7 @@ def transformers(weights, kind):
 
 
 class Oracle:
-    """Weights of the reference project under the paths that `mae_reference` asks for."""
+    """Weights of the reference project by the paths of `mae_reference`, in double precision."""
 
     def __init__(self, weights):
         self.values = {}
@@ -119,7 +119,7 @@ class Oracle:
 
 
 def path(name):
-    """cls_token → row_tokens/class_token, blocks.0.norm1.weight → row_block_0/norm1/gamma, …"""
+    """Convert a name: cls_token → row_tokens/class_token, blocks.0.norm1.weight → row_block_0/norm1/gamma, …"""
     decoder = "_decoder" * (name.startswith("decoder_") or name == "mask_token")
     name = name.removeprefix("decoder_")
     if name in ("cls_token", "mask_token", "pos_embed"):
@@ -133,7 +133,7 @@ def path(name):
 
 
 def tokens(image, weights, patch, heads, depth):
-    """Tokens of a whole image, before the last normalisation: [1 + N, D]."""
+    """Encode a whole image without masking: tokens [1 + N, D] before the last normalisation."""
     oracle = Oracle(weights)
     x = mae_reference.linear(mae_reference.patches_of(image, *patch), oracle, "row_embed")
     x = np.concatenate([oracle("row_tokens/class_token")[0], x]) + oracle("row_tokens/positions")[0]
@@ -143,7 +143,7 @@ def tokens(image, weights, patch, heads, depth):
 
 
 def normalised(x, weights, name):
-    """Layer normalisation with the weights of this name."""
+    """Normalise tokens by the layer normalisation called `name`."""
     centred = x - x.mean(-1, keepdims=True)
     x = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-6)
     return x * weights[f"{name}.weight"].astype("float64") + weights[f"{name}.bias"].astype("float64")

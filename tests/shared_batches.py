@@ -1,5 +1,6 @@
-"""Run by `test_replicas.py` in a process of its own: three epochs with an odd hold-out and batch norm, on one device,
-on two, and on two with an interruption; figures and weights as JSON.
+"""Train three epochs with batch norm and an odd hold-out on one replica, on two, and on two with an interruption.
+
+Run by `test_replicas.py` in a separate process; prints figures and weights as JSON.
 """
 
 import json
@@ -20,7 +21,7 @@ BATCH, STEPS, EPOCHS = 8, 4, 3
 
 
 def normalised():
-    """A variational autoencoder whose encoder ends in a batch norm: random numbers, and state of the forward pass."""
+    """Build a variational autoencoder with batch norm, whose forward pass draws numbers and updates state."""
     x = keras.Input((8, 8, 1))
     hidden = keras.layers.BatchNormalization()(keras.layers.Dense(6)(keras.layers.Flatten()(x)))
     encoder = keras.Model(x, keras.layers.Dense(4)(hidden))
@@ -36,7 +37,7 @@ def compiled():
 
 
 def trained(folder, strategy, validate_every=1, stop_after=None):
-    """Rows of figures and weights of a run; interrupted after a step, if asked, and then resumed."""
+    """Train a run, optionally interrupted after a step and resumed; return figures and weights."""
     train_split = kerasae.data.load("digits").train
     split, held = train_split.subset(np.arange(BATCH * STEPS)), train_split.subset(np.arange(100, 121))
     rows = []

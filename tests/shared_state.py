@@ -1,6 +1,6 @@
-"""Run by the tests of vector quantisation and Boltzmann machines: steps on two replicas and on one device, as JSON.
+"""Compare steps of models with state (codebook, persistent chains) on two replicas and on one device, as JSON.
 
-In a process of its own, as logical devices must be made before TensorFlow starts.
+Run by tests in a separate process, since logical devices must be created before TensorFlow starts.
 """
 
 import json
@@ -29,7 +29,7 @@ def persistent(chains=6):
 
 
 def steps(build, strategy):
-    """Three steps: the weights and the state after them."""
+    """Make three steps; return weights and state before and after."""
     with strategy.scope():
         keras.utils.set_random_seed(7)
         model = build()

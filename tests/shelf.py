@@ -1,4 +1,4 @@
-"""Small trained runs that tests share, each trained once for all workers of a session; nobody writes into them."""
+"""Share small trained runs, read-only, between tests; each is trained once for all workers of a session."""
 
 import fcntl
 import os
@@ -10,21 +10,21 @@ RUNS = {
     "classifier": "finetune {plain} --labels 20 --finetune-epochs 1 --no-scratch",
     "probed": "probe {plain} --labels 20",
 }
-"""Name → a command for digits; a name in braces stands for the directory of that run."""
+"""Name → command on digits; a name in braces stands for the directory of that run."""
 
 
 class Shelf:
-    """The runs in a folder that all workers know.
+    """Shared runs.
 
     Args:
-        folder: the folder.
+        folder: folder that is common to all workers.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder)
 
     def run(self, name):
-        """The directory of a run that exists from now on; only for reading."""
+        """Get the directory of a run, which is trained first if need be; read-only."""
         from pipelines.command_line import main as cli
 
         place = self.folder / name
@@ -41,5 +41,5 @@ class Shelf:
         return place
 
     def copy(self, name, place):
-        """Copy a run to a place of the test's own."""
+        """Copy a run to a folder that the test may change."""
         return shutil.copytree(self.run(name), place)

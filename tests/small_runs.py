@@ -1,4 +1,4 @@
-"""Run by `test_distributed.py` in processes of their own: small runs, one after the other."""
+"""Train small runs one after the other; run by `test_distributed.py` in separate processes."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ ALL = ("denoising", "variational", "adversarial", "mae", "finetune")
 
 
 def recipes(out, epochs):
-    """Name → the pipeline and its recipe."""
-    # Not "dense": compiled by XLA, as one device does it with those, a step draws other random numbers.
+    """Yield name, pipeline and recipe of every run."""
+    # Not "dense": one device compiles those by XLA, which draws other random numbers.
     common = {"network": "conv", "filters": (6,), "epochs": epochs, "batch_size": BATCH, "holdout": 0.1}
     for variant in ("denoising", "variational", "adversarial"):
         yield variant, train, train.Recipe(variant=variant, out=str(out / variant), **common)
-    # Two passes of every update, with masks of their own.
+    # Two passes per update, with different masks.
     patches = {"patch": (2,), "batch_size": BATCH // 2, "accumulate": 2, "pictures_every": 5, "warmup_epochs": 1}
     yield "mae", mae, mae.Recipe(out=str(out / "mae"), epochs=epochs, base_rate=1e-3, **patches, **VIT)
     regular = {"dropout": 0.1, "input_dropout": 0.1, "drop_path": 0.2, "label_smoothing": 0.1, "mixup": 0.5}

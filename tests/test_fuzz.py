@@ -47,8 +47,8 @@ def place(tmp_path_factory, request):
         yield built
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print()
-        for kind in dict.fromkeys(kind for kind, _ in built.tally):
-            counts = {status: built.tally[kind, status] for status in (0, 2, 130)}
+        for kind in dict.fromkeys(kind for kind, _ in built.counts):
+            counts = {status: built.counts[kind, status] for status in (0, 2, 130)}
             print(f"{kind:24} {sum(counts.values()):6} inputs, by exit status: {counts}")
 
 
@@ -276,4 +276,4 @@ def test_checkpoints(drawn, place):
     assert isinstance(found, dict) or other or kept.damaged == [file.name]
     if found is None:
         assert all(map(np.array_equal, before, model.get_weights()))
-    place.tally["checkpoints", 2 if found is None else 0] += 1
+    place.counts["checkpoints", 2 if found is None else 0] += 1

@@ -429,7 +429,7 @@ def test_a_run_that_diverges_stops_with_one_line_and_can_be_replayed(kerasae_com
     status, page, error = kerasae_command("replay", "run")
     assert (status, error) == (0, "") and "largest weights" in page and "gradient norm" in page
     status, _, error = kerasae_command("replay", "run", "--stage", "layer-1")
-    assert status == 2 and "has not kept this step; it has --stage train --step" in error
+    assert status == 2 and "has not recorded this step; it has --stage train --step" in error
     skipping = [*TRAIN, "--learning-rate", "1e18", "--schedule", "constant", "--on-nonfinite", "skip"]
     status, _, error = kerasae_command(*skipping)
     assert "another recipe" not in error and ("left out" in error or status == 0), error
@@ -445,7 +445,7 @@ def test_files_that_cannot_be_replayed(stopped, kerasae_command, tmp_path):
         assert status == 2 and error.count("\n") == 1 and str(kept) in error, error
     shutil.rmtree(folder / "nonfinite")
     status, _, error = kerasae_command("replay", folder)
-    assert status == 2 and "met nothing that is not finite" in error
+    assert status == 2 and "has recorded no step that was not finite" in error
     status, _, error = kerasae_command("replay", tmp_path / "nowhere")
     assert status == 2 and "not a run directory" in error
 
@@ -469,7 +469,7 @@ def test_labels_that_are_no_numbers_are_not_replayed(labels, stopped, kerasae_co
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("labels.npy", labels)
     status, _, error = kerasae_command("replay", folder)
-    assert status == 2 and error.count("\n") == 1 and "its images or labels are no numbers" in error, error
+    assert status == 2 and error.count("\n") == 1 and "its images or labels are not numbers" in error, error
 
 
 def test_a_run_records_norms_memory_and_what_was_left_out(kerasae_command, tmp_path):

@@ -376,7 +376,7 @@ def test_a_class_of_a_users_own_is_trained_by_the_command(own_module, small_digi
     [
         ("my_module:Absent", "MODULE:CLASS to import.*no attribute 'Absent'"),
         ("absent:MyAutoencoder", "MODULE:CLASS to import.*No module named 'absent'"),
-        ("my_module:keras", "no subclass of kerasae.models.Autoencoder"),
+        ("my_module:keras", "not a subclass of kerasae.models.Autoencoder"),
         ("my_module:Unregistered", "register_keras_serializable"),
     ],
 )

@@ -264,17 +264,17 @@ def test_an_update_is_the_sum_of_its_parts():
 def test_slow_data_rule():
     chosen, job = planned(gpus=8, decode_rate=1.0, host_cores=10)
     update = wire.update(chosen, job)
-    assert update.rate == pytest.approx(10) and update.ruler.startswith("The data rule")
+    assert update.rate == pytest.approx(10) and update.bottleneck.startswith("Data loading")
     chosen, job = planned(gpus=8, storage_rate=115e3 * 7)
     assert wire.update(chosen, job).rate == pytest.approx(7)
 
 
-def test_the_ruler_is_the_largest_part():
-    assert wire.update(*planned(gpus=512, network_rate=1e8)).ruler.startswith("The wire rules")
-    assert wire.update(*planned(gpus=512, network_rate=1e15, link_rate=1e15, hop_seconds=0)).ruler.startswith(
+def test_the_bottleneck_is_the_largest_part():
+    assert wire.update(*planned(gpus=512, network_rate=1e8)).bottleneck.startswith("Communication")
+    assert wire.update(*planned(gpus=512, network_rate=1e15, link_rate=1e15, hop_seconds=0)).bottleneck.startswith(
         "Starting"
     )
-    assert wire.update(*planned(gpus=1)).ruler.startswith("The GPUs rule")
+    assert wire.update(*planned(gpus=1)).bottleneck.startswith("Computing")
 
 
 def test_checkpoints_are_as_far_apart_as_the_training_loop_writes_them():

@@ -103,7 +103,10 @@ def test_the_probe_shows_the_weights_before_adaptation(grey, tmp_path, monkeypat
 def test_probes_and_fine_tuning_take_images_of_another_shape(colour, tmp_path, capsys):
     few = {"run": str(colour), "data": "digits", "baselines": False}
     probe.run(probe.Recipe(**few, labels=(20,), out=str(tmp_path / "p")))
-    assert "positions interpolated from 12×16 to 8×8, the first kernel's sum over 3 channels" in capsys.readouterr().out
+    assert (
+        "positions interpolated from 12×16 to 8×8, the first kernel's weights summed over 3 channels"
+        in capsys.readouterr().out
+    )
     finetune.run(finetune.Recipe(**few, labels=20, finetune_epochs=1, scratch=False, out=str(tmp_path / "f")))
     assert runs.load_model(tmp_path / "f").example_shape == (8, 8, 1)
 

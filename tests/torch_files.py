@@ -1,4 +1,4 @@
-"""Files as `torch.save` writes them, byte by byte, without PyTorch: pickle opcodes, then the numbers.
+"""Write files of `torch.save` byte by byte, without PyTorch: pickle opcodes, then the numbers.
 
 Written from the format: https://docs.python.org/3/library/pickletools.html and a disassembled file of PyTorch.
 """
@@ -13,14 +13,14 @@ STORAGES |= {"bfloat16": "BFloat16Storage"}
 
 
 class Raw(bytes):
-    """Opcodes that go into the pickle as they are."""
+    """Opcodes that are inserted into the pickle unchanged."""
 
 
 class Pickle:
     """A pickle of dictionaries, tuples, texts, numbers and arrays; arrays become tensors in storages.
 
     Args:
-        view: what ends a reference to a storage, an opcode; the legacy format has one value more there.
+        view: opcode at the end of a storage reference, an additional value of the legacy format.
     """
 
     def __init__(self, view=b""):
@@ -47,7 +47,7 @@ class Pickle:
         return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
 
     def storage(self, data, dtype):
-        """Reference to a storage, an opcode."""
+        """Add a storage; return the opcodes that refer to it."""
         key = str(len(self.storages))
         self.storages[key] = data
         name = Raw(b"ctorch\n" + STORAGES[dtype].encode() + b"\n")
@@ -55,7 +55,7 @@ class Pickle:
         return b"(" + b"".join(map(self.ops, ("storage", name, key, "cpu", size))) + self.view + b"tQ"
 
     def tensor(self, x, offset=0, shape=None, stride=None):
-        """A tensor; `x` lies in its storage as in memory, so that a transposed array has PyTorch's strides."""
+        """Encode a tensor; its storage has the memory layout of `x`, so that a transposed array keeps its strides."""
         shape = x.shape if shape is None else shape
         stride = tuple(s // x.itemsize for s in x.strides) if stride is None else stride
         where = self.storage(x.tobytes("A"), x.dtype.name)
@@ -65,7 +65,7 @@ class Pickle:
 
 
 def save_zip(file, value, pickle=None, folder="archive", byteorder=b"little", compression=zipfile.ZIP_STORED):
-    """The format since PyTorch 1.6; `pickle` replaces the bytes of the pickle."""
+    """Write the format of PyTorch 1.6 and later; `pickle` replaces the bytes of the pickle."""
     writer = Pickle()
     content = writer.dump(value)
     with zipfile.ZipFile(file, "w", compression) as archive:
@@ -78,7 +78,7 @@ def save_zip(file, value, pickle=None, folder="archive", byteorder=b"little", co
 
 
 def save_legacy(file, value):
-    """The format before PyTorch 1.6."""
+    """Write the format before PyTorch 1.6."""
     writer = Pickle(view=b"N")
     content = writer.dump(value)
     system = {"protocol_version": 1001, "little_endian": True}

@@ -1,7 +1,7 @@
-"""Run by `test_replicas.py` in a process of its own: trains every model on one device and on two, prints the results.
+"""Train models on one device and on two replicas; print losses and differences of weights as JSON.
 
-After one failed collective every later strategy of a process fails, and logical devices must be made before TensorFlow
-starts: hence the process.
+Run by `test_replicas.py` in a separate process: logical devices must be created before TensorFlow starts, and after a
+failed collective operation every later strategy of the process fails.
 """
 
 import json
@@ -15,18 +15,18 @@ STEPS, SHARE = 2, 2
 
 
 def batches(case):
-    """The same examples either way; replicas share what the single device gets as a whole."""
+    """Batch the examples; two replicas divide the batch that one device gets."""
     rows = np.arange(STEPS * SHARE * 2)
     data = case.x[rows] if case.y is None else (case.x[rows], case.y[rows])
     return tf.data.Dataset.from_tensor_slices(data).batch(len(rows) // STEPS, drop_remainder=True)
 
 
 def train(case, strategy):
-    """Losses, and the weights before and after."""
+    """Train a model; return losses, and weights before and after."""
     with strategy.scope():
         keras.utils.set_random_seed(7)
         model = case.build()
-        # Not Adam, which hides a gradient that is twice too large.
+        # SGD, since Adam is invariant to a gradient that is twice too large.
         model.compile(**{**case.compiled(), "optimizer": keras.optimizers.SGD(0.05, momentum=0.9)})
     before = model.get_weights()
     history = model.fit(batches(case), shuffle=False, verbose=0).history

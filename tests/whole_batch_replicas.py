@@ -1,7 +1,7 @@
-"""Run by `test_whole_batch.py` in a process of its own: terms of the whole batch on two replicas and on one device.
+"""Compare loss terms of the whole batch on two replicas with those on one device; print the results as JSON.
 
-After one failed collective every later strategy of a process fails, and logical devices must be made before TensorFlow
-starts: hence the process.
+Run by `test_whole_batch.py` in a separate process: logical devices must be created before TensorFlow starts, and after
+a failed collective operation every later strategy of the process fails.
 """
 
 import json
@@ -19,16 +19,16 @@ from kerasae.training.guard import guarded
 from kerasae.training.loop import Plan, train
 
 NAMES = ("FactorVariationalAutoencoder",)
-"""Rows beside those of `two_replicas.py`."""
+"""Rows of `cases.py` to compare."""
 STEPS = 3
 
 
 def steps(case, strategy):
-    """Weights before and after some guarded steps, and the metrics."""
+    """Make guarded steps; return the metrics, and the weights before and after."""
     with strategy.scope():
         keras.utils.set_random_seed(7)
         model = case.build()
-        # Not Adam, which hides a gradient that is twice too large.
+        # SGD, since Adam is invariant to a gradient that is twice too large.
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), jit_compile=False)
         step = guarded(model)
     before = model.get_weights()
@@ -45,7 +45,7 @@ def steps(case, strategy):
 
 
 def validated(strategy):
-    """Figures of two epochs, validated on 25 examples, in batches of 16 and 9: nine cannot be shared out to two."""
+    """Train two epochs, validated on batches of 16 and 9 examples, of which 9 cannot be halved; return figures."""
     digits = data.load("digits").train
     with strategy.scope(), tempfile.TemporaryDirectory() as folder:
         keras.utils.set_random_seed(7)

@@ -1,1 +1,1 @@
-"""From the values of a recipe to what is trained."""
+"""Build models and choose epochs from the values of a recipe."""

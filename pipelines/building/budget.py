@@ -1,4 +1,4 @@
-"""Training within minutes: the epochs that a recipe leaves to the clock are chosen before its run begins."""
+"""Choose the number of epochs that fit into a recipe's minutes, before its run begins."""
 
 from dataclasses import replace
 from functools import partial
@@ -7,11 +7,11 @@ from functools import partial
 def with_epochs(recipe, begin, command, measure, *, later=(), origin=None):
     """The recipe, and the function that begins its run, with the epochs that its minutes allow, if it names minutes.
 
-    A run that has chosen keeps its choice; otherwise nothing is written yet.
+    A run that is resumed keeps its epochs. A recipe without minutes is returned unchanged. Nothing is written.
 
     Args:
-        recipe: a recipe with minutes, whose field says in place of which epochs they stand.
-        begin: what `door.entered` gives.
+        recipe: a recipe whose field `minutes` names, in its metadata, the field of the epochs that it chooses.
+        begin: function of `door.entered` that begins the run.
         command: name of the pipeline.
         measure: function without arguments that returns the `Cost` of the training, see `kerasae.runs.measure`.
         later, origin: as in `kerasae.runs.Run`.
@@ -28,13 +28,13 @@ def with_epochs(recipe, begin, command, measure, *, later=(), origin=None):
 
 
 def choose(cost, minutes):
-    """The epochs that minutes allow, and why so many."""
+    """Compute the epochs that fit into minutes, and explain the number."""
     epochs = cost.epochs_within(minutes)
     return epochs, f"{cost.epoch:.3g} s each, {cost.start:.3g} s to start, {cost.spent:.3g} s to measure this"
 
 
 def announce(directory, stage, schedule):
-    """Print, if this command raised the epochs of its run, from where it goes on and what becomes of the schedule."""
+    """Print the step from which a run continues, and its schedule, if this command raised the run's epochs."""
     if directory.raised is None:
         return
     epochs, step = directory.recipe.epochs, directory.newest(stage) or 0

@@ -1,4 +1,4 @@
-"""Build the networks of a masked autoencoder: a vision transformer, or convolutional ones."""
+"""Build the encoder and decoder of a masked autoencoder: a vision transformer, or a convolutional network."""
 
 import kerasae
 from kerasae.errors import InputError
@@ -8,10 +8,10 @@ SIZES = {
     "convnext": ("widths", "depths", "kernel"),
     "vgg": ("widths", "kernel"),
 }
-"""Network → the sizes that only it has; None leaves them to its builder."""
+"""Network → size fields that apply to it alone; None stands for the builder's default."""
 
-OF_TRANSFORMERS = {"size": "tiny", "pooling": "mean", "learned_positions": False, "decoder": "deep"}
-"""What a transformer alone has, and its defaults."""
+TRANSFORMER_DEFAULTS = {"size": "tiny", "pooling": "mean", "learned_positions": False, "decoder": "deep"}
+"""Fields that apply to transformers alone → defaults."""
 
 
 def check(recipe, info):
@@ -21,14 +21,14 @@ def check(recipe, info):
     others = {name for sizes in SIZES.values() for name in sizes} - set(SIZES[recipe.network])
     asked = [name for name in sorted(others) if getattr(recipe, name) is not None]
     if recipe.network != "vit":
-        asked += [name for name, default in OF_TRANSFORMERS.items() if getattr(recipe, name) != default]
+        asked += [name for name, default in TRANSFORMER_DEFAULTS.items() if getattr(recipe, name) != default]
     if asked:
         raise InputError(f"{asked[0]}: has no effect on network {recipe.network}; leave it out")
     grid_of(info.shape[:2], side(recipe))
 
 
 def build(recipe, shape, place):
-    """Build the encoder and the decoder of a recipe, for images of a shape and of these statistics."""
+    """Build a recipe's encoder and decoder for images of a shape, standardised by the mean and std in `place`."""
     names = (*SIZES[recipe.network], "decoder_width", "decoder_depth")
     sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     if recipe.network != "vit":
@@ -46,5 +46,5 @@ def build(recipe, shape, place):
 
 
 def side(recipe):
-    """Spell the patch as the library takes it: one number, or (height, width)."""
+    """Convert the recipe's patch to the library's argument: one number, or (height, width)."""
     return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch

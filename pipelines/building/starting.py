@@ -1,4 +1,4 @@
-"""Start from weights: a trained masked autoencoder, adapted to images of another size and number of channels."""
+"""Adapt a trained masked autoencoder to images of another size or number of channels, to start from its weights."""
 
 from pathlib import Path
 
@@ -9,14 +9,14 @@ ARCHITECTURE = (
     *("network", "size", "patch", "width", "depth", "heads", "pooling", "learned_positions"),
     *("widths", "depths", "kernel"),
 )
-"""Fields of a recipe that the weights decide."""
+"""Recipe fields that are fixed by the weights."""
 
 DECODER = ("decoder", "decoder_width", "decoder_depth", "decoder_heads")
-"""Fields that the weights decide unless the decoder is new."""
+"""Recipe fields that are fixed by the weights unless a new decoder is trained."""
 
 
 def check(recipe):
-    """Raise InputError for settings that contradict a start from weights, or that mean nothing without one."""
+    """Raise InputError for fields that the weights fix, and for fields that need `start`."""
     if recipe.start is None:
         for name in ("new_decoder", "decoder_epochs"):
             if getattr(recipe, name):
@@ -36,7 +36,9 @@ def load(start):
 
     path = Path(start)
     if path.suffix in (".pth", ".pt", ".safetensors", ".npz", ".bin"):
-        raise InputError(f"start: {start} is no run or .keras file; import it first: kerasae weights import {start}")
+        raise InputError(
+            f"start: expected a run or .keras file. Received: {start}; import it first: kerasae weights import {start}"
+        )
     model = runs.load_model(path) if path.is_dir() else precision.in_float32(lambda: saving.load_model(path))
     if not isinstance(model, kerasae.models.MaskedAutoencoder):
         raise InputError(f"start: expected a masked autoencoder. Received: {start}, a {type(model).__name__}")
@@ -44,9 +46,9 @@ def load(start):
 
 
 def adapt(model, info, place, recipe):
-    """Copy a masked autoencoder for images like `info`, standardised by `place`, as a recipe asks.
+    """Copy encoder and decoder of a masked autoencoder for images like `info`, standardised by `place`.
 
-    Its targets stay what they were; a recipe that names others is refused, unless the decoder is new.
+    Raises InputError if the recipe asks for other targets than the model's without a new decoder.
     """
     asked = recipe.normalize_targets
     if not recipe.new_decoder and asked not in (None, model.normalize_targets):
@@ -65,14 +67,14 @@ def adapt(model, info, place, recipe):
 
 
 def resized(model, network, shape, place=None):
-    """Copy the encoder or the decoder of a model for images of another shape; a convolutional one keeps its mean."""
+    """Copy an encoder or decoder for images of another shape; a convolutional network keeps its mean and std."""
     if model.builder == "convnext":
         return kerasae.networks.resize_convnext(network, shape)
     return kerasae.networks.resize_vit(network, shape, **(place or {}))
 
 
 def targets(normalised):
-    """Say what a masked autoencoder predicts."""
+    """Name the targets of a masked autoencoder."""
     return "patches normalised by their own mean and deviation" if normalised else "pixels"
 
 
@@ -91,18 +93,18 @@ def new_decoder(encoder, info, place, recipe):
 
 
 def say(model, info, start):
-    """Say what was adapted, in one line."""
+    """Describe the adaptation in one line."""
     old, new = tuple(model.example_shape), tuple(info.shape)
     changes = []
     if old[:2] != new[:2]:
         changes.append(f"positions interpolated from {old[0]}×{old[1]} to {new[0]}×{new[1]}")
     if old[2] != new[2]:
-        changes.append(f"the first kernel's sum over {old[2]} channels shared out to {new[2]}")
+        changes.append(f"the first kernel's weights summed over {old[2]} channels and divided among {new[2]}")
     return f"started from {start}: {', '.join(changes) or 'images of the same shape'}"
 
 
 def fit_to(model, info, path):
-    """Give the model for data like `info`: itself, or a vision transformer resized; raises InputError for others."""
+    """Resize a vision transformer to data like `info`; raise InputError for another model that does not fit them."""
     from kerasae import runs
 
     if tuple(model.example_shape) == tuple(info.shape) or not hasattr(model, "hide") or len(info.shape) != 3:

@@ -1,4 +1,4 @@
-"""From the values of a recipe to a model: variants, networks and corruptions by name."""
+"""Build models and corruption layers by the names that recipes give them."""
 
 import difflib
 import importlib
@@ -21,7 +21,7 @@ CORRUPTIONS = {
 
 
 def names():
-    """Names in `kerasae train NAME`; MODULE:CLASS names a class of the user's own."""
+    """List the names in `kerasae train NAME`; a user's own class is named MODULE:CLASS instead."""
     return list(catalogue.trained())
 
 
@@ -39,22 +39,22 @@ FIELD = {"names": names, "check": check_name}
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionFields:
-    """What a denoising autoencoder does to its input."""
+    """Settings for the corruption of a denoising autoencoder's input."""
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
-    """What a denoising autoencoder does to its input."""
+    """Corruption of a denoising autoencoder's input: values set to 0, noise added, or values set to 0 or 1."""
     corruption_level: tuple[float, ...] = field(default=(0.25,), metadata=within("amount"))
-    """Rate or standard deviation of the corruption; in a stack one for all layers, or one per layer."""
+    """Rate (gaussian: standard deviation) of the corruption; in a stack one value for all layers, or one per layer."""
 
 
 def variant(name):
-    """The class of a variant."""
+    """Find the class of a variant by its name."""
     check_name(name)
     return of_user(name) if ":" in name else catalogue.trained()[name].load()
 
 
 def of_user(target):
-    """Import a class of the user's own, MODULE:CLASS, from the working directory or from what is installed."""
+    """Import a user's class MODULE:CLASS from the working directory or from an installed package."""
     import keras
 
     module, _, name = target.partition(":")
@@ -65,20 +65,24 @@ def of_user(target):
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"variant: expected MODULE:CLASS to import. Received: {target!r} ({error})") from error
     if not (isinstance(cls, type) and issubclass(cls, kerasae.models.Autoencoder)):
-        raise InputError(f"variant: {target} is no subclass of kerasae.models.Autoencoder; derive it from one")
+        raise InputError(
+            f"variant: {target} is not a subclass of kerasae.models.Autoencoder; derive it from that class"
+        )
     if keras.saving.get_registered_name(cls) == name:
-        raise InputError(f"variant: decorate {target} with @keras.saving.register_keras_serializable, so that it loads")
+        raise InputError(
+            f"variant: decorate {target} with @keras.saving.register_keras_serializable, so that saved models load"
+        )
     return cls
 
 
 def own_arguments(cls):
-    """Constructor arguments that a variant has beyond those that all have."""
+    """List the constructor arguments that not all variants have."""
     shared = ("self", "encoder", "decoder", "shape", "hidden", "likelihood", "pixel_max", "args", "kwargs")
     return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
 
 
 def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
-    """A model of the variant `name`.
+    """Build a model of a variant.
 
     Args:
         name: as in `kerasae train NAME`.
@@ -86,7 +90,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         likelihood: name or `kerasae.distributions.Likelihood`.
         pixel_max: stored integer that means 1.0.
         options: further constructor arguments of the variant.
-        corruption: for the variants that take one.
+        corruption: corruption layer, for the variants that take one.
     """
     cls, options = variant(name), dict(options or {})
     likelihood, own = kerasae.distributions.likelihoods.get(likelihood), own_arguments(cls)
@@ -101,7 +105,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
 
 
 def corruption(fields, layer=1):
-    """The corruption layer that `CorruptionFields` describe, for layer 1, 2, … of a stack."""
+    """Build the corruption layer of `CorruptionFields`, for layer 1, 2, … of a stack."""
     cls, argument = CORRUPTIONS[fields.corruption]
     level = fields.corruption_level[min(layer, len(fields.corruption_level)) - 1]
     return getattr(kerasae.layers, cls)(**{argument: level})

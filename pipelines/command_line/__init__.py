@@ -1,1 +1,1 @@
-"""The command line: commands and flags made of recipes, their ranges, and the lists that are printed."""
+"""Command line: commands and flags made from recipes, ranges of values, and printed lists."""

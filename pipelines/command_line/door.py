@@ -1,4 +1,4 @@
-"""Where a recipe comes in: its settings are resolved, and devices and precision set, once around a whole pipeline."""
+"""Set up a pipeline from its recipe: resolve settings, open data, set devices, precision and seed."""
 
 import os
 import sys
@@ -11,19 +11,19 @@ from kerasae.errors import InputError, MixedSizes
 from pipelines.command_line.voice import complain
 
 INSIDE = ContextVar("inside", default=False)
-"""Whether a pipeline is at work, on whose devices those stay that it calls."""
+"""True while a pipeline runs; pipelines that it calls compute on its devices."""
 
 
 @contextmanager
 def entered(recipe):
     """Resolve a recipe, open its data, and set devices, precision, determinism and seed around a pipeline.
 
-    Models that are built inside compute in the recipe's precision. Operations become deterministic, for good, before
-    anything is read or built.
+    Models that are built inside compute in the recipe's precision. With `deterministic`, operations are deterministic
+    from then on, also after the pipeline has ended.
 
     Yields:
-        The recipe, in which nothing is left to choose; its data; and a function `begin(command, **options)` that opens
-        the run directory. A run keeps `precision` as it was asked for, since it may move to another machine.
+        The recipe with all defaults filled in; its data; and a function `begin(command, **options)` that opens the run
+        directory. The run directory records `precision` as it was asked for, since it may move to another machine.
 
     Raises:
         InputError: data, devices or a run to start from that cannot be used.
@@ -64,7 +64,7 @@ def with_data(recipe):
 
 
 def compare_data(recipe, info):
-    """Raise InputError if these are not the data of the run that a recipe starts from, or others of another range."""
+    """Raise InputError if the data of the recipe's run have changed, or if other data have another range of values."""
     from kerasae import runs
 
     if recipe.data is None:
@@ -75,7 +75,7 @@ def compare_data(recipe, info):
 
 @contextmanager
 def on_devices(recipe):
-    """Open the devices that a recipe names, unless it names none, or a pipeline or the caller has opened some."""
+    """Open the devices that a recipe names, unless a calling pipeline or a strategy's scope has set them."""
     import tensorflow as tf
 
     wanted = hasattr(recipe, "devices") and not INSIDE.get() and not tf.distribute.has_strategy()
@@ -89,7 +89,7 @@ def on_devices(recipe):
 
 @contextmanager
 def opened(recipe):
-    """Open the devices of a recipe, and watch over the processes that train with this one or prepare its data."""
+    """Open a recipe's devices, and end this process when a training process or a data worker is lost."""
     from kerasae.training import devices, processes
     from pipelines import data_worker
 
@@ -98,7 +98,7 @@ def opened(recipe):
             with data_worker.watched(recipe.data_workers):
                 yield
             return
-        if not processes.writes():  # the first process speaks for all
+        if not processes.writes():  # only the first process prints
             sys.stdout = open(os.devnull, "w")
         try:
             with processes.reporting_lost_process(), data_worker.watched(recipe.data_workers):
@@ -107,4 +107,4 @@ def opened(recipe):
         except (InputError, OSError) as error:
             complain(f"error: {error}", 2)
             sys.stdout.flush()
-            os._exit(2)  # TensorFlow would wait for the others, who may be gone
+            os._exit(2)  # TensorFlow would wait for the other processes, which may have ended

@@ -1,4 +1,4 @@
-"""What the recipes of several pipelines share: where the data come from and where the run goes."""
+"""Base classes of recipes: fields for data, numerics and run directories."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
@@ -11,7 +11,10 @@ from pipelines.command_line.voice import printable
 LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 """Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
 
-READ_BY_RUNS = ("center", "unlabelled", "min_value", "max_value", "bands", *LABELS)
+VALUES = ("center", "unlabelled", "min_value", "max_value")
+"""Fields by which stored values and folders are read."""
+
+READ_BY_RUNS = (*VALUES, "bands", *LABELS)
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
 
 
@@ -30,9 +33,9 @@ class DataRecipe:
     skip_broken: bool = False
     """Count and skip images that cannot be read instead of stopping."""
     unlabelled: bool = False
-    """Take folders in a folder of images as places, not as classes."""
+    """Do not take the sub-folders of a folder of images as classes."""
     min_value: float | None = None
-    """Stored float that means 0; 0 when not given."""
+    """Stored value that means 0, of floats only; 0 when not given."""
     max_value: float | None = None
     """Stored value that means 1, such as 4095 for scans of 12 bits; the largest of the type, or 1 for floats, when not
     given."""
@@ -48,7 +51,7 @@ class DataRecipe:
     label_kind: Literal["class", "classes", "numbers"] | None = None
     """One class per image, several classes, or numbers; found from the columns when not given."""
     accept_changed_data: bool = False
-    """Go on with a run although its data have changed since."""
+    """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))
     """Seed of the weights, of the order of the examples and of the choice of labels."""
     deterministic: bool = False
@@ -58,7 +61,7 @@ class DataRecipe:
         check(self)
 
     def resolved(self):
-        """Fill in the defaults that depend on other values; a recipe of data alone has none."""
+        """Fill in the defaults that depend on other values; here there are none."""
         return self
 
     def size_for(self, shape):
@@ -81,30 +84,32 @@ class DataRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class NumericsFields:
-    """Choose devices, number format, and what to do when a loss or gradient is not finite."""
+    """Settings for devices, number format, and steps that are not finite."""
 
     devices: str = "auto"
     """Devices to train on: auto, cpu, cpu:N (to try out N devices), gpu, gpu:0,1 or tpu."""
     data_workers: tuple[str, ...] = field(default=(), metadata={"may_be_empty": True})
-    """Where `kerasae data-worker` runs, host:port each: they prepare the batches; this process when none is given."""
+    """Addresses host:port of `kerasae data-worker`, which prepare the batches; this process does when none is given."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    """Number format of the products; weights, losses and the saved model are float32. Auto is bfloat16 where the
+    """Number format of matrix products; weights, losses and the saved model are float32. Auto is bfloat16 if the
     processor multiplies it faster, else float32."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """What to do when a loss or a gradient is not finite: stop, or leave this step out and count it."""
+    """What to do if a loss or a gradient is not finite: stop, or skip the step and count it."""
 
 
 def in_place_of(epochs):
-    """Field of the minutes from which a pipeline chooses its epochs, the field of that name."""
+    """Make the field `minutes`, from which a pipeline chooses the value of its field called `epochs`."""
     return field(default=None, metadata=within("positive", in_place_of=epochs))
 
 
 def refuse_both(recipe, given):
-    """Raise InputError if minutes were given, and the epochs that they choose too, by names of a recipe's fields."""
+    """Raise InputError if both minutes and the epochs that they choose were given; `given` maps fields to values."""
     for f in fields(recipe):
         other = f.metadata.get("in_place_of")
         if other in given and given.get(f.name) is not None:
-            raise InputError(f"{f.name}: expected it, or {other}, but not both: minutes choose {other}; leave one out")
+            raise InputError(
+                f"{f.name}: expected {f.name} or {other}, not both, because minutes choose {other}; leave one out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +117,16 @@ class RunRecipe(DataRecipe):
     """A recipe that writes a run directory."""
 
     out: str | None = None
-    """Run directory; when not given, the name of the recipe or of the command under runs/."""
+    """Run directory; when not given, runs/ and the name of the recipe or command."""
 
     def resolved(self):
-        """Fill in the run directory where none is given: runs/ and the recipe's `folder`."""
+        """Fill in the default run directory: runs/ and the recipe's `folder`."""
         return replace(self, out=self.out or f"runs/{self.folder}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartedRecipe(DataRecipe):
-    """A recipe that starts from a run, and reads its data unless others are named."""
+    """A recipe that starts from a run, and reads that run's data unless it names others."""
 
     run: str = field(metadata={"positional": True})
     """Directory of the run to start from."""
@@ -133,14 +138,14 @@ class StartedRecipe(DataRecipe):
         return self.reading_like_run()
 
     def reading_like_run(self):
-        """This recipe with data, and the way of reading them, of its run; as it is where it names data of its own."""
+        """Take over the run's data and how they are read, unless this recipe names data."""
         from kerasae.runs import read_recipe
 
         origin = read_recipe(self.run)["recipe"]
         if self.data is not None:
-            return self  # how the run read its own data says nothing about others
+            return self  # the run's settings apply to its own data only
         if origin.get("data") is None:
-            raise InputError(f"{self.run} was not trained here and has no data of its own; give some with --data")
+            raise InputError(f"data: {self.run} was not trained here and records no data set; name one with --data")
         size = self.image_size or origin.get("image_size")
         return replace(
             self,
@@ -149,7 +154,7 @@ class StartedRecipe(DataRecipe):
             image_size=tuple(size) if size else None,
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
             bands=self.bands or (tuple(origin["bands"]) if origin.get("bands") else None),
-            **{name: self._or_of(origin, name) for name in ("center", "unlabelled", "min_value", "max_value")},
+            **{name: self._given_or_recorded(origin, name) for name in VALUES},
             **self._labels_of(origin),
         )
 
@@ -157,11 +162,11 @@ class StartedRecipe(DataRecipe):
         """Return the fields of the labels: this recipe's own if it names a file of them, or the run's file."""
         if self.labels_file is not None:
             return {}
-        found = {name: self._or_of(origin, name) for name in LABELS}
+        found = {name: self._given_or_recorded(origin, name) for name in LABELS}
         columns = found["label_columns"]
         return found | {"label_columns": tuple(columns) if columns else None}
 
-    def _or_of(self, origin, name):
+    def _given_or_recorded(self, origin, name):
         """Return a field of this recipe, or the run's where this one keeps the default."""
         value, default = getattr(self, name), DataRecipe.__dataclass_fields__[name].default
         return value if value != default else origin.get(name, default)
@@ -169,15 +174,15 @@ class StartedRecipe(DataRecipe):
 
 @dataclass(frozen=True, kw_only=True)
 class DerivedRecipe(StartedRecipe):
-    """A recipe that starts from the run of another, and writes one of its own."""
+    """A recipe that starts from a run and writes another run directory."""
 
     out: str | None = None
-    """Run directory of the result; a folder inside the run's when not given."""
+    """Run directory of the result; a folder inside the run when not given."""
 
     def resolved(self):
-        """Fill in the data of the run, and the run directory where none is given: `folder` inside that run."""
+        """Fill in the run's data, and the default run directory: `folder` inside the run."""
         from kerasae.runs import refuse_links
 
         found = self.reading_like_run()
-        refuse_links(self.run)  # one in the place of the folder would lead the results elsewhere
+        refuse_links(self.run)  # a link would let results be written outside the run
         return replace(found, out=self.out or f"{self.run}/{self.folder}")

@@ -1,8 +1,8 @@
-"""The figures of a run, as every command ends with them."""
+"""Write and print the figures of a run."""
 
 
 def without_baselines(figures):
-    """The figures of what was trained here; those of baselines stay with the probe or fine-tuning that fitted them."""
+    """Drop the baselines' figures, which the summary of the probe or fine-tuning holds."""
     from kerasae.evaluate import LABEL_KINDS
 
     fitted = tuple(f"{name}_{kind.metric}" for kind in LABEL_KINDS.values() for name in kind.baselines)

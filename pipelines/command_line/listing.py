@@ -1,4 +1,4 @@
-"""List the variants, the named recipes and the sources of data, without TensorFlow."""
+"""List the variants, the named recipes and the kinds of data sets."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ SOURCES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Nothing to choose."""
+    """No settings."""
 
 
 def run(recipe: Recipe) -> None:
-    """Print the three tables."""
-    zoo = [(row.command, row.name, row.family, row.equation, row.paper) for row in catalogue.ROWS]
+    """Print a table of each."""
+    variants = [(row.command, row.name, row.family, row.equation, row.paper) for row in catalogue.ROWS]
     sections = {
-        "Variants (kerasae …)": zoo,
+        "Variants (kerasae …)": variants,
         "Recipes (kerasae COMMAND --recipe NAME)": recipes(),
         "Data (--data SPEC)": list(SOURCES.items()),
     }
@@ -29,18 +29,18 @@ def run(recipe: Recipe) -> None:
 
 
 def recipes() -> list[tuple[str, str, str]]:
-    """Command, name and first docstring line of every named recipe."""
-    from pipelines import recipes as wing  # here, because recipes import this module
+    """Collect command, name and first docstring line of every named recipe."""
+    from pipelines import recipes as named  # here, because recipes import this module
     from pipelines.command_line.main import COMMANDS
 
     return [
         (command, name, function.__doc__.strip().splitlines()[0])
         for command in COMMANDS
-        for name, function in wing.of(command).items()
+        for name, function in named.of(command).items()
     ]
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows as lines whose columns start at the same place."""
+    """Align the columns of a table; return its lines."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

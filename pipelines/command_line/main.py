@@ -1,9 +1,9 @@
-"""The command line: one command per pipeline, generated from the pipeline's `Recipe` by cyclopts.
+"""Build the command line: one command per pipeline, generated from the pipeline's `Recipe` by cyclopts.
 
 A pipeline module offers `Recipe` (a frozen dataclass whose attribute docstrings are the help) and `run(recipe)`;
 its named recipes stand in `pipelines.recipes`. A field's metadata may hold `"positional": True` and a function that
 returns names: `"choices"`, one of which must be given, or `"names"`, which the help shows. Only the module of the
-chosen command is imported, and for a command that has named recipes those that they belong to.
+chosen command is imported, and, if it has named recipes, the modules of those.
 """
 
 import ast
@@ -30,7 +30,7 @@ from kerasae.errors import InputError
 from kerasae.training import devices
 from pipelines import recipes
 from pipelines.command_line.fields import refuse_both
-from pipelines.command_line.voice import complain, speaking
+from pipelines.command_line.voice import complain, warnings_on_stderr
 
 COMMANDS = {
     "quickstart": "pipelines.quickstart",
@@ -58,12 +58,12 @@ DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.
 
 
 def main(tokens: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 for a user's mistake, a refusing disk or a full memory, or 130 after Ctrl-C.
+    """Run one command; return 0, 2 for a user's mistake, a disk error or too little memory, or 130 after Ctrl-C.
 
-    Anything else is a bug of ours and keeps its traceback.
+    Any other exception is a bug and keeps its traceback.
     """
     prepare_tensorflow()
-    with speaking():
+    with warnings_on_stderr():
         return answer(sys.argv[1:] if tokens is None else tokens)
 
 
@@ -76,7 +76,7 @@ def answer(tokens: Sequence[str]) -> int:
         return complain(f"error: {explain(error)}", 2)
     except (KeyboardInterrupt, *interruptions()) as error:
         return complain(str(error) or "interrupted; the same command resumes from the last checkpoint", 130)
-    except BrokenPipeError:  # the reader, such as `head`, has enough: nothing may be flushed at exit either
+    except BrokenPipeError:  # the reader, such as `head`, has ended; do not flush to it at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if (trouble := disk_trouble(error) or memory_trouble(error)) is None:
@@ -107,7 +107,7 @@ def parse(tokens: Sequence[str]) -> Callable[[], Any]:
 
 
 def summary(module: str) -> str:
-    """First line of a module's docstring, read without importing the module."""
+    """Read the first line of a module's docstring without importing the module."""
     source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")
     return ast.get_docstring(ast.parse(source)).splitlines()[0]
 
@@ -131,26 +131,26 @@ def fill(app: App, module: ModuleType, known: dict[str, Callable], tokens: Seque
 
 
 def execute(run: Callable, recipe: Any) -> Any:
-    """Run a pipeline, after the cores were shared out, which must happen before TensorFlow computes anything."""
+    """Limit operations to one core where the recipe needs it, before TensorFlow computes anything; run the pipeline."""
     if hasattr(recipe, "devices"):
         devices.share_cores(recipe)
     return run(recipe)
 
 
 def merge(default: Any, value: Any) -> Any:
-    """The value given instead of a default; `--options.free-bits 1` adds to a dict and means `free_bits`."""
+    """Replace a default by the given value, or extend a dict: `--options.free-bits 1` sets its key `free_bits`."""
     if not isinstance(value, dict):
         return value
     return {**(default or {}), **{key.replace("-", "_"): item for key, item in value.items()}}
 
 
 def named(known: dict[str, Callable], tokens: Sequence[str]) -> str | None:
-    """The NAME of `--recipe NAME` among the tokens of a command that has recipes."""
+    """Find NAME of `--recipe NAME` among the tokens, or None."""
     if not known:
         return None
 
     def pick(**_):
-        """Everything but --recipe is left for the real parse."""
+        """Accept --recipe alone; other flags are parsed later."""
 
     pick.__signature__ = inspect.Signature([chooser(known)])
     peek = App(default_command=pick, help_flags=(), version_flags=())
@@ -161,13 +161,13 @@ def named(known: dict[str, Callable], tokens: Sequence[str]) -> str | None:
 
 
 def defaults(recipe: type) -> dict[str, Any]:
-    """The default of every field that has one."""
+    """Collect the defaults of a recipe's fields."""
     made = {f.name: f.default_factory() for f in fields(recipe) if f.default_factory is not MISSING}
     return {f.name: f.default for f in fields(recipe) if f.default is not MISSING} | made
 
 
 def sign(recipe: type, values: dict[str, Any], known: dict[str, Callable]) -> inspect.Signature:
-    """The signature that cyclopts reads: positional fields, flags, and `--recipe` where there are recipes."""
+    """Build the signature that cyclopts parses: positional fields, flags, and `--recipe` if there are recipes."""
     helps, hints = attribute_docstrings(recipe), get_type_hints(recipe)
     parameters = [argument(f, hints[f.name], helps.get(f.name), values) for f in fields(recipe)]
     if known:
@@ -176,14 +176,14 @@ def sign(recipe: type, values: dict[str, Any], known: dict[str, Callable]) -> in
 
 
 def chooser(known: dict[str, Callable]) -> inspect.Parameter:
-    """The flag `--recipe NAME`."""
+    """Build the parameter of the flag `--recipe NAME`."""
     about = Parameter(help="Start from this named recipe; other flags override it.", choices=tuple(known))
     hint = Annotated[str | None, about]
     return inspect.Parameter("recipe", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
 
 
 def argument(field, hint: type, help: str | None, values: dict[str, Any]) -> inspect.Parameter:
-    """One field as a parameter; a tuple takes its values as `--widths 1000 500`."""
+    """Turn a field into a parameter; a tuple takes several values, as in `--widths 1000 500`."""
     choices, names = field.metadata.get("choices"), field.metadata.get("names")
     default = values.get(field.name, inspect.Parameter.empty)
     about = Parameter(
@@ -199,12 +199,12 @@ def argument(field, hint: type, help: str | None, values: dict[str, Any]) -> ins
 
 
 def spell(values: tuple) -> str:
-    """A tuple as one would type it."""
+    """Spell a tuple as it is typed."""
     return " ".join(map(str, values))
 
 
 def refuse_fractions(app: App, commands: tuple, arguments: Sequence) -> None:
-    """Stop `--seed 1.5`, which cyclopts would round to 2."""
+    """Raise CoercionError for a fraction given to a whole-number flag: cyclopts would round `--seed 1.5` to 2."""
     for argument in arguments:
         if int in atoms(argument.hint) and float not in atoms(argument.hint):
             for token in argument.tokens:
@@ -213,12 +213,12 @@ def refuse_fractions(app: App, commands: tuple, arguments: Sequence) -> None:
 
 
 def atoms(hint: Any) -> set:
-    """The plain types that a type hint is made of."""
+    """Collect the plain types in a type hint."""
     return set().union(*map(atoms, get_args(hint))) if get_args(hint) else {hint}
 
 
 def attribute_docstrings(recipe: type) -> dict[str, str]:
-    """Name → the string below the field, from the class and the dataclasses it inherits from."""
+    """Collect the docstrings below the fields of a recipe and of its parents: field → text."""
     found = {}
     for owner in reversed(recipe.__mro__):
         if is_dataclass(owner):
@@ -227,11 +227,11 @@ def attribute_docstrings(recipe: type) -> dict[str, str]:
     return found
 
 
-# ---- what goes wrong
+# ---- errors
 
 
 def explain(error: Exception) -> str:
-    """The message of a mistake; cyclopts' own words where they help, ours where they puzzle."""
+    """Word a user's mistake; two of cyclopts' messages are replaced by clearer ones."""
     if not isinstance(error, CycloptsError):
         return str(error)
     error.verbose = False
@@ -244,39 +244,39 @@ def explain(error: Exception) -> str:
 
 
 def disk_trouble(error: Exception) -> str | None:
-    """The line that says why the disk refused, if it did; TensorFlow wraps it in errors of its own."""
+    """Find the line that describes a disk error, also inside TensorFlow's errors; None for other errors."""
     if isinstance(error, OSError):
         return str(error)
     return next((line for line in str(error).splitlines() if any(text in line for text in DISK_ERRORS)), None)
 
 
 def memory_trouble(error: Exception) -> str | None:
-    """The line that says what did not fit into memory, if something did not, in Python or in TensorFlow."""
+    """Describe an out-of-memory error of Python or TensorFlow; None for other errors."""
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"not enough memory: {str(error)[:200] or 'lower the sizes'}"
     return None
 
 
 def interruptions() -> tuple[type[BaseException], ...]:
-    """The exception of a run that saved itself after Ctrl-C, if the code that raises it was loaded at all."""
+    """Get the exception that training raises after Ctrl-C, if its module is loaded."""
     found = getattr(
         sys.modules.get("kerasae.training.loop"), "Interrupted", None
     )  # None also while it is half imported
     return (found,) if found else ()
 
 
-# ---- TensorFlow's chatter
+# ---- TensorFlow's output
 
 
 class MuteTensorFlowImport(importlib.abc.MetaPathFinder):
-    """Import hook that points file descriptor 2 at nothing while `import tensorflow` runs.
+    """Import hook that redirects file descriptor 2 (stderr) to /dev/null while `import tensorflow` runs.
 
-    TensorFlow's C++ prints half a dozen lines there before its log level counts. An import that fails still
-    says why: its exception is not touched. With TF_CPP_MIN_LOG_LEVEL set by the user, nothing is muted.
+    TensorFlow's C++ code prints several lines there before its log level takes effect. A failing import still raises
+    its exception. If the user has set TF_CPP_MIN_LOG_LEVEL, nothing is muted.
     """
 
     def find_spec(self, name, path=None, target=None):
-        """Find tensorflow as usual, and wrap the execution of its module."""
+        """Find tensorflow as usual, and mute its import."""
         if name != "tensorflow":
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
@@ -287,7 +287,7 @@ class MuteTensorFlowImport(importlib.abc.MetaPathFinder):
 
 
 def muted(function: Callable, *args) -> None:
-    """Call a function while file descriptor 2 leads nowhere."""
+    """Call a function with file descriptor 2 redirected to /dev/null."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
@@ -299,7 +299,7 @@ def muted(function: Callable, *args) -> None:
 
 
 def prepare_tensorflow() -> None:
-    """Choose Keras's backend and what multiplies, and keep stderr for what concerns the user; imports nothing of it."""
+    """Set Keras's backend, oneDNN and log levels, before TensorFlow is imported."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     devices.use_onednn()
     # tensorflow-datasets warns of its own deprecations, TensorFlow of functions traced more than once.

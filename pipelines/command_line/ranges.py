@@ -1,4 +1,4 @@
-"""Ranges of a recipe's fields, declared beside them and checked when the recipe is made."""
+"""Check the values of a recipe's fields against ranges that the fields declare."""
 
 from dataclasses import fields
 
@@ -18,16 +18,16 @@ RULES = {
     "port": ("a port from 1024 up to 65534", lambda value: 1024 <= value < 65535),
     "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),
 }
-"""Kind of range → what is expected, and whether a value is."""
+"""Kind of range → its description in errors, and the test of a value."""
 
 
 def within(kind, **metadata):
-    """Metadata of a field whose value, or each of whose values, must be in the range `kind`."""
+    """Make the metadata of a field whose value, or each of whose values, must be in the range `kind`."""
     return {**metadata, "range": kind}
 
 
 def check(recipe):
-    """Raise InputError for the first field whose value is out of its range (None never is) or fails its `check`."""
+    """Raise InputError for the first field whose value is out of range (None is allowed) or fails its `check`."""
     for field in fields(recipe):
         value = getattr(recipe, field.name)
         if "range" in field.metadata and value is not None:

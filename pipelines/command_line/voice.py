@@ -1,4 +1,4 @@
-"""How the command line speaks on stderr: its own mistakes and what the library logs, a line each."""
+"""Print errors and the library's warnings on stderr, one line each."""
 
 import logging
 import sys
@@ -6,30 +6,30 @@ from contextlib import contextmanager
 
 
 def complain(text: str, status: int) -> int:
-    """Print one line on stderr and hand the exit status on; text from files may not steer the terminal."""
+    """Print one line on stderr, free of control characters, and return the exit status."""
     line = " ".join(line.strip() for line in text.splitlines() if line.strip())
     print("kerasae:", printable(line), file=sys.stderr)
     return status
 
 
 def printable(line: str) -> str:
-    """Text in which characters that steer a terminal, and bytes that are no text, are spelled out."""
+    """Escape control characters, which could steer the terminal, and undecodable bytes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
-class Spokesman(logging.Handler):
-    """Prints what the library logs as the command line prints its own mistakes, a line each."""
+class LineHandler(logging.Handler):
+    """Log handler that prints each record on stderr in one line."""
 
     def emit(self, record):
         complain(record.getMessage(), 0)
 
 
 @contextmanager
-def speaking():
-    """The library's warnings come to stderr."""
-    logger, spokesman = logging.getLogger("kerasae"), Spokesman(logging.WARNING)
-    logger.addHandler(spokesman)
+def warnings_on_stderr():
+    """Print the library's warnings on stderr."""
+    logger, handler = logging.getLogger("kerasae"), LineHandler(logging.WARNING)
+    logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(spokesman)
+        logger.removeHandler(handler)

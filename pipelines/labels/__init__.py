@@ -1,1 +1,1 @@
-"""Labelled subsets, and figures over several of them."""
+"""Probes, fine-tuned classifiers and baselines on labelled subsets, and their tables."""

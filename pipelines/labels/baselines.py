@@ -1,4 +1,4 @@
-"""Baselines beside the features of a run: the same labels, given to classifiers that know no pretraining."""
+"""Fit baselines without pretraining to the same labels as the probes of a run."""
 
 import hashlib
 from dataclasses import replace
@@ -10,13 +10,13 @@ import kerasae
 from kerasae.evaluate import BASELINES, convnet
 
 MOST_LABELS = 60_000
-"""Most labelled examples for which baselines are fitted."""
+"""Number of labelled examples above which no baselines are fitted."""
 
 MOST_FOR_CONVNET = 5_000
-"""Most labelled examples for the slower ones: the support vector machine and the convolutional network."""
+"""Number of labelled examples above which the slow baselines are left out: support vectors and convnet."""
 
 UNLABELLED = 10_000
-"""Most training examples that the principal components are fitted to."""
+"""Maximum of unlabelled training examples to which the principal components are fitted."""
 
 WORDS = {
     "raw": "raw values",
@@ -24,11 +24,11 @@ WORDS = {
     "start": "features before adaptation",
     "untrained": "features of random weights",
 }
-"""What the protocol of a baseline calls its input."""
+"""Input of a baseline → its name in the protocol text."""
 
 
 def neighbours(labels):
-    """Neighbours that vote: one among few labels, 20 among many."""
+    """Choose the k of k nearest neighbours: 1 below 1,000 labels, else 20."""
     return 1 if labels < 1000 else 20
 
 
@@ -37,10 +37,10 @@ class Baselines:
 
     Args:
         source: the data.
-        components: principal components to keep, as many as the features are wide.
-        seed: of the components and of the untrained encoder.
-        model: the pretrained model, of which an untrained copy is probed; None for no such baseline.
-        start: the model that the pretraining started from, or None.
+        components: number of principal components; the callers give the width of the features.
+        seed: seed of the principal components and of the untrained encoder.
+        model: the pretrained model, of which an untrained copy is probed, or None.
+        start: the model from whose weights pretraining started, which is probed too, or None.
     """
 
     def __init__(self, source, components, seed, model=None, start=None):
@@ -50,14 +50,14 @@ class Baselines:
         self.maximum = source.info.max_value
 
     def fit(self, rows, seed):
-        """Name of `BASELINES` → result with `accuracy`, `predictions` and `protocol`, for these labelled rows."""
+        """Fit all baselines to labelled rows: name in `BASELINES` → `kerasae.evaluate.Baseline`."""
         if len(rows) > MOST_LABELS:
             return {}
         train, test_y = self.source.train.subset(rows), self.source.test.labels
         raw = kerasae.evaluate.raw_input(train, self.maximum)
         parts = [str(seed), *map(digest, (raw, train.labels, self.test, test_y))]
         parts += [] if self.kind.metric == "accuracy" else [self.kind.metric]
-        ways = self.ways(train, raw, seed)
+        ways = self.cached(train, raw, seed)
         found = {name: keep([name, *parts, *more], test_y, build, self.kind) for name, more, build in ways}
         for name in ("untrained", "start"):
             if self.encoders[name] is not None:
@@ -65,8 +65,8 @@ class Baselines:
         found["majority"] = self.kind.constant(self.source.train.labels, test_y)
         return {name: found[name] for name in BASELINES if name in found}
 
-    def ways(self, train, raw, seed):
-        """Name, what its result depends on beside the examples, and a function that fits it, of each to be kept."""
+    def cached(self, train, raw, seed):
+        """Yield the cached baselines: name, further parts of the cache key, and a function that fits it."""
         info, test_y = self.source.info, self.source.test.labels
         k = neighbours(len(train))
         pca = [str(self.components), digest(self.unlabelled)]
@@ -79,34 +79,34 @@ class Baselines:
             return
         yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
         if len(info.shape) == 3 and info.shape[-1] <= 4:
-            several = train, self.source.test, info.classes, self.maximum, seed
+            arguments = train, self.source.test, info.classes, self.maximum, seed
             yield (
                 "convnet",
                 [str(info.shape), str(convnet.STEPS)],
-                lambda: kerasae.evaluate.convolutional_baseline(*several),
+                lambda: kerasae.evaluate.convolutional_baseline(*arguments),
             )
 
     @cached_property
     def test(self):
-        """Raw test examples."""
+        """Flatten and scale the test examples."""
         return kerasae.evaluate.raw_input(self.source.test, self.maximum)
 
     @cached_property
     def unlabelled(self):
-        """Raw training examples, also without labels, to which the components are fitted."""
+        """Draw the raw training examples to which the principal components are fitted."""
         count = len(self.pool)
         rows = np.random.default_rng(self.seed).permutation(count)[:UNLABELLED]
         return kerasae.evaluate.raw_input(self.pool.subset(np.sort(rows)), self.maximum)
 
     def project(self, raw):
-        """Principal components of labelled and of test examples."""
+        """Project labelled and test examples onto the principal components."""
         return kerasae.evaluate.principal_components(
             self.unlabelled, raw, self.test, count=self.components, seed=self.seed
         )
 
     @cached_property
     def encoders(self):
-        """Name → model and its features of the test examples, or None: an untrained copy, and the start."""
+        """Encode the test examples by the untrained copy and by the start: name → (model, features), or None."""
         models = {"untrained": self.model and untrained(self.model, self.seed), "start": self.start}
         return {
             name: model and (model, kerasae.evaluate.features(model, self.source.test))
@@ -114,7 +114,7 @@ class Baselines:
         }
 
     def probe(self, name, train, seed):
-        """Fit a linear probe to the features of one of `encoders`."""
+        """Fit a linear probe to the features of the encoder called `name`."""
         model, test_x = self.encoders[name]
         x = kerasae.evaluate.features(model, train)
         return linear(self.kind, lambda: (x, test_x), train.labels, self.source.test.labels, seed, WORDS[name])
@@ -132,24 +132,24 @@ def untrained(model, seed):
 
 
 def linear(kind, project, train_y, test_y, seed, words):
-    """Logistic or ridge regression on what `project()` gives for the labelled and for the test examples."""
+    """Fit logistic regression to the inputs (labelled, test) that `project()` returns."""
     x, test_x = project()
-    return called(kind.probe(x, train_y, test_x, test_y, seed=seed), words)
+    return with_input_named(kind.probe(x, train_y, test_x, test_y, seed=seed), words)
 
 
 def nearest(project, train_y, test_y, k, words):
-    """Nearest neighbours in what `project()` gives."""
+    """Fit k nearest neighbours to the inputs (labelled, test) that `project()` returns."""
     x, test_x = project()
-    return called(kerasae.evaluate.knn_probe(x, train_y, test_x, test_y, k=k, metric="euclidean"), words)
+    return with_input_named(kerasae.evaluate.knn_probe(x, train_y, test_x, test_y, k=k, metric="euclidean"), words)
 
 
-def called(result, words):
-    """A result whose protocol names its input."""
+def with_input_named(result, words):
+    """Name the input of a baseline in its protocol text."""
     return replace(result, protocol=result.protocol.replace("frozen features", words))
 
 
 def keep(parts, test_y, build, kind=kerasae.evaluate.LABEL_KINDS["class"]):
-    """The result that `build()` gives, from an earlier run if it was of the same parts."""
+    """Cache the baseline that `build()` fits, under a key made of `parts`."""
     from kerasae.data.index_cache import fingerprint, kept
 
     def columns():
@@ -161,5 +161,5 @@ def keep(parts, test_y, build, kind=kerasae.evaluate.LABEL_KINDS["class"]):
 
 
 def digest(array):
-    """SHA-256 of an array's bytes."""
+    """Hash an array's bytes by SHA-256."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Why pretraining was worth nothing: the known causes, looked for in a run, each with the command to try next."""
+"""Diagnose why pretraining did not pay: check a run for known causes, and give the command to try next."""
 
 import numpy as np
 
@@ -6,33 +6,33 @@ import kerasae
 from kerasae import runs
 
 FALLING = 0.01
-"""Relative fall of the loss over the last fifth of the epochs from which training has not ended."""
+"""Relative decrease of the loss over the last fifth of the epochs above which training was too short."""
 
 NEAR_MEAN = 0.95
-"""Share of what predicting the mean image costs, from which a model has learned nothing else."""
+"""Squared error, relative to that of predicting the mean image, above which a model has learned only the mean."""
 
 FEW = 20_000
-"""Training images below which a masked autoencoder from scratch is too large for them."""
+"""Number of training images below which a masked autoencoder should start from weights."""
 
 SATURATED = 0.999
-"""Accuracy on the training labels from which a probe has nothing left to learn."""
+"""Training accuracy above which a probe has nothing left to learn."""
 
 
 def verdict(worth, run, source, labels, train_accuracy=None):
-    """What pretraining was worth in words; where it was worth nothing, also why and the command to try next.
+    """Say what pretraining was worth; if nothing, also give the cause and the command to try next.
 
     Args:
         worth: a `kerasae.evaluate.Worth`.
         run: directory of the pretraining.
-        source: its data.
+        source: data of the pretraining.
         labels: number of labelled examples, None for all.
-        train_accuracy: of the best probe on its own labels; None after fine-tuning.
+        train_accuracy: training accuracy of the best probe; None after fine-tuning.
     """
     return worth.sentence() if worth.pays else f"{worth.sentence()} {advice(run, source, labels, train_accuracy)}."
 
 
 def advice(run, source, labels, train_accuracy):
-    """The first cause that applies to the run, with the command to try next; one sentence."""
+    """Name the first cause that applies to the run, and the command to try next, in one sentence."""
     recipe = runs.read_recipe(run)
     for cause in (at_the_mean, still_falling, few_images):
         if found := cause(run, recipe, source):
@@ -41,12 +41,12 @@ def advice(run, source, labels, train_accuracy):
         return "No known cause applies; features pay most where labels are fewest"
     tuned = f"kerasae finetune {run}" + ("" if labels is None else f" --labels {labels}")
     if train_accuracy >= SATURATED:
-        return f"The probe knows all its labels; let the encoder learn from them: {tuned}"
+        return f"The probe fits all its training labels; fine-tune the encoder too: {tuned}"
     return f"No known cause applies; give more labels, or fine-tune: {tuned}"
 
 
 def at_the_mean(run, recipe, source):
-    """Whether reconstructions are no better than the mean image."""
+    """Diagnose reconstructions that are no better than the mean image."""
     error = runs.read_summary(run).get("test_mse")
     if error is None:
         return None
@@ -58,13 +58,13 @@ def at_the_mean(run, recipe, source):
     if error < NEAR_MEAN * mean:
         return None
     return (
-        f"Its squared error, {error:.4f}, is what predicting the mean image costs ({mean:.4f}); "
+        f"Its squared error, {error:.4f}, is no better than that of the mean image ({mean:.4f}); "
         f"raise --learning-rate or the size of the code, then train again: kerasae {words(recipe)} --out {run}-2"
     )
 
 
 def still_falling(run, recipe, source):
-    """Whether the loss was still falling when training ended."""
+    """Diagnose a loss that was still falling when training ended."""
     rows = [row for row in runs.read_rows(run / "metrics.csv") if not row["stage"].startswith(("finetune", "scratch"))]
     losses = [float(row["loss"]) for row in rows if row["stage"] == rows[-1]["stage"] and row.get("loss")]
     fifth = len(losses) // 5
@@ -77,7 +77,7 @@ def still_falling(run, recipe, source):
 
 
 def longer(run, recipe):
-    """The command for three times the epochs."""
+    """Give the command that trains for three times the epochs."""
     name = next((n for n in ("epochs", "pretrain_epochs") if recipe["recipe"].get(n)), None)
     if name is None:
         return f"kerasae {words(recipe)} --out {run}-longer"
@@ -85,18 +85,18 @@ def longer(run, recipe):
 
 
 def few_images(run, recipe, source):
-    """Whether a masked autoencoder was trained on few images."""
+    """Diagnose a masked autoencoder that was trained on few images."""
     count = source.info.counts["train"]
     if recipe["command"] != "mae" or count >= FEW:
         return None
     return (
-        f"{count:,} images are few for a masked autoencoder; start from weights of more of them: "
+        f"{count:,} images are few for a masked autoencoder; start from a model that was trained on more: "
         f"kerasae mae --start RUN --data {recipe['recipe']['data']}"
     )
 
 
 def words(recipe):
-    """The command of a run with its data."""
+    """Spell the command of a run and its data."""
     values = recipe["recipe"]
     variant = f" {values['variant']}" if "variant" in values else ""
     return f"{recipe['command']}{variant} --data {values['data']}"

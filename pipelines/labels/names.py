@@ -1,4 +1,4 @@
-"""Classes of a source, numbered as the model of a run numbers them."""
+"""Match class names of a data set to the class numbers of a run."""
 
 import kerasae
 from kerasae.errors import InputError
@@ -6,9 +6,9 @@ from pipelines.command_line.voice import printable
 
 
 def matched(run, model, source):
-    """The source with its classes numbered, by name, as the run in `run` has learned them; says what is left out.
+    """Renumber the classes of a source, by name, as in the run `run`; print which classes are left out.
 
-    Nothing changes for a model that takes no labels.
+    For a model that takes no labels the source is returned unchanged.
 
     Raises:
         InputError: each has a class that the other lacks, or labels are of another kind or of other columns.

@@ -1,4 +1,4 @@
-"""Fit probes and baselines to the same labels: a table and its figures."""
+"""Fit probes and baselines to the same labels, and tabulate them."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ from pipelines.labels.baselines import Baselines, neighbours
 from pipelines.labels.repeats import check_labels, labelled, spread
 
 FIGURES = {"linear": "probe", "knn": "knn", "sgd": "sgd_probe", "attentive": "attentive"}
-"""Probe → NAME of its figure NAME_accuracy, or another metric of the labels' kind."""
+"""Probe → prefix of its figure, as in probe_accuracy."""
 
 
 def measure(model, source, recipe):
-    """The table of the probes and of the baselines, a row for each, and their accuracies as figures."""
+    """Fit probes and baselines for each number of labels; return the table's rows and the figures."""
     counts, whole, source = recipe.labels or (None,), source, source.labelled()
     check_labels(source, counts, recipe.seed)
     train, test = encode(model, source, recipe)
@@ -25,18 +25,18 @@ def measure(model, source, recipe):
     before = kerasae.saving.load_model(start) if start.exists() and recipe.baselines else None
     if before is not None:
         before = starting.fit_to(before, source.info, start)
-    beside = Baselines(whole, width, recipe.seed, model, before) if recipe.baselines else None
+    baselines = Baselines(whole, width, recipe.seed, model, before) if recipe.baselines else None
     rows, figures = [], {}
     for count in counts:
-        found = repeat(train, test, source, recipe, count, beside)
+        found = repeat(train, test, source, recipe, count, baselines)
         rows += tabulate(found, train, source, count or len(source.train))
         prefix = f"labels_{count}_" if len(counts) > 1 else ""
         figures |= {f"{prefix}{name}": value for name, value in summarise(found, source, recipe, count).items()}
     return rows, figures
 
 
-def repeat(train, test, source, recipe, count, beside):
-    """Name of a probe or baseline → its results, one for each choice of labels."""
+def repeat(train, test, source, recipe, count, baselines):
+    """Fit probes and baselines to `repeats` choices of labels: name → list of results."""
     found = {}
     for seed in range(recipe.seed, recipe.seed + recipe.repeats):
         rows = labelled(source.train, count, seed)
@@ -45,13 +45,13 @@ def repeat(train, test, source, recipe, count, beside):
             x, test_x = (part[inputs(name)] for part in (train, test))
             data = take(x, rows), source.train.labels[rows], test_x, source.test.labels
             results[name] = fit(name, data, recipe, seed, LABEL_KINDS[source.info.label_kind])
-        for name, result in (results | (beside.fit(rows, seed) if beside else {})).items():
+        for name, result in (results | (baselines.fit(rows, seed) if baselines else {})).items():
             found.setdefault(name, []).append(result)
     return found
 
 
 def probes(recipe, info):
-    """The probes to fit: those of the recipe, or the linear one where its usual ones are more than the labels allow."""
+    """List the probes to fit: the recipe's, or the linear one alone for labels that are not one class."""
     from pipelines.probe import USUAL
 
     asked = tuple(dict.fromkeys(recipe.probes))
@@ -75,7 +75,7 @@ def tabulate(found, train, source, labels):
 
 
 def summarise(found, source, recipe, count):
-    """Figures: accuracies with their spread, what pretraining is worth, and the same in words."""
+    """Collect the figures: accuracies with their spread, and what pretraining is worth, also in words."""
     kind = LABEL_KINDS[source.info.label_kind]
     scores = {name: [kind.score(result) for result in results] for name, results in found.items()}
     figures = spread({FIGURES.get(name, name): values for name, values in scores.items()}, kind.metric)
@@ -90,7 +90,7 @@ def summarise(found, source, recipe, count):
 
 
 def encode(model, source, recipe):
-    """Features of the training and of the test examples; also their tokens, where a probe looks at them."""
+    """Encode the training and test examples: features, and tokens if the attentive probe needs them."""
     splits = source.train, source.test
     if "attentive" not in recipe.probes:
         return [{"features": kerasae.evaluate.features(model, split)} for split in splits]
@@ -99,17 +99,17 @@ def encode(model, source, recipe):
 
 
 def inputs(name):
-    """What a probe is fitted to."""
+    """Name the input of a probe: tokens or features."""
     return "tokens" if name == "attentive" else "features"
 
 
 def take(values, rows):
-    """Some rows of features or of tokens; of tokens without a copy."""
+    """Select rows of features, or of tokens without a copy."""
     return values.subset(rows) if isinstance(values, kerasae.evaluate.Tokens) else values[rows]
 
 
 def fit(name, data, recipe, seed, kind=LABEL_KINDS["class"]):
-    """The result of one probe on (train_x, train_y, test_x, test_y)."""
+    """Fit one probe to (train_x, train_y, test_x, test_y)."""
     evaluate = kerasae.evaluate
     if name == "linear":
         return kind.probe(*data, seed=seed)

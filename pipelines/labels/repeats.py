@@ -1,4 +1,4 @@
-"""Labelled subsets of a source, and figures over several of them."""
+"""Choose labelled subsets of a source, and summarise accuracies over several of them."""
 
 import numpy as np
 
@@ -7,12 +7,12 @@ from kerasae.errors import InputError
 
 
 def check_labels(source, counts, seed):
-    """Raise InputError before anything is trained: no labels, too few of them, one class, no test examples.
+    """Raise InputError for missing or too few labels, a single class, or a test split without labels.
 
     Args:
         source: the data.
         counts: numbers of labelled examples, None for all.
-        seed: of their choice.
+        seed: seed by which they are chosen.
     """
     for count in counts:
         least = max(2, source.info.classes)
@@ -22,12 +22,12 @@ def check_labels(source, counts, seed):
 
 
 def labelled(split, labels, seed):
-    """Rows of the labelled subset of this seed: all, or `labels` of them, balanced over the classes."""
+    """Choose the rows of the labelled subset: all, or `labels` of them, balanced over the classes."""
     return np.arange(len(split)) if labels is None else kerasae.data.labelled_subset(split.labels, labels, seed)
 
 
 def spread(scores, metric="accuracy"):
-    """Name → scores, as figures NAME_metric: the mean and, over several, the sample standard deviation."""
+    """Summarise lists of accuracies as figures: the mean and, of several, the sample standard deviation."""
     figures = {}
     for kind, values in scores.items():
         if values:

@@ -1,4 +1,4 @@
-"""The table of a probe: a row for each figure, with its protocol."""
+"""Tabulate probes and baselines, a row for each, with its protocol."""
 
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score
@@ -8,16 +8,16 @@ from kerasae.evaluate import LABEL_KINDS
 CLASS = LABEL_KINDS["class"]
 
 UNEQUAL = 1.5
-"""Largest class over smallest, among the test examples, from which balanced accuracy is shown too."""
+"""Ratio of the largest to the smallest test class above which balanced accuracy is shown too."""
 
 
 def row(name, kind, shape, labels, results, test_y, measured=CLASS, names=()):
     """A row of the table: a figure, of what it is, and how it came about.
 
     Args:
-        name: of the probe or of the baseline.
+        name: name of the probe or baseline.
         kind: "features" or "baseline".
-        shape: of the features of one example.
+        shape: shape of one example's features.
         labels: number of labelled examples.
         results: one for each repeat, with the metric of the labels' kind, `predictions` and `protocol`.
         test_y: labels of the test examples.
@@ -52,13 +52,13 @@ def others(results, measured, names):
 
 
 def unequal(labels):
-    """Whether the classes are of such different sizes that accuracy alone misleads."""
+    """Tell whether class sizes differ so much that accuracy alone misleads."""
     counts = np.unique(labels, return_counts=True)[1]
     return counts.max() > UNEQUAL * counts.min()
 
 
 def common(protocols):
-    """One line for several that differ in a few words: these are given side by side."""
+    """Merge the protocols of repeats into one line; words that differ are joined by slashes."""
     words = [protocol.split() for protocol in protocols]
     if len(set(map(len, words))) > 1:
         return "; or ".join(dict.fromkeys(map(" ".join, words)))
@@ -75,7 +75,7 @@ def amount(name, value):
 
 
 def spell(table):
-    """The table as text: the protocol stands in the line of its figure."""
+    """Format the table as text, with the protocol at the end of each line."""
     kind = next(kind for kind in LABEL_KINDS.values() if kind.metric in table[0])
     more = [name for name in list(table[0])[7:-1] if any(line[name] != "" for line in table)]
     lines = [("probe", "features", "labels", kind.title, *(HEADINGS.get(name, name) for name in more), "protocol")]

@@ -1,4 +1,4 @@
-"""Fine-tuned classifiers beside their controls and baselines of the same labels: a table and its figures."""
+"""Compare fine-tuned classifiers with training from scratch and baselines on the same labels."""
 
 from pathlib import Path
 
@@ -12,18 +12,18 @@ from pipelines.labels.baselines import Baselines
 from pipelines.labels.repeats import labelled, spread
 
 TUNED = {"finetune": "fine-tuning", "scratch": "same network from scratch, same steps"}
-"""Figure NAME_accuracy of what was trained → what it is."""
+"""Prefix of a figure, as in finetune_accuracy → the classifier's name in the table."""
 
 
 def judge(directory, reports, model, source, recipe):
-    """Write and print the table of a fine-tuning, and give its figures.
+    """Write and print the table of a fine-tuning; return its figures.
 
     Args:
         directory: the run; the table goes into its `probes.csv`.
         reports: "finetune" and "scratch" → a result of the labels' kind for each repeat, or none.
         model: the pretrained model.
         source: the data.
-        recipe: of the fine-tuning.
+        recipe: recipe of the fine-tuning.
     """
     kind, names = LABEL_KINDS[source.info.label_kind], TUNED | LABEL_KINDS[source.info.label_kind].baselines
     reports = {name: found for name, found in reports.items() if found}
@@ -46,17 +46,17 @@ def judge(directory, reports, model, source, recipe):
 
 
 def fitted(model, source, recipe):
-    """Name of a baseline → its results, one for each choice of labels."""
-    beside = Baselines(source, int(np.prod(model.code_shape)), recipe.seed)
+    """Fit the baselines to each choice of labels: name → list of results."""
+    baselines = Baselines(source, int(np.prod(model.code_shape)), recipe.seed)
     found, source = {}, source.labelled()
     for seed in range(recipe.seed, recipe.seed + recipe.repeats):
-        for name, result in beside.fit(labelled(source.train, recipe.labels, seed), seed).items():
+        for name, result in baselines.fit(labelled(source.train, recipe.labels, seed), seed).items():
             found.setdefault(name, []).append(result)
     return found
 
 
 def row(name, results, labels, source, recipe):
-    """A row of the table."""
+    """Make a table row for a fine-tuned classifier, its control or a baseline."""
     measured, names = LABEL_KINDS[source.info.label_kind], source.info.outputs
     if name not in TUNED:
         text = measured.baselines[name]

@@ -1,1 +1,1 @@
-"""What a pretraining at scale will cost, counted from a recipe's sizes."""
+"""Predict memory and time of a large pretraining from a recipe's sizes."""

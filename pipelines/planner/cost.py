@@ -1,7 +1,7 @@
-"""What a training step of a masked autoencoder costs, counted from its sizes: weights, products, what backward keeps.
+"""Count weights, FLOPs and activations of a masked autoencoder's training step from its sizes.
 
-Pure arithmetic. A network is a list of parts, linear layers, transformer blocks and normalisations, each of which knows
-its own counts; `tests/test_plan.py` holds them against Keras and against the operations of a traced step.
+Pure arithmetic. A network is a list of parts (linear layers, transformer blocks, normalisations), each with its own
+counts; `tests/test_plan.py` compares them with Keras and with the operations of a traced step.
 """
 
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ SIZES = {
     "large": {"width": 1024, "depth": 24, "heads": 16, "decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16},
     "huge": {"width": 1280, "depth": 32, "heads": 16, "decoder_width": 512, "decoder_depth": 8, "decoder_heads": 16},
 }
-"""The presets of `kerasae.networks`, whose import would bring TensorFlow; a test compares the two."""
+"""Copy of the presets of `kerasae.networks`, whose import would load TensorFlow; a test compares the two."""
 
 MLP = 4
-"""Hidden width of a block's network over the width of its tokens."""
+"""Hidden width of a block's MLP, relative to the width of its tokens."""
 
 
 @dataclass(frozen=True)
 class Linear:
     """A linear layer on `rows` tokens of an image: inputs · outputs weights, outputs biases.
 
-    `first` says that its input is the image, for which backward makes no gradient.
+    `first` marks the layer whose input is the image, of which backward computes no gradient.
     """
 
     rows: int
     inputs: int
     outputs: int
     first: bool = False
-    wide = 0
+    float32_kept = 0
 
     @property
     def weights(self):
@@ -38,23 +38,23 @@ class Linear:
 
     @property
     def products(self):
-        """Multiplications of forward and backward, which has two products for each of forward's."""
+        """Count the multiplications of forward and backward; backward has two matrix products for each of forward's."""
         return (2 if self.first else 3) * self.rows * self.inputs * self.outputs
 
     @property
     def kept(self):
-        """Values of an image that backward needs: the input."""
+        """Count the values per image that backward needs: the layer's input."""
         return self.rows * self.inputs
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A layer normalisation of `tokens` × `width`."""
+    """A layer normalisation of tokens [tokens, width]."""
 
     tokens: int
     width: int
     products = 0
-    wide = 0
+    float32_kept = 0
 
     @property
     def weights(self):
@@ -67,9 +67,9 @@ class Norm:
 
 @dataclass(frozen=True)
 class Block:
-    """A transformer block on `tokens` × `width`, which attends to itself, or to `seen` tokens of `seen_width`.
+    """A transformer block on tokens [tokens, width], with self-attention, or cross-attention to [seen, seen_width].
 
-    `last` says that no more than so many of the tokens ask, and go on.
+    With `last`, only so many of the tokens attend and leave the block, as in a decoder's last block.
     """
 
     tokens: int
@@ -81,47 +81,50 @@ class Block:
 
     @property
     def weights(self):
-        """q, out and the network's two layers, k and v; biases of all six; two normalisations."""
+        """Count the weights: q, out and the MLP's two layers, k and v; the biases of all six; two normalisations."""
         width, other = self.width, self.seen_width or self.width
         return (2 + 2 * MLP) * width**2 + 2 * other * width + (9 + MLP) * width
 
     @property
     def products(self):
         width, seen, other = self.width, self.seen or self.tokens, self.seen_width or self.width
-        own = (self.tokens + (1 + 2 * MLP) * self.asking) * width**2
-        return 3 * (own + 2 * seen * other * width + 2 * self.asking * seen * width)
+        linear = (self.tokens + (1 + 2 * MLP) * self.queries) * width**2
+        return 3 * (linear + 2 * seen * other * width + 2 * self.queries * seen * width)
 
     @property
-    def asking(self):
-        """Tokens that ask, and go on."""
+    def queries(self):
+        """Count the tokens that attend and leave the block."""
         return self.last or self.tokens
 
     @property
     def kept(self):
-        """Of all tokens the input and its normalised form; of those that ask what enters the second normalisation, its
-        normalised form, q, the mixture, the network before GELU and after it; of those that are seen k and v; and the
-        shares."""
-        values = 2 * self.tokens + (4 + 2 * MLP) * self.asking + 2 * (self.seen or self.tokens)
-        return values * self.width + self.wide
+        """Count the values per image that backward needs.
+
+        For every token: its input and the first normalisation's output. For every query: q, the attention's output,
+        the second normalisation's input and output, the MLP before and after GELU. For every token attended to: k
+        and v. And the attention weights.
+        """
+        values = 2 * self.tokens + (4 + 2 * MLP) * self.queries + 2 * (self.seen or self.tokens)
+        return values * self.width + self.float32_kept
 
     @property
-    def wide(self):
-        """Values that backward needs in float32 too, where the others are narrow: the shares."""
-        return self.heads * self.asking * (self.seen or self.tokens)
+    def float32_kept(self):
+        """Count the values that backward also keeps in float32 in 2-byte formats: the attention weights."""
+        return self.heads * self.queries * (self.seen or self.tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A masked autoencoder as `kerasae mae` builds it, by its sizes.
+    """Sizes of a masked autoencoder of `kerasae mae`, and the counts that follow from them.
 
     Args:
-        patches: N of an image.
-        values: P of a patch.
+        patches: number of patches of an image.
+        values: values of a patch, pixels · channels.
         visible: patches that stay visible; before a linear decoder the encoder gets all, the others as mask tokens.
         predicted: patches that the cross decoder predicts in a step.
-        width, depth, heads: of the encoder.
+        width, depth, heads: sizes of the encoder.
         decoder: "deep", "shallow", "cross" or "linear".
-        decoder_width, decoder_depth, decoder_heads: of the decoder.
+        decoder_width, decoder_depth, decoder_heads: sizes of the decoder.
         learned_positions: whether positions are weights that are trained.
         low_variance: whether targets are projected by a fixed P × P matrix.
     """
@@ -142,24 +145,24 @@ class Network:
 
     @property
     def tokens(self):
-        """Tokens in the encoder, with the class token."""
+        """Count the encoder's tokens, the class token included."""
         return 1 + (self.patches if self.decoder == "linear" else self.visible)
 
     @property
-    def encoder(self):
-        """Its parts."""
+    def encoder_parts(self):
+        """List the parts of the encoder."""
         embed = Linear(self.tokens - 1, self.values, self.width, first=True)
         blocks = [Block(self.tokens, self.width, self.heads)] * self.depth
         return [embed, *blocks, Norm(self.tokens, self.width)]
 
     @property
     def predictions(self):
-        """Patches that a training step predicts."""
+        """Count the patches that a training step predicts."""
         return {"cross": self.predicted, "linear": self.patches}.get(self.decoder, self.patches - self.visible)
 
     @property
-    def decoding(self):
-        """The parts of the decoder."""
+    def decoder_parts(self):
+        """List the parts of the decoder."""
         width, heads, full = self.decoder_width, self.decoder_heads, self.patches + 1
         if self.decoder == "linear":
             return [Linear(full, self.width, self.values)]
@@ -174,54 +177,55 @@ class Network:
 
     @property
     def parts(self):
-        return [*self.encoder, *self.decoding]
+        return [*self.encoder_parts, *self.decoder_parts]
 
     @property
     def blocks(self):
-        """Number of transformer blocks."""
+        """Count the transformer blocks."""
         return sum(isinstance(part, Block) for part in self.parts)
 
     @property
     def positions(self):
-        """Values of the codes of places, fixed or learned."""
+        """Count the values of the encoder's and decoder's position codes, fixed or learned."""
         coded = {"linear": 0, "cross": self.patches}.get(self.decoder, self.patches + 1)
         return (self.patches + 1) * self.width + coded * self.decoder_width
 
     @property
     def encoder_weights(self):
-        """Weights of the encoder, fixed positions among them, as Keras counts them."""
-        return sum(part.weights for part in self.encoder) + (self.patches + 2) * self.width
+        """Count the encoder's weights as Keras does, fixed position codes included."""
+        return sum(part.weights for part in self.encoder_parts) + (self.patches + 2) * self.width
 
     @property
     def trained(self):
-        """Weights that have a gradient; the class token and the mask token are among them."""
+        """Count the trainable weights, class token and mask token included."""
         tokens = self.width + (self.width if self.decoder == "linear" else self.decoder_width)
         return sum(part.weights for part in self.parts) + tokens + self.learned_positions * self.positions
 
     @property
     def fixed(self):
-        """Weights that have none."""
+        """Count the weights that are not trained."""
         projection = self.low_variance * self.values * (self.values + 1)
         return projection + (0 if self.learned_positions else self.positions)
 
     @property
     def flops(self):
-        """Operations of the products of matrices for one image, forward and backward."""
+        """Count the FLOPs of the matrix products for one image, forward and backward."""
         projection = self.low_variance * self.patches * self.values**2
         return 2 * (sum(part.products for part in self.parts) + projection)
 
     def kept(self, value_bytes=4):
-        """Bytes of one image that wait for backward, in values of so many bytes; the loss always keeps float32."""
-        read = self.tokens * self.width if self.decoder == "cross" else 0  # what all its blocks look at, once
+        """Count the bytes per image that backward needs; the loss keeps float32 in every number format."""
+        # The cross-attention blocks share the encoder's output, which is kept once.
+        read = self.tokens * self.width if self.decoder == "cross" else 0
         parts = sum(kept_bytes(part, value_bytes) for part in self.parts)
         return parts + value_bytes * read + 4 * self.predictions * self.values
 
     def memory(self, images, value_bytes=4, accumulated=False):
-        """Bytes on a device for a pass of `images` images: name → bytes.
+        """Estimate a device's memory for a pass of `images` images: name → bytes.
 
-        Weights, their gradients (twice if they are summed over passes) and AdamW's two moments are float32. In a
-        narrow format backward also keeps the weights in it. What works beside that is one block's values again, and
-        images, patches and targets in float32.
+        Weights, gradients (twice if they are summed over passes) and AdamW's two moments are float32. In 2-byte
+        formats backward also keeps a copy of the weights. "at work" are the values of the largest part once more,
+        and images, patches and targets in float32.
         """
         work = max(kept_bytes(part, value_bytes) for part in self.parts) + 3 * 4 * self.patches * self.values
         return {
@@ -233,19 +237,19 @@ class Network:
         }
 
     def moved(self, images, value_bytes=4, passes=1):
-        """Bytes that an update moves to and from memory, for `images` images in so many passes.
+        """Estimate the bytes that an update of `images` images moves to and from memory.
 
-        What is kept is written and read, and so is its gradient; weights are read twice in a pass and gradients
-        written; AdamW reads weight, gradient and moments, and writes three of them.
+        Values kept for backward are written and read, and so are their gradients; a pass reads the weights twice and
+        writes gradients; AdamW reads weights, gradients and moments, and writes weights and moments.
         """
         return 4 * images * self.kept(value_bytes) + self.trained * (passes * (2 * value_bytes + 4) + 28)
 
     @property
     def checkpoint(self):
-        """Bytes of a checkpoint: weights and moments in float32."""
+        """Count the bytes of a checkpoint: weights and moments in float32."""
         return 4 * (3 * self.trained + self.fixed)
 
 
 def kept_bytes(part, value_bytes):
-    """Bytes of one image that a part keeps for backward, in values of so many bytes."""
-    return value_bytes * part.kept + (4 * part.wide if value_bytes < 4 else 0)
+    """Count the bytes per image that backward needs of a part."""
+    return value_bytes * part.kept + (4 * part.float32_kept if value_bytes < 4 else 0)

@@ -1,4 +1,4 @@
-"""From the name of a recipe or of a run to what a plan needs to know of it: the network, the images, the updates."""
+"""Look up network, images and updates of the recipe or run that is to be planned."""
 
 import json
 from dataclasses import dataclass, fields
@@ -18,12 +18,12 @@ DATA = {
     "tfds:cifar100": (50_000, (32, 32, 3), True),
     "tfds:imagenet2012": (1_281_167, (None, None, 3), False),
 }
-"""Training images of known data sets, their shape (None: of many sizes), and whether they are held in memory."""
+"""Data set → number of training images, their shape (None: sizes differ), whether they are held in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a recipe asks for, as numbers."""
+    """Sizes of a pretraining: network, images, batches and epochs."""
 
     name: str
     network: Network
@@ -37,7 +37,7 @@ class Job:
 
     @classmethod
     def of(cls, recipe):
-        """Read the recipe that a plan names; raises InputError for what cannot be planned."""
+        """Read the recipe or run that a plan names; raise InputError if it cannot be planned."""
         chosen = named(recipe.recipe)
         images, shape, in_memory = data(recipe, chosen)
         total = min(chosen.batch_size * chosen.accumulate, images)
@@ -56,7 +56,7 @@ class Job:
         return job.checked(recipe)
 
     def checked(self, recipe):
-        """Itself; raises InputError for GPUs that this batch cannot be shared by."""
+        """Return the job; raise InputError if its batch cannot be divided among the plan's GPUs."""
         if recipe.gpus > recipe.host_gpus and recipe.gpus % recipe.host_gpus:
             raise InputError(
                 f"gpus: expected whole hosts of {recipe.host_gpus} GPUs. Received: {recipe.gpus}; change --host-gpus"
@@ -69,7 +69,7 @@ class Job:
         return self
 
     def at_once(self, gpus):
-        """Images of one pass on the fullest GPU."""
+        """Count the images of one pass on the GPU that gets most."""
         return -(-self.batch // self.accumulate // gpus)
 
     @property
@@ -82,7 +82,7 @@ class Job:
 
 
 def published(size, patch):
-    """The recipe of the paper for ImageNet, for the 800 epochs of its ablations."""
+    """Return the paper's recipe for ImageNet, with the 800 epochs of its ablations."""
     return imagenet.pretraining(size, patch=(patch,), epochs=800)
 
 
@@ -90,7 +90,7 @@ PUBLISHED = {"vit-b": ("base", 16), "vit-l": ("large", 16), "vit-h": ("huge", 14
 
 
 def named(name):
-    """The `mae.Recipe` of a name or of a run directory."""
+    """Find the `mae.Recipe` of a recipe's name or of a run directory."""
     known = recipes.of("mae")
     if name in PUBLISHED:
         return published(*PUBLISHED[name])
@@ -107,12 +107,12 @@ def named(name):
 
 
 def owner_of(name):
-    """The command that has a recipe of this name, or None."""
+    """Find the command that has a recipe of this name, or None."""
     return next((command for command in sorted(recipes.COMMANDS) if name in recipes.of(command)), None)
 
 
 def recorded(path):
-    """The recipe that a run of `kerasae mae` recorded."""
+    """Read the recipe that a run of `kerasae mae` recorded."""
     try:
         content = json.loads((path / "recipe.json").read_text())
         command, values = content["command"], dict(content["recipe"])
@@ -123,21 +123,22 @@ def recorded(path):
     names = {f.name for f in fields(mae.Recipe)}
     try:
         made = mae.Recipe(**{n: tuple(v) if type(v) is list else v for n, v in values.items() if n in names})
-        SIZES[made.size], DATA.get(made.data)  # noqa: B018 (both must be names)
+        SIZES[made.size], DATA.get(made.data)  # noqa: B018 (raises KeyError or TypeError for values that are not names)
         return made
     except (TypeError, KeyError):
         raise InputError(f"{path}/recipe.json holds values that no recipe of `mae` has") from None
 
 
 def data(recipe, chosen):
-    """Training images, their shape, and whether they are held in memory."""
+    """Look up the number of training images, their shape, and whether they are held in memory."""
     count, shape, in_memory = DATA.get(chosen.data, (None, (None, None, None), False))
     size = recipe.image_size or chosen.image_size or shape[:2]
     size = (size * 2)[:2] if len(size) == 1 else size
     images = recipe.images or count
     if images is None or None in size:
         raise InputError(
-            f"{chosen.data}: a plan does not open data, and does not know these; give --images and --image-size"
+            f"{chosen.data}: a plan knows neither number nor size of its images, and opens no data; give --images "
+            "and --image-size"
         )
     if len(size) != 2:
         raise InputError(f"image_size: expected one number, or height and width. Received: {size}")
@@ -145,7 +146,7 @@ def data(recipe, chosen):
 
 
 def network(chosen, shape):
-    """The sizes of the network that a `mae.Recipe` describes, for images of this shape."""
+    """Compute the network's sizes from a `mae.Recipe` and the shape of the images."""
     if chosen.network != "vit":
         raise InputError(f"network: a plan counts vision transformers only. Received: {chosen.network}")
     patch = (chosen.patch * 2)[:2] if len(chosen.patch) == 1 else chosen.patch
@@ -156,7 +157,10 @@ def network(chosen, shape):
     ratio = chosen.mask_ratio if chosen.mask_ratio is not None else 0.6 if chosen.decoder == "linear" else 0.75
     visible = unit**2 * int(patches // unit**2 * (1 - ratio))
     if not 0 < visible < patches:
-        raise InputError(f"mask_ratio: {ratio} leaves {visible} of {patches} patches visible; some must be, not all")
+        raise InputError(
+            f"mask_ratio: expected some visible and some hidden patches. Received: {ratio}, which leaves {visible} of "
+            f"{patches} visible"
+        )
     share = chosen.prediction_ratio if chosen.prediction_ratio is not None else 0.25
     given = {name: getattr(chosen, name) for name in SIZES[chosen.size]}
     return Network(

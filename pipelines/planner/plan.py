@@ -1,7 +1,8 @@
-"""Say what a masked autoencoder's pretraining will cost on N GPUs: memory, FLOPs, bytes over the wire, hours.
+"""Predict the cost of a masked autoencoder's pretraining on N GPUs: memory, FLOPs, network traffic, hours.
 
-Nothing is run: a plan is arithmetic on the recipe's sizes and on assumptions about the machines, which are printed with
-it, each a flag. docs/scale.md says how far to trust it; `benchmarks/scale_fit.py` measures the flags of a machine.
+Nothing is run: a plan is arithmetic on the recipe's sizes and on assumptions about the machines. Each assumption is a
+flag, and is printed with the plan. docs/scale.md compares plans with measurements; `benchmarks/scale_fit.py` measures
+the flags of a machine.
 """
 
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -12,40 +13,40 @@ from pipelines.planner.job import Job
 
 
 def assumed(kind):
-    """Metadata of a field that is an assumption about the machines, and is printed with the plan."""
+    """Make the metadata of a field that is an assumption about the machines, printed with the plan."""
     return within(kind, assumed=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to plan, on which machines."""
+    """Settings: the pretraining to plan, and assumptions about the machines."""
 
     recipe: str = field(metadata={"positional": True})
     """Named recipe of `kerasae mae`; vit-b, vit-l or vit-h, the published ones; or a run directory of `kerasae mae`."""
     gpus: int = field(default=8, metadata=within("count"))
-    """GPUs in all; the recipe's batch is shared among them."""
+    """Number of GPUs; the recipe's batch is divided among them."""
     host_gpus: int = field(default=8, metadata=within("count"))
-    """GPUs of a host."""
+    """GPUs per host."""
     accumulate: int | None = field(default=None, metadata=within("count"))
-    """Passes that make one update, out of the same effective batch; as in the recipe when not given."""
+    """Passes into which the effective batch is divided; as in the recipe when not given."""
     images: int | None = field(default=None, metadata=within("count"))
-    """Training images, for data that the plan does not know."""
+    """Number of training images, for data that the plan does not know."""
     image_size: tuple[int, ...] | None = field(default=None, metadata=within("count"))
-    """Size of the images likewise: one number, or height and width."""
+    """Size of the images, for data that the plan does not know: one number, or height and width."""
     channels: int | None = field(default=None, metadata=within("count"))
-    """Channels of the images likewise; 3 when not given."""
+    """Channels of the images, for data that the plan does not know; 3 when not given."""
     bfloat16_rate: float = field(default=989e12, metadata=assumed("positive"))
     """FLOP/s of a GPU's matrix products in bfloat16; peak of an H100 SXM's data sheet."""
     float32_rate: float = field(default=495e12, metadata=assumed("positive"))
-    """FLOP/s in float32; the same data sheet's TF32, which TensorFlow uses."""
+    """FLOP/s of a GPU's matrix products in float32; peak of TF32, which TensorFlow uses, in the same data sheet."""
     rate_share: float = field(default=0.4, metadata=assumed("factor"))
-    """Share of that peak that products reach."""
+    """Share of the peak FLOP/s that matrix products reach."""
     memory_rate: float = field(default=3.35e12, metadata=assumed("positive"))
     """Bytes/s of a GPU's memory; peak of the data sheet."""
     memory_share: float = field(default=0.6, metadata=assumed("factor"))
-    """Share of that peak that everything but the products reaches."""
+    """Share of the memory's peak that operations other than matrix products reach."""
     block_seconds: float = field(default=4e-4, metadata=assumed("amount"))
-    """Seconds that a transformer block takes however few its images: starting a hundred kernels."""
+    """Least seconds of a transformer block, in which about a hundred kernels are started."""
     gpu_memory: float = field(default=80e9, metadata=assumed("positive"))
     """Bytes of memory of a GPU."""
     link_rate: float = field(default=450e9, metadata=assumed("positive"))
@@ -53,29 +54,29 @@ class Recipe:
     network_rate: float = field(default=50e9, metadata=assumed("positive"))
     """Bytes/s that a host sends to others; one link of 400 Gbit/s."""
     hop_seconds: float = field(default=1e-5, metadata=assumed("amount"))
-    """Delay of one hop of a ring."""
+    """Seconds of one hop in a ring all-reduce."""
     overlap: float = field(default=0.0, metadata=assumed("fraction"))
     """Share of the all-reduce that backward hides; 0, as TensorFlow joins all gradients in one message."""
     jpeg_bytes: float = field(default=115e3, metadata=assumed("positive"))
-    """Bytes of a stored image; of ImageNet's 1,281,167, whose tar file has 147,897,477,120."""
+    """Bytes of a stored image; the tar file of ImageNet's 1,281,167 images has 147,897,477,120."""
     storage_rate: float = field(default=2e9, metadata=assumed("positive"))
-    """Bytes/s that a host reads of its images."""
+    """Bytes/s at which a host reads images."""
     decode_rate: float = field(default=320.0, metadata=assumed("positive"))
     """Images/s that a core reads, decodes and crops; measured on a CPU, see docs/scale.md."""
     host_cores: int = field(default=64, metadata=assumed("count"))
-    """Cores of a host that do so."""
+    """Cores of a host that read, decode and crop."""
     write_rate: float = field(default=1e9, metadata=assumed("positive"))
     """Bytes/s at which a checkpoint is written, by one host while the others wait."""
     checkpoint_seconds: float = field(default=10.0, metadata=assumed("amount"))
-    """Least time between checkpoints; as in the training loop."""
+    """Least seconds between checkpoints; as in the training loop."""
     checkpoint_share: float = field(default=0.005, metadata=assumed("factor"))
-    """Most of the time that writing checkpoints takes; as in the training loop."""
+    """Largest share of the time for writing checkpoints; as in the training loop."""
     checkpoint_patience: float = field(default=1800.0, metadata=assumed("positive"))
-    """Most seconds between checkpoints, if they take that share of the time or not; as in the training loop."""
+    """Most seconds between checkpoints, even if writing them then takes a larger share; as in the training loop."""
     failure_hours: float = field(default=50_000.0, metadata=assumed("positive"))
     """Hours of one GPU between failures that stop the run; 419 in 54 days of 16,384 GPUs, arXiv 2407.21783."""
     restart_seconds: float = field(default=300.0, metadata=assumed("amount"))
-    """Time from a failure to the next step."""
+    """Seconds from a failure to the next step."""
 
     def __post_init__(self):
         check(self)
@@ -91,8 +92,8 @@ def run(recipe: Recipe):
         "an update": times(wire.update(recipe, job)),
         "data, each host": feeding(recipe, job),
         "checkpoints": checkpoints(recipe, job),
-        "all": whole(recipe, job),
-        "assumed of the machines; each is a flag": assumptions(recipe),
+        "whole run": whole(recipe, job),
+        "assumptions about the machines, each a flag": assumptions(recipe),
     }
     for title, rows in sections.items():
         print(f"\n{title}\n" + "\n".join(f"  {label:24} {text}" for label, text in rows))
@@ -103,7 +104,7 @@ def run(recipe: Recipe):
 
 
 def describe(recipe, job):
-    """What is planned, in two lines."""
+    """Describe the training and its GPUs in two lines."""
     size, hosts = "×".join(map(str, job.shape)), -(-recipe.gpus // recipe.host_gpus)
     return (
         f"{job.name}: {job.images:,} images {size}, {job.epochs} epochs, {job.updates:,} updates of {job.batch}\n"
@@ -112,7 +113,7 @@ def describe(recipe, job):
 
 
 def counts(job):
-    """Weights and operations."""
+    """Tabulate weights, tokens and FLOPs."""
     net = job.network
     return [
         ("weights, millions", f"{net.trained / 1e6:.1f} trained, of the encoder {net.encoder_weights / 1e6:.1f}"),
@@ -123,14 +124,14 @@ def counts(job):
 
 
 def memory(recipe, job):
-    """Gigabytes on a GPU."""
+    """Tabulate the gigabytes on a GPU."""
     parts = wire.memory(recipe, job)
     total = f"{sum(parts.values()) / 1e9:.2f} GB of {recipe.gpu_memory / 1e9:.0f}"
     return [(name, f"{size / 1e9:.2f} GB") for name, size in parts.items()] + [("together", total)]
 
 
 def times(update):
-    """Where the time of an update goes."""
+    """Tabulate the parts of an update's time."""
     rows = [
         ("products", update.products, ""),
         ("memory traffic", update.traffic, ""),
@@ -148,7 +149,7 @@ def times(update):
 
 
 def feeding(recipe, job):
-    """Images and bytes that a host must read."""
+    """Tabulate the images and bytes that a host must read."""
     update, hosts = wire.update(recipe, job), -(-recipe.gpus // recipe.host_gpus)
     rate = update.rate / hosts
     if job.in_memory:
@@ -161,7 +162,7 @@ def feeding(recipe, job):
 
 
 def checkpoints(recipe, job):
-    """Size, time and how often."""
+    """Tabulate size, duration and interval of the checkpoints."""
     kept = wire.checkpoints(recipe, job)
     return [
         ("size", f"{job.network.checkpoint / 1e9:.3g} GB"),
@@ -184,7 +185,7 @@ def whole(recipe, job):
 
 
 def assumptions(recipe):
-    """Flag and value of every assumption, and what it is."""
+    """Tabulate flag, value and description of every assumption."""
     from pipelines.command_line.main import attribute_docstrings
 
     helps, values = attribute_docstrings(Recipe), asdict(recipe)
@@ -197,11 +198,11 @@ def verdicts(recipe, job):
     update, held = wire.update(recipe, job), sum(wire.memory(recipe, job).values())
     if held > recipe.gpu_memory:
         yield f"It does not fit: {held / 1e9:.1f} GB of {recipe.gpu_memory / 1e9:.0f}; {remedy(recipe, job)}."
-    yield f"{update.ruler}."
+    yield f"{update.bottleneck}."
 
 
 def remedy(recipe, job):
-    """How to make the passes small enough."""
+    """Find the number of passes with which an update fits into memory."""
     passes = job.accumulate
     while job.batch % (2 * passes) == 0 and job.batch // (2 * passes) >= recipe.gpus:
         passes *= 2

@@ -1,7 +1,7 @@
-"""The time of an update, of the wire, the data and the checkpoints of a run on many GPUs, from a plan's assumptions.
+"""Estimate the time of updates, all-reduce, data loading and checkpoints on many GPUs.
 
-    seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block        on a GPU
-            + all-reduce − what backward hides of it,              or what the data take, if that is more
+    seconds = FLOPs / rate + bytes / bandwidth + blocks · seconds per block     computing on a GPU
+            + all-reduce − the part of it that backward hides;      or the seconds of data loading, if they are more
 
 Pure arithmetic; the first line is what `benchmarks/scale_fit.py` fits to measured steps.
 """
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a device achieves: FLOP/s of products, bytes/s of memory, and seconds that a block takes at least."""
+    """Rates of a device: FLOP/s of matrix products, bytes/s of memory, and least seconds of a transformer block."""
 
     rate: float
     bandwidth: float
     block_seconds: float
 
     def parts(self, network, images, value_bytes, passes=1):
-        """Seconds of an update of `images` images in so many passes: products, memory traffic, starting kernels."""
+        """Estimate the seconds of an update's matrix products, memory traffic and kernel starts."""
         moved = network.moved(images, value_bytes, passes)
         return images * network.flops / self.rate, moved / self.bandwidth, passes * network.blocks * self.block_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """Where the time of one update goes, in seconds, and bytes that a GPU and a host send."""
+    """Parts of the time of one update, in seconds, and bytes that a GPU and a host send."""
 
     images: int
     products: float
@@ -58,29 +58,29 @@ class Update:
 
     @property
     def rate(self):
-        """Images per second of all GPUs."""
+        """Compute the images per second of all GPUs."""
         return self.images / self.seconds
 
     @property
-    def ruler(self):
+    def bottleneck(self):
         """Name the bottleneck of an update in one sentence."""
         if self.waiting > 0:
-            return f"The data rule: the GPUs wait for them {self.waiting / self.seconds:.0%} of the time"
-        wire = f"; the wire takes {self.exposed / self.seconds:.0%} of the time"
+            return f"Data loading is the bottleneck: the GPUs wait for it {self.waiting / self.seconds:.0%} of the time"
+        all_reduce = f"; the all-reduce takes {self.exposed / self.seconds:.0%} of the time"
         if self.exposed > self.computing:
-            return "The wire rules" + wire
+            return "Communication is the bottleneck" + all_reduce
         if self.starting > self.products + self.traffic:
-            return "Starting kernels rules: there are too few images on a GPU" + wire
-        return "The GPUs rule" + wire
+            return "Starting kernels is the bottleneck: there are too few images on a GPU" + all_reduce
+        return "Computing on the GPUs is the bottleneck" + all_reduce
 
 
 def peak(recipe, job):
-    """FLOP/s of one GPU in the job's number format."""
+    """Look up the peak FLOP/s of one GPU in the job's number format."""
     return recipe.bfloat16_rate if job.value_bytes == 2 else recipe.float32_rate
 
 
 def update(recipe, job):
-    """One update on the plan's GPUs."""
+    """Estimate the time of one update on the plan's GPUs."""
     images = job.at_once(recipe.gpus) * job.accumulate
     gpu = Machine(
         rate=recipe.rate_share * peak(recipe, job),
@@ -105,15 +105,15 @@ def update(recipe, job):
 
 
 def ring(size, members):
-    """Bytes that each member of a ring sends to all-reduce `size` bytes: 2 (N − 1) / N · size."""
+    """Count the bytes that each of N members of a ring sends to all-reduce `size` bytes: 2 (N − 1) / N · size."""
     return 2 * (members - 1) / members * size
 
 
 def all_reduce(recipe, size):
-    """Seconds to sum `size` bytes over all GPUs, bytes that a GPU sends in its host, and that a host sends to others.
+    """Estimate an all-reduce of `size` bytes: seconds, bytes that a GPU sends in its host, bytes that a host sends out.
 
-    The GPUs of a host reduce and scatter, those of equal rank all-reduce their share across the hosts, and the GPUs of
-    a host gather: rings within and between hosts.
+    The GPUs of a host reduce-scatter, those of equal rank all-reduce their share across the hosts, and the GPUs of a
+    host all-gather: rings within and between hosts.
     """
     local, hosts = min(recipe.gpus, recipe.host_gpus), -(-recipe.gpus // recipe.host_gpus)
     sent, between = ring(size, local), ring(size, hosts)
@@ -122,18 +122,18 @@ def all_reduce(recipe, size):
 
 
 def host_limit(recipe):
-    """Images per second that a host can read and decode."""
+    """Compute the images per second that a host can read and decode."""
     return min(recipe.storage_rate / recipe.jpeg_bytes, recipe.decode_rate * recipe.host_cores)
 
 
 def memory(recipe, job):
-    """Name → bytes on the fullest GPU."""
+    """Estimate the memory of the GPU that gets most images: name → bytes."""
     return job.network.memory(job.at_once(recipe.gpus), job.value_bytes, job.accumulate > 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """Checkpoints of a run: seconds to write one, seconds of training between two, and how many."""
+class CheckpointTimes:
+    """Checkpoints of a run: seconds to write one, seconds of training between two, and their number."""
 
     seconds: float
     every: float
@@ -151,7 +151,7 @@ def checkpoints(recipe, job):
     seconds = job.network.checkpoint / recipe.write_rate
     pause = min(recipe.checkpoint_patience, seconds / recipe.checkpoint_share)
     every = min(training, max(recipe.checkpoint_seconds, pause))
-    return Kept(seconds=seconds, every=every, count=math.ceil(training / every))
+    return CheckpointTimes(seconds=seconds, every=every, count=math.ceil(training / every))
 
 
 @dataclass(frozen=True, kw_only=True)

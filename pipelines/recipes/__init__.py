@@ -1,4 +1,4 @@
-"""The named recipes, by data set: what each reproduces, its command, its hardware and its measured score."""
+"""Named recipes by data set; their docstrings give command, hardware, minutes and measured score."""
 
 import importlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ COMMANDS = {"train", "stacked", "mae", "finetune", "probe"}
 
 
 def of(command: str) -> dict[str, Callable[[], Any]]:
-    """Name → function that returns a `Recipe`, of all named recipes of a command."""
+    """Collect the named recipes of a command: name → function that returns a `Recipe`."""
     if command not in COMMANDS:
         return {}
     tables = (importlib.import_module(f"{__name__}.{name}").RECIPES for name in DATA_SETS)

@@ -30,7 +30,7 @@ def mae_cifar10_long() -> mae.Recipe:
 
     Reproduces: the protocol in which 91.2 % after fine-tuning are published for a ViT-T after 400 epochs.
     Command: kerasae mae --recipe mae-cifar10-long
-    Not run yet: it wants a GPU.
+    Not measured yet: it needs a GPU.
     """
     return mae.Recipe(
         data="tfds:cifar10",
@@ -46,7 +46,7 @@ def mae_cifar10_long() -> mae.Recipe:
 
 
 def tuned(labels=None, **changes) -> finetune.Recipe:
-    """The settings that the recipes of masked autoencoders on CIFAR-10 share."""
+    """Return the settings shared by all fine-tunings of mae-cifar10."""
     settings = {
         "run": "runs/mae-cifar10",
         "labels": labels,
@@ -66,7 +66,7 @@ def tuned(labels=None, **changes) -> finetune.Recipe:
 
 
 def mae_cifar10_5000() -> finetune.Recipe:
-    """The masked autoencoder of mae-cifar10 and 5,000 labels.
+    """Fine-tuning of mae-cifar10 with 5,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-5000
     Measured on two CPU cores: 17 minutes and as many for the control; accuracy 68.9 %, from scratch 57.1 %.
@@ -75,7 +75,7 @@ def mae_cifar10_5000() -> finetune.Recipe:
 
 
 def mae_cifar10_all() -> finetune.Recipe:
-    """The masked autoencoder of mae-cifar10 and all 50,000 labels.
+    """Fine-tuning of mae-cifar10 with all 50,000 labels.
 
     Command: kerasae mae --recipe mae-cifar10, then kerasae finetune --recipe mae-cifar10-all
     Measured on two CPU cores: 26 minutes and as many for the control; accuracy 75.8 %, from scratch 63.6 %.

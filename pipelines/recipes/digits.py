@@ -34,7 +34,7 @@ def vae_digits() -> train.Recipe:
     return train.Recipe(
         variant="variational",
         network="conv",
-        # Cross-entropy of 64 grey values leaves little to gain from a code: at beta 1 only 3 nats of it are used.
+        # At beta 1 the code carries only 3 nats, since it lowers the cross-entropy of 64 grey values only a little.
         options={"beta": 0.2},
         out="runs/vae-digits",
         code=16,
@@ -51,7 +51,7 @@ def mae_digits() -> mae.Recipe:
     Reproduces: nothing; a part of the quickstart.
     Command: kerasae mae --recipe mae-digits, then kerasae probe runs/mae-digits --labels 100 --repeats 3
     Measured on two CPU cores that other work shared: two minutes; linear probe 87.22 % (standard deviation 1.73 over
-    the 3), which is less than that of the other two parts. One seed.
+    the 3), which is less than that of sdae-digits and vae-digits. One seed.
     """
     return mae.Recipe(
         out="runs/mae-digits",
@@ -73,7 +73,7 @@ def mae_digits() -> mae.Recipe:
 
 
 def vae_digits_100() -> finetune.Recipe:
-    """The encoder of vae-digits and 100 labels, mean of 3 choices of labels.
+    """Fine-tuning of vae-digits with 100 labels, mean of 3 choices of labels.
 
     Command: kerasae train --recipe vae-digits, then kerasae finetune --recipe vae-digits-100
     Measured on two CPU cores that other work shared: accuracy 88.80 % (standard deviation 0.89 over the 3); from
@@ -83,7 +83,7 @@ def vae_digits_100() -> finetune.Recipe:
 
 
 def mae_digits_100() -> finetune.Recipe:
-    """The encoder of mae-digits and 100 labels, mean of 3 choices of labels.
+    """Fine-tuning of mae-digits with 100 labels, mean of 3 choices of labels.
 
     Command: kerasae mae --recipe mae-digits, then kerasae finetune --recipe mae-digits-100
     Measured on two CPU cores that other work shared: accuracy 85.09 % (standard deviation 0.98 over the 3); from

@@ -9,7 +9,7 @@ IMAGENET = {
     "mean": (0.485, 0.456, 0.406),
     "std": (0.229, 0.224, 0.225),
 }
-"""The data of the reference's recipes; in tests the short side becomes 256 and the centre of 224 × 224 is kept."""
+"""Data settings of the reference's recipes; test images are scaled to a short side of 256 and cropped to 224 × 224."""
 
 
 def pretraining(size, **changes) -> mae.Recipe:
@@ -18,7 +18,7 @@ def pretraining(size, **changes) -> mae.Recipe:
         "out": f"runs/mae-imagenet-{size}",
         "size": size,
         "patch": (16,),
-        "pooling": "class",  # what the reference probes
+        "pooling": "class",  # as the reference's linear probe
         "epochs": 1600,
         "warmup_epochs": 40,
         "batch_size": 4096,
@@ -37,7 +37,7 @@ def pretrained_base() -> mae.Recipe:
     Reproduces: 83.6 % fine-tuned (kerasae finetune --recipe mae-imagenet-base), 67.8 % probed linearly (kerasae probe
     --recipe mae-imagenet-base), the published accuracies.
     Command: kerasae mae --recipe mae-imagenet-base, on many GPUs; kerasae plan says how long.
-    Not run by us.
+    Not measured here.
     """
     return pretraining("base")
 
@@ -47,7 +47,7 @@ def pretrained_large() -> mae.Recipe:
 
     Reproduces: 85.9 % fine-tuned, 76.0 % probed linearly, the published accuracies; commands as for mae-imagenet-base.
     Command: kerasae mae --recipe mae-imagenet-large, on many GPUs.
-    Not run by us.
+    Not measured here.
     """
     return pretraining("large")
 
@@ -57,7 +57,7 @@ def pretrained_huge() -> mae.Recipe:
 
     Reproduces: 86.9 % fine-tuned, 77.2 % probed linearly, the published accuracies; commands as for mae-imagenet-base.
     Command: kerasae mae --recipe mae-imagenet-huge, on many GPUs.
-    Not run by us.
+    Not measured here.
     """
     return pretraining("huge", patch=(14,))
 
@@ -89,32 +89,32 @@ def fine_tuning(size, **changes) -> finetune.Recipe:
 
 
 def tuned_base() -> finetune.Recipe:
-    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-base (ViT-B/16) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 83.6 %, the published accuracy. The noise of random erasing is clipped to the range of bytes.
     Command: kerasae finetune --recipe mae-imagenet-base
-    Not run by us.
+    Not measured here.
     """
     rate = 5e-4 * 1024 / 256
     return fine_tuning("base", finetune_epochs=100, finetune_rate=rate, warmup=0.05, layer_decay=0.65, drop_path=0.1)
 
 
 def tuned_large() -> finetune.Recipe:
-    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-large (ViT-L/16) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 85.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-large
-    Not run by us.
+    Not measured here.
     """
     return fine_tuning("large", drop_path=0.2)
 
 
 def tuned_huge() -> finetune.Recipe:
-    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge and all labels of ImageNet-1k, as its authors fine-tune it.
+    """Fine-tuning of mae-imagenet-huge (ViT-H/14) with all labels of ImageNet-1k, as its authors fine-tune it.
 
     Reproduces: 86.9 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae finetune --recipe mae-imagenet-huge
-    Not run by us.
+    Not measured here.
     """
     return fine_tuning("huge", drop_path=0.3)
 
@@ -126,31 +126,31 @@ def probing(size) -> probe.Recipe:
 
 
 def probed_base() -> probe.Recipe:
-    """ViT-B/16 of kerasae mae --recipe mae-imagenet-base, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-base (ViT-B/16) as its authors fit it, but on cached features.
 
     Reproduces: 67.8 %, the published accuracy, for which training images were cropped at random.
     Command: kerasae probe --recipe mae-imagenet-base
-    Not run by us.
+    Not measured here.
     """
     return probing("base")
 
 
 def probed_large() -> probe.Recipe:
-    """ViT-L/16 of kerasae mae --recipe mae-imagenet-large, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-large (ViT-L/16) as its authors fit it, but on cached features.
 
     Reproduces: 76.0 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-large
-    Not run by us.
+    Not measured here.
     """
     return probing("large")
 
 
 def probed_huge() -> probe.Recipe:
-    """ViT-H/14 of kerasae mae --recipe mae-imagenet-huge, probed linearly as its authors do, but on cached features.
+    """Linear probe of mae-imagenet-huge (ViT-H/14) as its authors fit it, but on cached features.
 
     Reproduces: 77.2 %, the published accuracy; see mae-imagenet-base.
     Command: kerasae probe --recipe mae-imagenet-huge
-    Not run by us.
+    Not measured here.
     """
     return probing("huge")
 

@@ -14,7 +14,7 @@ def sdae_mnist() -> stacked.Recipe:
     Measured on two CPU cores that other work shared: test error 1.13 % (from scratch with the same dropout and budget:
     1.17 %); linear probe 97.54 %, 20 nearest neighbours 96.71 % accuracy. Pretraining 2.3 minutes, fine-tuning 4.5. One
     seed; other random numbers in fine-tuning gave 1.03 % (from scratch 1.14 %). Dropout and epochs were chosen by
-    looking at the test error of two settings, so both are slightly optimistic.
+    the test error of two settings, so both figures are slightly optimistic.
     """
     return stacked.Recipe(
         data="tfds:mnist",
@@ -31,10 +31,10 @@ def sdae_mnist() -> stacked.Recipe:
 
 
 def sdae_mnist_100() -> stacked.Recipe:
-    """Pretrained like sdae-mnist on 60,000 images, then 100 labels; mean of 5 choices of labels.
+    """Stacked denoising autoencoder as in sdae-mnist, fine-tuned with 100 labels; mean of 5 choices of labels.
 
     Reproduces: the protocol in which an RBM with fine-tuning is published at 81.70 % accuracy, and 76.02 % from random
-    weights. Ours distorts the labelled images (shifts, turns, scalings, shears), theirs does not.
+    weights. This recipe distorts the labelled images (shifts, turns, scalings, shears), the published one does not.
     Command: kerasae stacked --recipe sdae-mnist-100
     Measured on two CPU cores that other work shared: accuracy 90.83 % (standard deviation 1.36 over the 5); from
     scratch, with the same labels, distortions and budget, 85.74 % (0.69); linear probe 78.97 %. 9.6 minutes in all.
@@ -55,10 +55,10 @@ def sdae_mnist_100() -> stacked.Recipe:
 
 
 def sdae_mnist_1000() -> stacked.Recipe:
-    """Pretrained like sdae-mnist on 60,000 images, then 1,000 labels; mean of 5 choices of labels.
+    """Stacked denoising autoencoder as in sdae-mnist, fine-tuned with 1,000 labels; mean of 5 choices of labels.
 
     Reproduces: the protocol in which an RBM with fine-tuning is published at 93.65 % accuracy, and 88.71 % from random
-    weights. Ours distorts the labelled images, theirs does not.
+    weights. This recipe distorts the labelled images, the published one does not.
     Command: kerasae stacked --recipe sdae-mnist-1000
     Measured on two CPU cores that other work shared: accuracy 97.22 % (standard deviation 0.21 over the 5); from
     scratch, with the same labels, distortions and budget, 95.61 % (0.29). About 9 minutes in all.
@@ -94,7 +94,7 @@ def mae_mnist() -> mae.Recipe:
     Reproduces: nothing; no probe table of a masked autoencoder on MNIST is published.
     Command: kerasae mae --recipe mae-mnist, then kerasae probe runs/mae-mnist
     Measured on two CPU cores: 21 minutes; linear probe with all labels 98.35 % (mean of 5), attentive probe 98.55 %,
-    20 nearest neighbours 97.73 %; see docs/mae.md for fewer labels, other probes and earlier trainings.
+    20 nearest neighbours 97.73 %; see docs/mae.md for fewer labels and other probes.
     """
     return mae.Recipe(
         data="tfds:mnist",
@@ -116,7 +116,7 @@ def mae_mnist() -> mae.Recipe:
 
 
 def tuned(labels=None, **changes) -> finetune.Recipe:
-    """The settings that the recipes of masked autoencoders on MNIST share."""
+    """Return the settings shared by all fine-tunings of mae-mnist."""
     settings = {
         "run": "runs/mae-mnist",
         "labels": labels,
@@ -135,7 +135,7 @@ def tuned(labels=None, **changes) -> finetune.Recipe:
 
 
 def mae_mnist_100() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and 100 labels, mean of 5 choices of labels.
+    """Fine-tuning of mae-mnist with 100 labels, mean of 5 choices of labels.
 
     Reproduces: the protocol of stacked --recipe sdae-mnist-100 (90.83 %), with a masked autoencoder.
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-100
@@ -146,7 +146,7 @@ def mae_mnist_100() -> finetune.Recipe:
 
 
 def mae_mnist_1000() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and 1,000 labels, mean of 5 choices of labels.
+    """Fine-tuning of mae-mnist with 1,000 labels, mean of 5 choices of labels.
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-1000
     Measured on two CPU cores: accuracy 98.24 % (standard deviation 0.27 over the 5); from scratch 96.84 % (0.36).
@@ -155,7 +155,7 @@ def mae_mnist_1000() -> finetune.Recipe:
 
 
 def mae_mnist_all() -> finetune.Recipe:
-    """The masked autoencoder of mae-mnist and all 60,000 labels, mean of 5 seeds.
+    """Fine-tuning of mae-mnist with all 60,000 labels, mean of 5 seeds.
 
     Command: kerasae mae --recipe mae-mnist, then kerasae finetune --recipe mae-mnist-all
     Measured on two CPU cores: accuracy 99.35 % (standard deviation 0.06 over the 5); from scratch 98.68 % (0.17).
