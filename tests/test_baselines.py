@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shlex
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ import kerasae
 from kerasae import evaluate, runs
 from kerasae.errors import InputError
 from kerasae.evaluate import convnet
-from pipelines import finetune, probe
+from pipelines import finetune, mae, probe, stacked, train
+from pipelines.command_line import main
 from pipelines.labels import baselines, causes, table
 
 RNG = np.random.default_rng(0)
@@ -124,7 +127,7 @@ FLAT, FALLING = [5.0, 3.0] + [2.0] * 18, list(np.linspace(5.0, 2.0, 20))
             FALLING,
             {},
             0.9,
-            "still falling when training ended; train longer: kerasae train plain --data digits --epochs 60",
+            "still falling when training ended; train longer: kerasae train plain --data digits --out",
         ),
         (FLAT, {"test_mse": 0.5}, 0.9, "no better than that of the mean image"),
         (
@@ -144,6 +147,29 @@ def test_the_cause_is_named_with_the_command_to_try(losses, facts, trained, says
     assert says in causes.verdict(worthless, pretrained(losses, **facts), source, 20, trained)
     paying = evaluate.worth_of({"a": [0.8]}, {"b": [0.6]})
     assert causes.verdict(paying, pretrained(losses, **facts), source, 20, trained) == paying.sentence()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        mae.Recipe(data="folder:my photos", network="vgg", patch=(8,), flip=False, minutes=16.5, mean=(0.25, 0.5, 0.5)),
+        stacked.Recipe(widths=(8, 4), variant="sparse", tied=False, pretrain_epochs=3, out="runs/a b"),
+        train.Recipe(variant="variational", options={"beta": 4.0}, network="conv", filters=(8, 16), epochs=7),
+    ],
+    ids=["mae", "stacked", "train"],
+)
+def test_the_command_of_a_run_gives_its_recipe(recipe, monkeypatch):
+    recorded = {"command": type(recipe).__module__.rpartition(".")[2], "recipe": json.loads(json.dumps(asdict(recipe)))}
+    words = shlex.split(causes.command(recorded))
+    monkeypatch.setattr(main, "execute", lambda run, found: found)
+    assert words[0] == "kerasae" and main.parse(words[1:])() == recipe
+
+
+def test_training_longer_takes_the_minutes_that_were_given():
+    recipe = {"command": "mae", "recipe": {"data": "digits", "network": "vgg", "minutes": 5.5, "epochs": 8}}
+    assert causes.longer("runs/a", recipe) == (
+        "kerasae mae --data digits --out runs/a-longer --network vgg --minutes 16.5"
+    )
 
 
 # ---- the commands

@@ -1,9 +1,14 @@
 """Diagnose why pretraining did not pay: check a run for known causes, and give the command to try next."""
 
+import importlib
+import shlex
+from dataclasses import MISSING, fields
+
 import numpy as np
 
 import kerasae
 from kerasae import runs
+from pipelines.command_line.main import COMMANDS
 
 FALLING = 0.01
 """Relative decrease of the loss over the last fifth of the epochs above which training was too short."""
@@ -59,7 +64,7 @@ def at_the_mean(run, recipe, source):
         return None
     return (
         f"Its squared error, {error:.4f}, is no better than that of the mean image ({mean:.4f}); "
-        f"raise --learning-rate or the size of the code, then train again: kerasae {words(recipe)} --out {run}-2"
+        f"raise --learning-rate or the size of the code, then train again: {command(recipe, out=f'{run}-2')}"
     )
 
 
@@ -77,11 +82,10 @@ def still_falling(run, recipe, source):
 
 
 def longer(run, recipe):
-    """Give the command that trains for three times the epochs."""
-    name = next((n for n in ("epochs", "pretrain_epochs") if recipe["recipe"].get(n)), None)
-    if name is None:
-        return f"kerasae {words(recipe)} --out {run}-longer"
-    return f"kerasae {words(recipe)} --{name.replace('_', '-')} {3 * recipe['recipe'][name]} --out {run}-longer"
+    """Give the command that trains for three times the epochs, or minutes."""
+    names = [name for name in ("minutes", "epochs", "pretrain_epochs") if recipe["recipe"].get(name)]
+    changes = {name: 3 * recipe["recipe"][name] for name in names[:1]}
+    return command(recipe, **changes, out=f"{run}-longer")
 
 
 def few_images(run, recipe, source):
@@ -95,8 +99,26 @@ def few_images(run, recipe, source):
     )
 
 
-def words(recipe):
-    """Spell the command of a run and its data."""
-    values = recipe["recipe"]
-    variant = f" {values['variant']}" if "variant" in values else ""
-    return f"{recipe['command']}{variant} --data {values['data']}"
+def command(recipe, **changes):
+    """Spell the command of a run with these settings changed; settings at their defaults are left out."""
+    cls = importlib.import_module(COMMANDS[recipe["command"]]).Recipe
+    values, spelled = {**recipe["recipe"], **changes}, ["kerasae", recipe["command"]]
+    chosen = [f.metadata["in_place_of"] for f in fields(cls) if "in_place_of" in f.metadata and values.get(f.name)]
+    for f in sorted(fields(cls), key=lambda f: not f.metadata.get("positional")):
+        default = f.default_factory() if f.default is MISSING and f.default_factory is not MISSING else f.default
+        value, default = (list(v) if isinstance(v, tuple) else v for v in (values.get(f.name, default), default))
+        if f.metadata.get("positional"):
+            spelled.append(shlex.quote(str(value)))
+        elif f.name not in chosen and (value != default or f.name == "data"):
+            spelled += flags(f"--{f.name.replace('_', '-')}", value)
+    return " ".join(spelled)
+
+
+def flags(flag, value):
+    """Spell a setting as words of a command line."""
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    if isinstance(value, dict):
+        return [f"{flag}.{name} {number:g}" for name, number in value.items()]
+    values = value if isinstance(value, list | tuple) else [value]
+    return [flag, *(f"{v:g}" if isinstance(v, float) else shlex.quote(str(v)) for v in values)]
