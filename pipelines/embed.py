@@ -20,7 +20,7 @@ from pipelines.command_line.ranges import within
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(StartedRecipe):
-    """What is encoded, and where the codes go."""
+    """Settings of the encoding and of its file."""
 
     to: str
     """File to write, .npz or .parquet. It holds the codes, and for each example the name of its file below the folder,
@@ -34,7 +34,7 @@ class Recipe(StartedRecipe):
 
 
 class About(NamedTuple):
-    """What is known of each of the examples, beside the code."""
+    """Names, places, splits and labels of the encoded examples."""
 
     names: list[str] | None
     """Their files; None where they are no files."""
@@ -47,7 +47,7 @@ class About(NamedTuple):
 
 
 def run(recipe: Recipe) -> Path:
-    """Encode, write, say what was written."""
+    """Encode the data, write the codes, and print what was written."""
     kind = kind_of(recipe.to)
     with kerasae.results.whole_file(recipe.to) as file, door.entered(recipe) as (recipe, source, _):
         model, source = opened(recipe, source)
@@ -62,7 +62,7 @@ def run(recipe: Recipe) -> Path:
 
 
 def kind_of(file):
-    """The function that writes files with this ending; refuses others, and Parquet without pyarrow."""
+    """Choose the writing function by the file's ending; refuse other endings, and Parquet without pyarrow."""
     kinds = {".npz": write_archive, ".parquet": write_table}
     ending = Path(file).suffix.lower()
     if ending not in kinds:
@@ -73,7 +73,7 @@ def kind_of(file):
 
 
 def opened(recipe, source):
-    """The model of the run, and its data, with the classes numbered as a conditional model knows them."""
+    """Load the run's model and data, with classes numbered as a conditional model numbers them."""
     from kerasae import runs
     from pipelines.labels.names import matched
 
@@ -82,7 +82,7 @@ def opened(recipe, source):
 
 
 def chosen(source, split):
-    """Splits to encode, one after the other, each with the names [N] of the parts that its examples are in."""
+    """List the splits to encode, each with the names [N] of its examples' parts."""
     import numpy as np
 
     if split == "all":
@@ -91,7 +91,7 @@ def chosen(source, split):
 
 
 def described(info, parts):
-    """Names, places, splits and labels of all examples."""
+    """Collect names, places, splits and labels of all examples."""
     import numpy as np
 
     files = [split.paths for split, _ in parts]
@@ -106,7 +106,7 @@ def described(info, parts):
 
 
 def named(spec, paths):
-    """Names of files below the folder of a data set."""
+    """Name files relative to the folder of their data set."""
     root = os.path.join(Path(spec.removeprefix("folder:")).expanduser().absolute(), "")
     return [os.fsdecode(path).removeprefix(root) for path in paths]
 
@@ -146,7 +146,7 @@ def write_table(file, pieces: Iterator, about: About, info) -> tuple[int, ...]:
 
 
 def table_columns(about: About, info):
-    """Name of a column → its type, and a function of two rows that gives the values between them."""
+    """Describe the columns: name → type, and a function of two row numbers that returns the values between them."""
     names, labels = about.names, about.labels
     if names is None:
         columns = {"index": ("int64", lambda start, stop: about.places[start:stop])}

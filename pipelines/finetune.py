@@ -16,7 +16,7 @@ from pipelines.fine_tuning import transformers
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneFields:
-    """How a classifier is trained on top of an encoder; shared by the pipelines that end in one."""
+    """Settings of the training of a classifier on an encoder; shared by the pipelines that fine-tune."""
 
     labels: int | None = field(default=None, metadata=within("count"))
     """Labelled examples to use, balanced over the classes; all of them when not given."""
@@ -70,17 +70,17 @@ class Recipe(FinetuneFields, transformers.VisionFields, NumericsFields, DerivedR
 
     @property
     def folder(self):
-        """Folder of this run inside the run."""
+        """Name the folder inside the run by the number of labels."""
         return f"finetune-{self.labels or 'all'}"
 
     @property
     def batch(self):
-        """Examples of a step."""
+        """Count the examples of a step."""
         return self.finetune_batch
 
     @property
     def divisible(self):
-        """Whether parts of a step are worth computing apart: a transformer's. Others' gradients outweigh their work."""
+        """Tell whether micro-batches on separate cores are faster, as they are for transformers without batch norm."""
         from kerasae.runs import read_recipe
 
         origin = read_recipe(self.run)
@@ -120,14 +120,14 @@ def check(recipe, source):
 
 
 def of_run(path, recipe):
-    """The fine-tuning that another pipeline's recipe asks for, of the run in `path`."""
+    """Make the recipe that fine-tunes the run in `path` with the settings of another pipeline's recipe."""
     shared = {f.name: getattr(recipe, f.name) for f in (*fields(FinetuneFields), *fields(NumericsFields))}
     names = ("data_dir", "seed", "deterministic", "accept_changed_data")
     return Recipe(run=str(path), **{name: getattr(recipe, name) for name in names}, **shared)
 
 
 def compare(directory, model, source, recipe):
-    """Fine-tune and, as a control, train from scratch, `repeats` times each; returns the figures.
+    """Fine-tune and, as a control, train from scratch, `repeats` times each; return the figures.
 
     The classifier of the first repeat is the run's model.
     """
@@ -151,7 +151,7 @@ def compare(directory, model, source, recipe):
 
 
 def cost(model, source, recipe):
-    """What training all classifiers costs in time, measured on one that is thrown away."""
+    """Measure the time that training all classifiers takes, on one that is thrown away."""
     from kerasae import runs
 
     source = source.labelled()
@@ -164,7 +164,7 @@ def cost(model, source, recipe):
 
 
 def build(model, source, recipe, seed, fresh):
-    """A classifier on the model's encoder, or on a copy of it with new random weights; only the encoder is narrow."""
+    """Build a classifier on the pretrained encoder, or on one with random weights; its head keeps float32."""
     import keras
 
     from kerasae.training import precision
@@ -179,7 +179,7 @@ def build(model, source, recipe, seed, fresh):
 
 
 def on_top(encoder, info, recipe, freeze, head):
-    """A pooling of the tokens, if the recipe names one, and a head on an encoder."""
+    """Put a head, and the pooling of tokens that the recipe names, on an encoder."""
     if recipe.pooling:
         encoder = kerasae.networks.pool_vit(encoder, recipe.pooling)
     head |= {"dropout": recipe.dropout, "input_dropout": recipe.input_dropout}
@@ -187,7 +187,7 @@ def on_top(encoder, info, recipe, freeze, head):
 
 
 def answering(source, recipe, seed):
-    """Arguments of a `Classifier` for the kind of the labels; numbers are standardised as those it is trained on."""
+    """Choose arguments of a `Classifier` by the kind of labels; numbers are standardised by the training labels."""
     kind = source.info.label_kind
     if kind != "numbers":
         return {"kind": kind}
@@ -226,7 +226,7 @@ def prepare(classifier, source, recipe, seed, layer_decay=1.0):
 
 
 def changes(classifier, source, recipe):
-    """What is done to the labelled images before a classifier sees them."""
+    """Build the augmentation and the mixing of the labelled images."""
     return {
         "augment": augmentation(recipe, source.info, classifier.encoder),
         "mix": transformers.mixing(recipe, source.info),
@@ -234,7 +234,7 @@ def changes(classifier, source, recipe):
 
 
 def labelled_splits(train, recipe, seed):
-    """The labelled examples of this seed to train on, and those held out, or None."""
+    """Split the labelled examples of a seed into those to train on and those held out, or None."""
     from pipelines.labels.repeats import labelled
 
     subset = train.subset(labelled(train, recipe.labels, seed))
@@ -246,7 +246,7 @@ def labelled_splits(train, recipe, seed):
 
 
 def compile_classifier(classifier, recipe, steps, layer_decay, class_weights=None):
-    """Adam with warm-up and cosine decay, and the loss of the labels' kind: cross-entropy, or squared error."""
+    """Compile a classifier: Adam with warm-up and cosine decay, and cross-entropy, or squared error for numbers."""
     from kerasae.optimizers import schedules
 
     optimizer = schedules.build(
@@ -264,7 +264,7 @@ def compile_classifier(classifier, recipe, steps, layer_decay, class_weights=Non
 
 
 def augmentation(recipe, info, encoder):
-    """What the recipe does to the images of these data before the encoder sees them, or None."""
+    """Build the augmentation that the recipe names, or None."""
     from kerasae.data import ElasticDistortion, RandomAffine
 
     affine = RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)

@@ -26,7 +26,7 @@ logger = logging.getLogger("kerasae.predict")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """By what, of what, and how it is written."""
+    """Settings: the model, the inputs, and the form of the output."""
 
     model: str = field(metadata={"positional": True})
     """Directory of a run, or of an export."""
@@ -48,7 +48,7 @@ class Recipe:
 
 
 class Predictor(NamedTuple):
-    """A model from whatever directory: what it takes, the names of its classes, what it computes."""
+    """A model of a run or an export, with its input, its class names and its function."""
 
     intake: Any
     """`kerasae.data.Intake`."""
@@ -61,7 +61,7 @@ class Predictor(NamedTuple):
 
 
 def run(recipe: Recipe) -> int:
-    """Predict and write; returns how many images could not be read."""
+    """Predict and write; return the number of images that could not be read."""
     refuse_missing(recipe.inputs)
     write = {"csv": kerasae.results.write_csv, "json": kerasae.results.write_json_lines}[recipe.format]
     with output(recipe.to) as file:
@@ -83,7 +83,7 @@ def refuse_missing(inputs) -> None:
 
 @contextlib.contextmanager
 def output(to):
-    """Standard output, or a file as text."""
+    """Open standard output, or a file as text."""
     if to is None:
         yield sys.stdout
         return
@@ -99,7 +99,7 @@ def output(to):
 
 
 def load(path) -> Predictor:
-    """The model in the directory of a run or of an export."""
+    """Load the model of a run or an export."""
     if Path(path, "recipe.json").exists():
         return of_run(path)
     if Path(path, "saved_model.pb").exists():
@@ -109,7 +109,7 @@ def load(path) -> Predictor:
 
 
 def of_run(path) -> Predictor:
-    """The model of a run: a classifier, or an autoencoder that scores examples alone."""
+    """Load the model of a run: a classifier, or an autoencoder that scores single examples."""
     from kerasae import runs
 
     model = runs.load_model(path)
@@ -127,7 +127,7 @@ def of_run(path) -> Predictor:
 
 
 def compiled(function, intake):
-    """A method of a model as a graph, for batches of any length."""
+    """Compile a method of a model for batches of any length."""
     import tensorflow as tf
 
     signature = [tf.TensorSpec([None, *intake.shape], intake.dtype)]
@@ -139,7 +139,7 @@ def compiled(function, intake):
 
 
 def predictions(predictor: Predictor, recipe: Recipe) -> Iterator:
-    """A `kerasae.results.Prediction` for each example, in the order of the inputs."""
+    """Yield a `kerasae.results.Prediction` for each example, in the order of the inputs."""
     found = examples(recipe.inputs)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(itertools.islice(found, recipe.batch_size)):
@@ -147,7 +147,7 @@ def predictions(predictor: Predictor, recipe: Recipe) -> Iterator:
 
 
 def examples(inputs) -> Iterator[tuple[str, Any]]:
-    """Name of each example, and its values; or None where the name is that of an image file."""
+    """Yield the name of each example and its values, or None for an image file that is yet to be read."""
     from kerasae.data import array_rows
     from kerasae.data.layouts import READABLE, walk_images
 
@@ -166,7 +166,7 @@ def examples(inputs) -> Iterator[tuple[str, Any]]:
 
 
 def predicted(predictor: Predictor, some: list, strict: bool, pool: Executor) -> Iterator:
-    """Predictions of some examples: those that can be read go through the model together."""
+    """Predict some examples; those that can be read form one batch."""
     import numpy as np
 
     def read(example):
@@ -189,7 +189,7 @@ def predicted(predictor: Predictor, some: list, strict: bool, pool: Executor) ->
 
 
 def said(name, answer, kind):
-    """The prediction that a score, the probabilities of classes, or numbers make."""
+    """Make a prediction of a score, of the probabilities of classes, or of numbers."""
     if answer.ndim and kind == "numbers":
         return kerasae.results.Prediction(name, values=answer.tolist())
     if answer.ndim:

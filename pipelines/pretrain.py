@@ -1,4 +1,4 @@
-"""Pretrain, probe, fine-tune, export and report by one command, for someone who does not want to choose."""
+"""Pretrain, probe, fine-tune, export and report by one command that chooses method and sizes."""
 
 import shutil
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from pipelines.command_line.ranges import within
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(NumericsFields, RunRecipe):
-    """What there is: examples, labels, minutes."""
+    """Data, labels and minutes."""
 
     minutes: float = field(default=30.0, metadata=within("positive"))
     """Minutes for everything: a bit more than half for pretraining, a quarter for fine-tuning, the rest for baselines,
@@ -81,20 +81,20 @@ def leaving_nothing(path):
 
 
 def shared(recipe, name):
-    """The fields of a pretraining that are those of this command, and its folder inside the run."""
+    """Collect the fields that a pretraining shares with this command, and its folder inside the run."""
     names = [f.name for cls in (DataRecipe, NumericsFields) for f in fields(cls)]
     return {name: getattr(recipe, name) for name in names} | {"out": f"{recipe.out}/{name}"}
 
 
 def use(recipe):
-    """The fields of a fine-tuning that are those of this command."""
+    """Collect the fields that a fine-tuning shares with this command."""
     names = ("data_dir", "seed", "deterministic", "accept_changed_data", "repeats")
     names += tuple(f.name for f in fields(NumericsFields))
     return {name: getattr(recipe, name) for name in names}
 
 
 def use_labels(tuning):
-    """Probe and fine-tune the pretrained run; their figures."""
+    """Probe and fine-tune the pretrained run; return the figures."""
     names = ("run", "data_dir", "seed", "deterministic", "accept_changed_data", "repeats")
     labels = None if tuning.labels is None else (tuning.labels,)
     probed = probe.run(probe.Recipe(**{name: getattr(tuning, name) for name in names}, labels=labels))
@@ -102,7 +102,7 @@ def use_labels(tuning):
 
 
 def export_model(recipe, path, tuning):
-    """Export the classifier, or the autoencoder where there are no labels; the figures of the comparison."""
+    """Export the classifier, or without labels the autoencoder; return the figures of the comparison."""
     source = path if tuning is None else path / tuning.folder
     dest = recipe.dest or f"saved_models/{export.name_of(recipe.out)}"
     return export.run(export.Recipe(run=str(source), dest=dest, data_dir=recipe.data_dir)).figures

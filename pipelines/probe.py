@@ -1,4 +1,4 @@
-"""Measure frozen features, by linear and attentive probes and nearest neighbours, beside what needs no pretraining."""
+"""Measure frozen features by linear and attentive probes and nearest neighbours, beside baselines."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -43,13 +43,13 @@ class Recipe(DerivedRecipe):
 
     @property
     def folder(self):
-        """Folder of this run inside the run: what is probed with how many labels."""
+        """Name the folder inside the run by the numbers of labels and the probes."""
         names = [] if self.probes == USUAL else dict.fromkeys(self.probes)
         return "-".join(["probe", *map(str, self.labels or ["all"]), *names])
 
 
 def run(recipe: Recipe):
-    """Encode the data once, then fit the probes; their table is printed and goes into `probes.csv`."""
+    """Encode the data once, fit the probes, print their table and write it to `probes.csv`."""
     from kerasae import runs
     from pipelines.labels import probing, table
     from pipelines.labels.names import matched

@@ -1,1 +1,1 @@
-"""What fine-tuning asks for beyond a head on an encoder, by kind of encoder."""
+"""Settings of fine-tuning that only some kinds of encoders have."""

@@ -1,4 +1,4 @@
-"""What fine-tuning a deep encoder of images asks for beyond others: He et al., arXiv 2111.06377, table 9."""
+"""Fine-tune deep encoders of images: augmentation, layer decay, drop path; He et al., arXiv 2111.06377, table 9."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,7 +10,7 @@ from pipelines.command_line.ranges import within
 
 @dataclass(frozen=True, kw_only=True)
 class VisionFields:
-    """How images are changed and a deep encoder is held back while it is fine-tuned; all off by default."""
+    """Settings of the augmentation of images and of the fine-tuning of deep encoders; all off by default."""
 
     pooling: Literal["mean", "class", "mean_norm"] | None = None
     """The code under the head: the mean of the patches' normalised tokens, the class token, or the mean of the tokens,
@@ -68,14 +68,14 @@ def blocks(encoder):
 
 
 def has_tokens(encoder):
-    """Whether an encoder is a vision transformer."""
+    """Tell whether an encoder is a vision transformer."""
     from kerasae.layers import TransformerBlock
 
     return any(isinstance(layer, TransformerBlock) for layer in encoder.layers)
 
 
 def clone(encoder, drop_path):
-    """A copy of an encoder with new random weights and this drop path, whose layers compute as models built here do."""
+    """Copy an encoder with new random weights, this drop path, and the current precision."""
     import keras
 
     from kerasae.layers import Images, Patches
@@ -96,7 +96,7 @@ def clone(encoder, drop_path):
 
 
 def augmentation(recipe, info, encoder, others=()):
-    """The augmentations that the recipe names, with `others` after the crops, or None.
+    """Build the augmentations that the recipe names, with `others` after the crops, or None.
 
     What comes from outside the picture, and the noise in erased rectangles, are as the encoder standardises images.
     """
@@ -114,7 +114,7 @@ def augmentation(recipe, info, encoder, others=()):
 
 
 def standards(encoder):
-    """The mean and the deviation by which an encoder standardises images; (None, 1) if it takes them as they are."""
+    """Read the mean and deviation by which an encoder standardises images; (None, 1) if it does not."""
     from kerasae.layers import Patches
 
     found = [(layer.mean, layer.std) for layer in encoder.layers if isinstance(layer, Patches)]
@@ -122,7 +122,7 @@ def standards(encoder):
 
 
 def mixing(recipe, info):
-    """The mixing of examples that the recipe names, or None."""
+    """Build the mixing of examples that the recipe names, or None."""
     if not recipe.mixup and not recipe.cutmix:
         return None
     return kerasae.data.Mixing(info.classes, recipe.mixup, recipe.cutmix)
