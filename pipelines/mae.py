@@ -121,7 +121,7 @@ def run(recipe: Recipe):
 
     with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
-        place, origin = statistics(recipe, source), starting.load(recipe.start) if recipe.start else None
+        place, origin = statistics(recipe, source), starting.load_masked(recipe.start) if recipe.start else None
         model = trainable(lambda: build(recipe, source.info, place, origin))
         if recipe.low_variance:
             model.adapt_target(kerasae.data.spread_examples(source.train, 10_000))

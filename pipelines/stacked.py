@@ -5,13 +5,17 @@ from functools import partial
 from typing import Literal
 
 import kerasae
-from pipelines.building import budget, variants
+from kerasae.errors import InputError
+from pipelines.building import budget, going_on, starting, variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish, without_baselines
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
+
+DECIDED = ("widths", "activation", "tied")
+"""Fields of a recipe that the weights decide which it starts from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """Activation of the codes. Sigmoid codes are reconstructed by cross-entropy, others by squared error."""
     tied: bool = True
     """The decoder of a layer uses its encoder's weights transposed."""
+    start: str | None = None
+    """Run, or .keras file, of a stack of this variant whose layers to go on from, on examples of the same shape."""
     pretrain_epochs: int = field(default=30, metadata=within("count"))
     """Epochs of each layer."""
     minutes: float | None = in_place_of("pretrain_epochs")
@@ -52,10 +58,18 @@ def run(recipe: Recipe):
         supervised = recipe.supervised and source.train.labels is not None
         if supervised:
             finetune.check(recipe, source)
+        recipe, begin = going_on.like_start(recipe, begin, "stacked", DECIDED)
+        origin = load_start(recipe)
+        first = origin and begin_with(origin, source, recipe)
         later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
-        recipe, begin = budget.with_epochs(recipe, begin, "stacked", lambda: cost(source, recipe), later=later)
-        directory = begin("stacked", later=later)
-        layers = pretrain(directory, source, recipe)
+        recipe, begin = budget.with_epochs(
+            recipe, begin, "stacked", lambda: cost(source, recipe), later=later, origin=origin
+        )
+        directory = begin("stacked", later=later, origin=origin)
+        if first is not None:
+            print(f"started from {recipe.start}")
+            directory.save_start(first)
+        layers = pretrain(directory, source, recipe, first)
         deep = precision.in_float32(lambda: kerasae.models.StackedAutoencoder(layers))
         if recipe.joint_epochs:
             train_jointly(directory, deep, layers, source, recipe)
@@ -77,14 +91,41 @@ def use_labels(directory, recipe):
     return without_baselines(probed.figures | tuned.figures)
 
 
-def pretrain(directory, source, recipe):
-    """Train each layer on the codes of the layer below; return the trained layers."""
+def load_start(recipe):
+    """Load the stack that the recipe starts from, or None; raise InputError for one of other layers than its own."""
+    if recipe.start is None:
+        return None
+    whole, cls = kerasae.models.StackedAutoencoder, variants.variant(recipe.variant)
+    origin = starting.load(recipe.start, lambda model: type(model) is whole, f"a {whole.__name__}")
+    if [type(layer) for layer in origin.autoencoders] != [cls] * len(recipe.widths):
+        names = ", ".join(type(layer).__name__ for layer in origin.autoencoders)
+        raise InputError(f"start: {recipe.start} is a stack of {names}; give its variant and as many widths")
+    return origin
+
+
+def begin_with(origin, source, recipe):
+    """Build a stack for these data with the weights of another."""
+    from kerasae.training import precision
+
+    def build():
+        layers = build_layers([source.train.shape, *((width,) for width in recipe.widths)], source, recipe)
+        for theirs, layer in zip(origin.autoencoders, layers, strict=True):
+            going_on.copy(theirs, layer, recipe.start)
+        return kerasae.models.StackedAutoencoder(layers)
+
+    return precision.in_float32(build)
+
+
+def pretrain(directory, source, recipe, first=None):
+    """Train each layer, starting from that of the stack `first` if given, on the codes below; return the layers."""
     from kerasae.training import precision
 
     layers, split = [], source.train
     for i, width in enumerate(recipe.widths, 1):
         build = partial(build_layer, i, width, split.shape, source, recipe)
         layer = build()
+        if first is not None:
+            going_on.copy(first.autoencoders[i - 1], layer, recipe.start)
         train_layer(directory, f"layer-{i}", layer, split, recipe)
         layers.append(precision.float32_model(layer, build))
         split = codes(layers[-1], split)
@@ -115,6 +156,12 @@ def build_layer(i, width, shape, source, recipe):
     corrupt = variants.corruption(recipe, layer=i)
     model = (recipe.variant, networks, likelihood, source.info.max_value)
     return trainable(lambda: variants.build(*model, corruption=corrupt))
+
+
+def build_layers(shapes, source, recipe):
+    """Build all layers, for examples of these shapes."""
+    sizes = zip(recipe.widths, shapes, strict=False)
+    return [build_layer(i, width, shape, source, recipe) for i, (width, shape) in enumerate(sizes, 1)]
 
 
 def train_layer(directory, stage, layer, split, recipe):
@@ -167,8 +214,6 @@ def train_jointly(directory, deep, layers, source, recipe):
 
 def copy(deep, layers, source, recipe):
     """Copy the stack into the recipe's number format."""
-    sizes = zip(recipe.widths, (layer.example_shape for layer in layers), strict=True)
-    copies = [build_layer(i, width, shape, source, recipe) for i, (width, shape) in enumerate(sizes, 1)]
-    twin = kerasae.models.StackedAutoencoder(copies)
+    twin = kerasae.models.StackedAutoencoder(build_layers([x.example_shape for x in layers], source, recipe))
     twin.set_weights(deep.get_weights())
     return twin

@@ -1,17 +1,21 @@
 """Train an autoencoder of any variant, without labels."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, variants
+from pipelines.building import budget, going_on, variants
 from pipelines.building.masked_networks import side
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
+
+DECIDED = ("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "likelihood", "options")
+"""Fields of a recipe that the weights decide which it starts from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,8 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Activation of the hidden layers."""
     likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
     """Distribution of the input, whose parameters the decoder predicts."""
+    start: str | None = None
+    """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
     """Epochs of training; raise them to continue a run that has ended."""
     minutes: float | None = in_place_of("epochs")
@@ -68,11 +74,17 @@ def run(recipe: Recipe):
     from kerasae.training.memory_check import trainable
 
     with door.entered(recipe) as (recipe, source, begin):
+        recipe, begin = going_on.like_start(recipe, begin, "train", DECIDED)
         check(recipe, source)
-        model = trainable(lambda: build(recipe, source.info))
-        recipe, begin = budget.with_epochs(recipe, begin, "train", lambda: cost(model, source, recipe))
-        directory = begin("train")
+        origin, model = going_on.load(recipe), trainable(lambda: build(recipe, source.info))
+        if origin is not None:
+            going_on.copy(origin, model, recipe.start)
+        recipe, begin = budget.with_epochs(recipe, begin, "train", partial(cost, model, source, recipe), origin=origin)
+        directory = begin("train", origin=origin)
         budget.announce(directory, "train", recipe.schedule)
+        if origin is not None:
+            print(f"started from {recipe.start}")
+            directory.save_start(precision.float32_model(model, lambda: build(recipe, source.info)))
         progress = fit(directory, model, source, recipe)
         result = precision.float32_model(model, lambda: build(recipe, source.info))
         figures = measure(progress, result, source)

@@ -25,6 +25,8 @@ class Recipe:
     """File of weights (.pth, .pt, .bin, .safetensors) or folder of transformers to import; or run to export."""
     dest: str | None = field(default=None, metadata={"positional": True})
     """Where the result goes: runs/NAME for an import, saved_models/NAME-weights for an export, when not given."""
+    prefix: str | None = None
+    """Import: what the names of the encoder to take begin with, where the file holds several, such as teacher."""
     image_size: tuple[int, ...] | None = field(default=None, metadata=within("side"))
     """Import: size of the images, one number or height and width; position codes of another size are interpolated."""
     heads: int | None = field(default=None, metadata=within("count"))
@@ -87,6 +89,7 @@ def options(recipe):
     new = 4 * 12 * recipe.decoder_width**2 * recipe.decoder_depth
     fits_in_memory(new, "a new decoder", "lower decoder_width or decoder_depth")
     return {
+        "prefix": recipe.prefix,
         "image_size": size[0] if size and len(size) == 1 else size,
         "heads": recipe.heads,
         "decoder_width": recipe.decoder_width,

@@ -79,7 +79,8 @@ def test_holdout_of_a_count_and_its_seed():
 @pytest.mark.parametrize(
     ("what", "fraction", "seed", "says"),
     [
-        (1, 0.5, 0, "labels_or_count"),
+        (0, 0.5, 0, "labels_or_count"),
+        (1, 0.5, 0, r"holdout: expected at least 2 examples, .* received 1; give holdout 0"),
         (np.array([3]), 0.5, 0, "at least 2"),
         (None, 0.5, 0, "labels missing"),
         (10, 0.0, 0, "fraction"),

@@ -79,7 +79,7 @@ def test_an_encoder_alone_rests_while_its_new_decoder_is_trained(colour, tmp_pat
     directory = runs.Run(tmp_path / "run", "mae", recipe)
     original, directory.fit = directory.fit, fit
     source = kerasae.data.load("digits")
-    model = mae.build(recipe, source.info, {"mean": 0.3, "std": 0.4}, starting.load(colour))
+    model = mae.build(recipe, source.info, {"mean": 0.3, "std": 0.4}, starting.load_masked(colour))
     before = [np.array(w) for w in model.decoder.weights]
     mae.fit(directory, model, source, recipe)
     assert [stage for stage, _ in seen] == ["decoder", "mae"] and model.normalize_targets

@@ -101,6 +101,18 @@ def test_a_fine_tuned_file_becomes_a_classifier_that_is_evaluated(tmp_path, capf
     np.testing.assert_array_equal(read_weights("out")["fc_norm.bias"], weights["fc_norm.bias"])
 
 
+def test_one_of_several_encoders_is_imported(mistake):
+    content = {"student": random_weights(0, decoder=False), "teacher": random_weights(1, decoder=False)}
+    torch_files.save_zip("two.pth", content)
+    torch_files.save_zip("teacher.pth", content["teacher"])
+    flags = [*FLAGS[:2], "--decoder-width", "8", "--decoder-depth", "1"]
+    assert "'student.', 'teacher.'" in mistake("weights", "import", "two.pth", *flags)
+    command("weights", "import", "two.pth", "two", "--prefix", "teacher", *flags)
+    command("weights", "import", "teacher.pth", "one", *flags)
+    images = np.load("rgb.npz")["x_test"]
+    np.testing.assert_array_equal(runs.load_model("two").encode(images), runs.load_model("one").encode(images))
+
+
 def test_mistakes(tmp_path, mistake):
     data("grey", 1)
     command("weights", "import", "mae.pth", *FLAGS)

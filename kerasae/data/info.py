@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasae.data.batching import in_order
+from kerasae.data.layouts import listed
 from kerasae.data.splits import Split
 from kerasae.data.subsets import holdout
 from kerasae.errors import InputError
@@ -150,7 +151,18 @@ def make_source(spec: str, splits: dict[str, Split], max_value: float, class_nam
     first = next(iter(splits.values()))
     counts = {name: len(split) for name, split in splits.items()}
     names = None if class_names is None else tuple(class_names)
+    facts["notes"] = (*facts.get("notes", ()), *absences(splits, names or ()))
     return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, **facts), splits)
+
+
+def absences(splits: dict[str, Split], class_names: tuple[str, ...]) -> list[str]:
+    """Say which classes have no example in a labelled split: there, they are not learned or not measured."""
+    found = []
+    for name, split in splits.items():
+        absent = [] if split.labels is None else np.setdiff1d(np.arange(len(class_names)), split.labels)
+        if len(absent):
+            found.append(f"no example of {listed(class_names[i] for i in absent)} in {name}")
+    return found
 
 
 def with_test(splits: dict[str, Split]) -> dict[str, Split]:

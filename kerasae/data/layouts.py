@@ -172,7 +172,8 @@ def _images_below(folder: Path, name: str, listing: Callable) -> list[str]:
     found = list(_walk(folder / name, name and f"{name}/", listing, ()))
     if not found:
         raise InputError(
-            f"data: folder {folder / name} has no images; expected files ending in {', '.join(sorted(READABLE))}."
+            f"data: folder {folder / name} has no images; expected files ending in {', '.join(sorted(READABLE))}; add "
+            "some, or remove the folder."
         )
     return found
 

@@ -93,13 +93,13 @@ def holdout(labels_or_count, fraction: float, seed: int) -> tuple[np.ndarray, np
     if np.ndim(labels_or_count) == 2:
         labels_or_count = len(labels_or_count)
     if np.ndim(labels_or_count) == 0 and labels_or_count is not None:
-        groups = [np.arange(whole("labels_or_count", labels_or_count, 2))]
+        groups = [np.arange(whole("labels_or_count", labels_or_count, 1))]
     else:
         labels = _label_vector(labels_or_count)
         groups = [np.flatnonzero(labels == c) for c in np.unique(labels)]
     count = sum(len(group) for group in groups)
     if count < 2:
-        raise InputError("labels_or_count: expected at least 2 examples to hold some out; received 1.")
+        raise InputError("holdout: expected at least 2 examples, to hold some out; received 1; give holdout 0.")
     held_count = min(math.ceil(count * fraction - 1e-9), count - 1)  # 1e-9: 0.1 x 30 may be 3 + a rounding error
     shares = _proportional_shares([len(group) for group in groups], held_count)
     held = np.concatenate([rng.permutation(g)[:share] for g, share in zip(groups, shares, strict=True)])

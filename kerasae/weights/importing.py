@@ -9,7 +9,7 @@ from kerasae import models, networks, ops
 from kerasae.data.checks import fits_in_memory
 from kerasae.errors import InputError
 from kerasae.weights.layouts import decoder_shapes, encoder_shapes, layout_of, linear
-from kerasae.weights.reading import read_checkpoint
+from kerasae.weights.reading import read_encoder
 from kerasae.weights.sizes import SizeReader
 from kerasae.weights.slots import decoder_slots, encoder_slots, head_slots
 
@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 def import_weights(
     file,
     *,
+    prefix=None,
     image_size=None,
     heads=None,
     decoder_width=512,
@@ -43,10 +44,15 @@ def import_weights(
       `reconstruct` and `score` mean nothing until the decoder is trained;
     - an encoder with a head: a `Classifier`, on the normalised mean of the tokens ("fc_norm") or on the class token.
 
+    The encoder is found under whatever its names begin with, such as "state_dict.model." of a Lightning checkpoint or
+    "teacher.backbone."; weights beside it are left out, which a warning says.
+
     The blocks compute with ε = 1e-6, as the reference does; a configuration that says 1e-12 differs by about 1e-6.
 
     Args:
         file: a file of weights, or a folder of transformers; see `read_weights`.
+        prefix: what the names of the encoder to take begin with, where the file holds several, such as "teacher" or
+            "student"; keys of nested dictionaries are joined by dots.
         image_size: height and width, or one number, of the model's images; position codes for another size are
             interpolated. None takes the file's size. It is needed where the positions make no square.
         heads, decoder_heads: number of heads, where neither a configuration nor the published sizes tell.
@@ -61,14 +67,15 @@ def import_weights(
         `kerasae.models.MaskedAutoencoder` or `kerasae.models.Classifier`.
 
     Raises:
-        InputError: the file cannot be read; a weight, which the message names, is missing, unexpected, not finite or
-            of the wrong shape; or a size is neither in the file nor given.
+        InputError: the file cannot be read, or holds several encoders and no prefix is given; a weight, which the
+            message names, is missing, unexpected, not finite or of the wrong shape; or a size is neither in the file
+            nor given.
 
     Example:
         >>> model = import_weights("mae_pretrain_vit_base.pth")
         >>> model.encode(images)  # uint8 [N, 224, 224, 3] → [N, 768]
     """
-    checkpoint = read_checkpoint(file)
+    checkpoint = read_encoder(file, prefix)
     size = None if image_size is None else height_and_width(image_size)
     layout = layout_of(checkpoint.tensors)
     new = {"decoder_width": decoder_width, "decoder_depth": decoder_depth}

@@ -9,6 +9,7 @@ import numpy as np
 import safetensors
 
 from kerasae.errors import InputError
+from kerasae.weights.prefixes import choose, under
 from kerasae.weights.torch_file import LEGACY_MAGIC, Refused, Tensor, open_torch
 
 FILES = ("model.safetensors", "pytorch_model.bin")
@@ -20,6 +21,9 @@ ENVELOPES = ("model", "state_dict", "model_state_dict", "module")
 WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that PyTorch puts before every name in parallel or compiled training."""
 
+DEEPEST, LONGEST = 4, 256
+"""Dictionaries within each other, and letters of their keys, up to which encoders are looked for."""
+
 
 class Checkpoint(NamedTuple):
     """Weights by name, with the configurations of the network and of its images."""
@@ -28,6 +32,17 @@ class Checkpoint(NamedTuple):
     tensors: dict[str, np.ndarray]
     config: dict
     images: dict
+
+
+class Stored(NamedTuple):
+    """Tensor of a safetensors file whose numbers are not read yet."""
+
+    content: safetensors.safe_open
+    name: str
+
+    def array(self):
+        """Read the numbers."""
+        return self.content.get_tensor(self.name)
 
 
 def read_weights(file) -> dict[str, np.ndarray]:
@@ -50,21 +65,45 @@ def read_weights(file) -> dict[str, np.ndarray]:
         >>> read_weights("mae_pretrain_vit_base.pth")["cls_token"].shape
         (1, 1, 768)
     """
-    return read_checkpoint(file).tensors
+    return read_checkpoint(file, usual).tensors
 
 
-def read_checkpoint(file):
-    """Read weights as `read_weights` does, with the configurations of network and images beside them."""
+def read_encoder(file, prefix=None):
+    """Read the `Checkpoint` of the vision transformer in a file, under names without what stands before all of them.
+
+    Where the file holds none, its weights are read as `read_weights` does.
+
+    Args:
+        file: as for `read_weights`.
+        prefix: which one of several to read, see `kerasae.weights.prefixes.choose`.
+    """
+
+    def select(content):
+        named = every_tensor(content)
+        found = choose(named, prefix)
+        return usual(content) if found is None else under(named, found, file)
+
+    return read_checkpoint(file, select)
+
+
+def read_checkpoint(file, select):
+    """Read weights, with the configurations of network and images beside them.
+
+    Args:
+        file: as for `read_weights`.
+        select: function from what the file holds to the tensors to read, by name.
+    """
     file = find(Path(file))
     try:
-        tensors, notes = read_safetensors(file) if kind(file) == "safetensors" else (read_torch_tensors(file), {})
+        reader = read_safetensors if kind(file) == "safetensors" else read_torch_tensors
+        tensors, notes = reader(file, select)
         config = read_json(file.with_name("config.json")) or decode(notes.get("config"))
         images = read_json(file.with_name("preprocessor_config.json")) or decode(notes.get("images"))
     except Refused as error:
         raise InputError(f"{file} {error}") from None
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}") from None
-    return Checkpoint(file, unwrapped(tensors), config, images)
+    return Checkpoint(file, tensors, config, images)
 
 
 def find(path):
@@ -90,27 +129,50 @@ def kind(file):
     raise Refused("holds no weights: expected a file of torch.save (.pth, .pt, .bin) or of safetensors")
 
 
-def read_safetensors(file):
-    """Read the tensors and the notes in the header of a safetensors file."""
+def read_safetensors(file, select):
+    """Read the selected tensors, and the notes in the header, of a safetensors file."""
     try:
         with safetensors.safe_open(file, framework="np") as content:
-            return {name: content.get_tensor(name) for name in content.keys()}, content.metadata() or {}  # noqa: SIM118
+            chosen = select({name: Stored(content, name) for name in content.keys()})  # noqa: SIM118
+            return {name: stored.array() for name, stored in chosen.items()}, content.metadata() or {}
     except (safetensors.SafetensorError, TypeError, ValueError) as error:
         raise Refused(f"is damaged or cut short: {error}") from None
 
 
-def read_torch_tensors(file):
-    """Read the tensors of a torch.save file; other objects of a training checkpoint are ignored."""
+def read_torch_tensors(file, select):
+    """Read the selected tensors of a torch.save file, which has no notes."""
     with open(file, "rb") as stream, open_torch(stream) as content:
-        named = state_dict(content)
-        return {name: tensor.array() for name, tensor in named.items() if isinstance(tensor, Tensor)}
+        return {name: tensor.array() for name, tensor in select(content).items()}, {}
+
+
+def usual(content):
+    """Select the innermost dictionary of tensors by name, without wrappers' prefixes; other objects are ignored."""
+    return unwrapped({name: value for name, value in state_dict(content).items() if is_tensor(value)})
+
+
+def is_tensor(value):
+    """Tell a tensor, whose numbers are not read yet, from other objects."""
+    return isinstance(value, Tensor | Stored)
+
+
+def every_tensor(content):
+    """Name every tensor in nested dictionaries by its keys, joined by dots; no dictionary is entered twice."""
+    named, waiting, entered = {}, [("", content, 1)], set()
+    for prefix, part, depth in waiting:  # grows while it is read
+        if not isinstance(part, dict) or id(part) in entered or depth > DEEPEST or len(prefix) > LONGEST:
+            continue
+        entered.add(id(part))
+        inside = {f"{prefix}{key}": value for key, value in part.items() if isinstance(key, str)}
+        named |= {name: value for name, value in inside.items() if is_tensor(value)}
+        waiting += [(f"{name}.", value, depth + 1) for name, value in inside.items()]
+    return named
 
 
 def state_dict(content):
     """Find the innermost dictionary of tensors by name."""
     for _ in ENVELOPES:
         if isinstance(content, dict):
-            if any(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()):
+            if any(isinstance(name, str) and is_tensor(value) for name, value in content.items()):
                 return {name: value for name, value in content.items() if isinstance(name, str)}
             content = next((content[name] for name in ENVELOPES if name in content), None)
     raise Refused(f"holds no tensors by name, neither at the top nor under {', '.join(map(repr, ENVELOPES))}")

@@ -24,13 +24,23 @@ def check(recipe):
         return
     if recipe.decoder_epochs is not None and not recipe.new_decoder:
         raise InputError("decoder_epochs: only with new_decoder; leave it out")
-    for name in ARCHITECTURE + (() if recipe.new_decoder else DECODER):
+    refuse_decided(recipe, ARCHITECTURE + (() if recipe.new_decoder else DECODER))
+
+
+def refuse_decided(recipe, names):
+    """Raise InputError for the first of these fields that is not left at its default: the weights decide it."""
+    for name in names:
         if getattr(recipe, name) != type(recipe).__dataclass_fields__[name].default:
             raise InputError(f"{name}: the weights of {recipe.start} decide it; leave it out")
 
 
-def load(start):
+def load_masked(start):
     """Load the masked autoencoder of a run or of a `.keras` file."""
+    return load(start, lambda model: isinstance(model, kerasae.models.MaskedAutoencoder), "a masked autoencoder")
+
+
+def load(start, fits, expected):
+    """Load the model of a run or of a `.keras` file; raises InputError unless it `fits`, with what is `expected`."""
     from kerasae import runs, saving
     from kerasae.training import precision
 
@@ -40,8 +50,8 @@ def load(start):
             f"start: expected a run or .keras file. Received: {start}; import it first: kerasae weights import {start}"
         )
     model = runs.load_model(path) if path.is_dir() else precision.in_float32(lambda: saving.load_model(path))
-    if not isinstance(model, kerasae.models.MaskedAutoencoder):
-        raise InputError(f"start: expected a masked autoencoder. Received: {start}, a {type(model).__name__}")
+    if not fits(model):
+        raise InputError(f"start: expected {expected}. Received: {start}, a {type(model).__name__}")
     return model
 
 
