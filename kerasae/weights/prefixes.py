@@ -71,8 +71,13 @@ def listed(prefixes):
 
 
 def under(named, prefix, file):
-    """Take the weights whose names begin with a prefix, which is left out; logs how many others there were."""
-    inner = tuple(other for other in completeness(named) if other != prefix and other.startswith(prefix))
+    """Take the weights whose names begin with a prefix, which is cut off; logs how many others there were.
+
+    Another encoder inside the prefix that fits equally, such as an average under "ema.", is none of them.
+    """
+    scores = completeness(named)
+    equals = (other for other, score in scores.items() if score == scores[prefix] and other != prefix)
+    inner = tuple(other for other in equals if other.startswith(prefix))
     kept = [name for name in named if name.startswith(prefix) and not name.startswith(inner)]
     if left := sorted(named.keys() - set(kept)):
         some = f"{', '.join(left[:2])}{', …' * (len(left) > 2)}"
