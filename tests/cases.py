@@ -293,6 +293,13 @@ def small_vgg():
     return {name: value for name, value in given.items() if name not in ("depths", "expansion", "drop_path")}
 
 
+def coded_vgg():
+    """One with a code, for images that the patch does not divide."""
+    given = {**small_vgg(), "shape": (5, 9, 2), "code": 3, "code_activation": "tanh"}
+    del given["pooling"]
+    return {**given, "posterior": "gaussian", "pixel_parameters": 2}
+
+
 def coded_convnext():
     """Arguments with a code, for images that the patch does not divide."""
     given = small_convnext(shape=(5, 9, 2), code=3, code_activation="tanh", posterior="gaussian", pixel_parameters=2)
@@ -692,6 +699,7 @@ TRANSFORMERS = [
         stored(4, 12, 2) / np.float32(15),
         leaves=("code", "code_activation", "posterior", "pixel_parameters"),
     ),
+    Case(networks.vgg, coded_vgg, stored(5, 9, 2) / np.float32(15), note="coded", leaves=("pooling",)),
     Case(networks.convnext, coded_convnext, stored(5, 9, 2) / np.float32(15), note="coded", leaves=("pooling",)),
 ]
 """Networks of patches. Unlike `NETWORKS`, they have no code of a chosen length and no choice of activations."""
@@ -715,7 +723,7 @@ LOSSES = [
 
 ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 
-ABSTRACT = {"Corruption", "Likelihood", "Positioned"}
+ABSTRACT = {"Corruption", "Likelihood", "MaskableBlock", "Positioned"}
 """Public abstract classes, whose subclasses have rows."""
 
 # ---- masks, conditions, learned priors

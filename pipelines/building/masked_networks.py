@@ -18,8 +18,8 @@ def check(recipe, info):
     """Raise InputError for settings of another network, and for a patch that does not divide the images."""
     from kerasae.ops.patches import grid_of
 
-    others = {name for sizes in SIZES.values() for name in sizes} - set(SIZES[recipe.network])
-    asked = [name for name in sorted(others) if getattr(recipe, name) is not None]
+    sizes = dict.fromkeys(name for names in SIZES.values() for name in names)
+    asked = [name for name in sizes if name not in SIZES[recipe.network] and getattr(recipe, name) is not None]
     if recipe.network != "vit":
         asked += [name for name, default in TRANSFORMER_DEFAULTS.items() if getattr(recipe, name) != default]
     if asked:
