@@ -121,7 +121,7 @@ def closing(recipe, directory, curve, counts, figures, difference):
     accuracies = (f"{title} {100 * figures[f'{name}_finetune_accuracy']:.1f} %" for name, title in names.items())
     lines = [
         "",
-        "labels  stacked features  best of the same labels without pretraining",
+        "labels  stacked features  raw input or PCA  convolutional network from scratch, shifted images",
         *(compared(curve, count, f"labels_{count}_" if len(counts) > 1 else "") for count in counts),
         "",
         f"fine-tuned with {recipe.labels} labels: {', '.join(accuracies)}",
@@ -135,13 +135,11 @@ def closing(recipe, directory, curve, counts, figures, difference):
 
 
 def compared(curve, count, prefix):
-    """Set the better probe with some labels beside the best baseline, in one line."""
+    """Set the better probe with some labels beside the best of raw input or PCA and the network, in one line."""
     from kerasae.evaluate import BASELINES
 
     means = {name: curve.get(f"{prefix}{name}_accuracy", 0.0) for name in ("probe", "knn", *BASELINES)}
-    ours, best = max(means["probe"], means["knn"]), max(BASELINES, key=means.get)
-    verdict, _, _ = curve[f"{prefix}probe_verdict"].partition(":")
-    points = curve[f"{prefix}probe_worth_points"]
-    return (
-        f"{count:6}  {100 * ours:14.1f} %  {100 * means[best]:.1f} %, {BASELINES[best]:34}  {verdict} ({points:+.1f})"
-    )
+    ours = max(means["probe"], means["knn"])
+    plain = max(value for name, value in means.items() if name.startswith(("raw", "pca")))
+    cells = (f"{100 * value:.1f} % ({100 * (ours - value):+.1f})" for value in (plain, means["convnet"]))
+    return f"{count:6}  {100 * ours:14.1f} %  {next(cells):>16}  {next(cells):>16}"
