@@ -31,8 +31,8 @@ class Recipe(NumericsFields, RunRecipe):
     folder = "pretrain"
 
     def size_for(self, shape):
-        """Choose the size that images are read at: smaller than their own where they are large, or of mixed sizes."""
-        return rules.image_size(shape)
+        """Choose the size that image files are read at; arrays keep their own."""
+        return rules.image_size(shape) if self.data.startswith(("folder:", "tfds:")) else None
 
 
 def run(recipe: Recipe):

@@ -33,8 +33,9 @@ def test_the_patch_divides_both_sides_into_four_parts_or_more(shape, patch):
     assert rules.patch(shape) == patch
 
 
-def test_large_images_and_those_of_mixed_sizes_are_shrunk():
+def test_large_images_and_those_of_mixed_sizes_are_shrunk_and_others_scaled_to_whole_patches():
     sizes = {(32, 32, 3): None, (96, 80, 1): None, (97, 20, 3): (64,), (500,): None, None: (64,)}
+    sizes |= {(28, 28, 1): (32, 32), (30, 40, 3): (32, 40), (8, 8, 1): None, (10, 90, 1): None}
     assert {shape: rules.image_size(shape) for shape in sizes} == sizes
 
 
@@ -80,6 +81,11 @@ def test_images_of_mixed_sizes_without_classes_are_pretrained_on_and_exported(tm
     assert runs.load_model(directory.path / "pretraining").example_shape == (64, 64, 3)
     assert "probe_accuracy" not in directory.figures and (tmp_path / "served" / "saved_model.pb").is_file()
     assert (directory.path / "report.html").is_file()
+
+
+def test_arrays_keep_their_size():
+    assert pretrain.Recipe(data="npz:a.npz").size_for((28, 28, 1)) is None
+    assert pretrain.Recipe(data="tfds:mnist").size_for((28, 28, 1)) == (32, 32)
 
 
 def test_vectors_get_a_stack_and_a_classifier(tmp_path):

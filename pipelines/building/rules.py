@@ -13,14 +13,23 @@ SHRUNK = 64
 PATCH = 8
 """Largest side of a patch."""
 
+SMALL = 16
+"""Side in pixels from which images are scaled up to whole patches of 8: smaller patches make shallow networks."""
+
 PRETRAINING, TUNING = 0.55, 0.25
 """Shares of the minutes; the rest is for baselines, export and the page."""
 
 
 def image_size(shape):
-    """Choose the size to read images of a shape at, None for mixed sizes: None for their own, or (`SHRUNK`,)."""
-    shrinks = shape is None or (len(shape) == 3 and max(shape[:2]) > LARGEST)
-    return (SHRUNK,) if shrinks else None
+    """Choose the size to read images of a shape at, None for mixed sizes: None for their own, or (height, width)."""
+    if shape is None:
+        return (SHRUNK,)
+    if len(shape) != 3 or min(shape[:2]) < SMALL:
+        return None
+    if max(shape[:2]) > LARGEST:
+        return (SHRUNK,)
+    whole = tuple(-(-n // PATCH) * PATCH for n in shape[:2])
+    return None if whole == tuple(shape[:2]) else whole
 
 
 def patch(shape):
