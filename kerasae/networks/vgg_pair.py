@@ -1,13 +1,10 @@
 """A plain convolutional encoder of patches with batch norm, and its decoder: for few images and few cores."""
 
-import keras
-
 from kerasae.errors import InputError
 from kerasae.layers import ConvBlock
-from kerasae.networks.convnext_pair import check_code, decoder_map, encoder_of, predicted
-from kerasae.networks.inputs import encoder_outputs
+from kerasae.networks.convolutional_pair import check_code, convolutional_pair
 from kerasae.networks.shapes import check_positive, check_shape
-from kerasae.ops.patches import grid_of, pair
+from kerasae.ops.patches import pair
 
 
 def vgg(
@@ -30,7 +27,7 @@ def vgg(
     """Build an encoder of `ConvBlock`s, between which the image is halved, and a decoder that predicts patches.
 
     After Simonyan and Zisserman, arXiv 1409.1556, with one convolution for each resolution and batch norm. A place of
-    the last map stands for a patch of the image, as in `convnext`; fine-tuned with few labels it is better than that.
+    the last map stands for a patch of the image, as in `convnext`.
 
     Args:
         shape: (H, W, C) of an image. Where the patch does not divide it, zeros are added below and on the right, and
@@ -56,25 +53,21 @@ def vgg(
     check_positive("vgg", widths=widths, kernel=kernel, pixel_parameters=pixel_parameters)
     check_positive("vgg", decoder_width=decoder_width, decoder_depth=decoder_depth)
     check_code("vgg", code, pooling, posterior, code_activation)
-    whole = tuple(-(-n // p) * p for n, p in zip(shape[:2], side, strict=True))
-    grid = grid_of(whole, side)
-    added = None if whole == shape[:2] else tuple((0, n - old) for n, old in zip(whole, shape[:2], strict=True))
-    places = {"patch": side, "grid": grid, "added": added}
-    encoder = encoder_of(
+    return convolutional_pair(
         shape,
-        **places,
-        standard={"mean": mean, "std": std},
+        side,
         stages=lambda x: blocks(x, widths, kernel, name),
+        block=lambda layer: ConvBlock(decoder_width, kernel, name=layer),
+        decoder_width=decoder_width,
+        decoder_depth=decoder_depth,
         pooling=pooling,
-        code=None if code is None else (encoder_outputs(code, posterior), code_activation),
+        code=code,
+        code_activation=code_activation,
+        posterior=posterior,
+        pixel_parameters=pixel_parameters,
+        standard={"mean": mean, "std": std},
         name=name,
     )
-    inputs = keras.Input(encoder.output_shape[1:] if code is None else (code,))
-    x = decoder_map(inputs, grid, decoder_width, code is not None, name)
-    for i in range(decoder_depth):
-        x = ConvBlock(decoder_width, kernel, name=f"{name}_decoder_block_{i}")(x)
-    x = predicted(x, **places, channels=shape[-1] * pixel_parameters, name=name)
-    return encoder, keras.Model(inputs, x, name=f"{name}_decoder")
 
 
 def blocks(x, widths, kernel, name):
