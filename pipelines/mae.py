@@ -20,8 +20,8 @@ class Recipe(NumericsFields, RunRecipe):
     """Settings for pretraining one masked autoencoder (He et al., arXiv 2111.06377)."""
 
     network: Literal["vit", "convnext", "vgg"] = "vit"
-    """Vision transformer; or a convolutional network in which hidden patches stay empty, ConvNeXt V2, or the plain vgg,
-    which learns most from few images in few minutes."""
+    """Vision transformer; or a convolutional network in which hidden patches stay empty: ConvNeXt V2, or the plain vgg,
+    which has batch norm."""
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
     """Size of the transformer, width × blocks: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))

@@ -367,26 +367,19 @@ MODELS = [
             (models.SimMIM, simmim),
         )
     ),
-    Case(
-        models.ConvolutionalMaskedAutoencoder,
-        convolutional_masked,
-        stored(8, 16, 2),
-        fixed=("likelihood",),
-        deterministic=False,
-        evaluates_alike=True,
-        decodes_its_code=False,
-        compiled=steady_adam,
-    ),
-    Case(
-        models.ConvolutionalMaskedAutoencoder,
-        plain_masked,
-        stored(8, 16, 2),
-        note="vgg",
-        fixed=("likelihood",),
-        deterministic=False,
-        evaluates_alike=True,
-        decodes_its_code=False,
-        compiled=steady_adam,
+    *(
+        Case(
+            models.ConvolutionalMaskedAutoencoder,
+            arguments,
+            stored(8, 16, 2),
+            note=note,
+            fixed=("likelihood",),
+            deterministic=False,
+            evaluates_alike=True,
+            decodes_its_code=False,
+            compiled=steady_adam,
+        )
+        for arguments, note in ((convolutional_masked, ""), (plain_masked, "vgg"))
     ),
     Case(
         models.MaskedAutoencoder,

@@ -1,6 +1,6 @@
 """Choose how to pretrain and to fine-tune from what the data are: the rules of `kerasae pretrain`.
 
-docs/pretrain.md has the measurements that they follow from.
+docs/pretrain.md says what they gave, and docs/log.md which networks were tried.
 """
 
 from pipelines import finetune, mae, stacked
