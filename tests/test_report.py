@@ -192,6 +192,14 @@ def test_a_figure_of_a_probe_stands_with_its_protocol(tmp_path):
     assert "probes.csv is damaged" in notes(tmp_path)
 
 
+def test_a_verdict_is_a_sentence_above_the_figures(tmp_path):
+    figures = {"finetune_accuracy": 0.5, "finetune_verdict": "Pretraining <pays>."}
+    make_run(tmp_path, "pretrain", {"labels": 10}, figures)
+    text = report.write(tmp_path).read_text()
+    assert '<p class="sentence"><strong>Fine-tuning.</strong> Pretraining &lt;pays&gt;.</p>' in text
+    assert "finetune_verdict" not in text and 'class="notes"' not in text
+
+
 @pytest.mark.parametrize(
     ("command", "recipe", "unit"),
     [

@@ -19,7 +19,7 @@ from kerasae.training.checkpoint import write_atomic
 AFTERWARDS = ("probe", "finetune", "evaluate", "export")
 """Commands that follow the pretraining, in the order of the workflow."""
 
-MODELLESS = ("quickstart", "probe", "evaluate", "export")
+MODELLESS = ("quickstart", "pretrain", "probe", "evaluate", "export")
 """Commands whose runs have neither metrics nor a model of their own."""
 
 MEANINGS = {
@@ -40,7 +40,6 @@ MEANINGS = {
     r"(.*_)?majority_accuracy": ("%", "test accuracy of always saying the most frequent class"),
     r"(.*_)?convnet_accuracy": ("%", "test accuracy of a small convolutional network trained from scratch to its end"),
     r"(.*_)?worth_points": ("points", "score of the best features beyond that of the best baseline"),
-    r"(.*_)?verdict": ("", "what pretraining was worth"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
@@ -65,6 +64,9 @@ MEANINGS = {
     r"(.*_)?samples": ("count", "importance samples per example"),
 }
 """Pattern of a figure's name → unit and meaning; the first pattern that matches holds."""
+
+SPEAKS_OF = {"probe": "Frozen features", "finetune": "Fine-tuning"}
+"""Part of the name of a text in the summary → what the text speaks of."""
 
 QUANTITIES = {
     "%": lambda value: f"{100 * value:.2f}",
@@ -140,11 +142,12 @@ class Section:
 
     @property
     def figures(self) -> list[tuple[str, str, str]]:
-        """Return name, value with unit, and meaning of each figure; a mean is shown with its spread."""
+        """Return name, value with unit, and meaning of each number; a mean is shown with its spread."""
         behind = {companion(name) for name in self.summary}
+        texts = {name for name in self.summary if name.endswith("verdict")}  # in `sentences`
         metrics = tuple(f"_{metric}" for metric in pictures.METRICS)
         tabled = {name for name in self.summary if self.probes and name.endswith(metrics)}  # by `probes`
-        return [self.figure(name) for name in self.summary if name not in behind | tabled]
+        return [self.figure(name) for name in self.summary if name not in behind | tabled | texts]
 
     def figure(self, name: str) -> tuple[str, str, str]:
         """Return one row of `figures`."""
@@ -155,6 +158,12 @@ class Section:
             what = "standard error" if name.endswith("_mean") else f"standard deviation of {repeats} repeats"
             meaning += f"{', ' if meaning else ''}±\N{NO-BREAK SPACE}{what}"
         return name, quantity(value, spread, unit), meaning
+
+    @property
+    def sentences(self) -> list[tuple[str, str]]:
+        """Return what the summary says in words, such as what pretraining was worth, and what it speaks of."""
+        texts = [(name, value) for name, value in self.summary.items() if name.endswith("verdict")]
+        return [(next((title for part, title in SPEAKS_OF.items() if part in name), ""), text) for name, text in texts]
 
     @property
     def score(self) -> str:
