@@ -75,10 +75,11 @@ def folder_of(tmp_path, sizes, names=("",)):
     return f"folder:{tmp_path / 'images'}"
 
 
-def test_images_of_mixed_sizes_without_classes_are_pretrained_on_and_exported(tmp_path):
+def test_images_of_mixed_sizes_without_classes_are_pretrained_on_and_exported(tmp_path, capsys):
     data = folder_of(tmp_path, [(20, 30), (40, 40)] * 12)
     directory = pretrain.run(asked(tmp_path, data=data, labels=None))
     assert runs.load_model(directory.path / "pretraining").example_shape == (64, 64, 3)
+    assert "examples scaled to 64×64×3: a masked convolutional network" in capsys.readouterr().out
     assert "probe_accuracy" not in directory.figures and (tmp_path / "served" / "saved_model.pb").is_file()
     assert (directory.path / "report.html").is_file()
 

@@ -92,7 +92,8 @@ def mirrored(info):
 
 def explain(info, recipe):
     """Say in one line what was chosen."""
-    count = f"{info.counts['train']:,} examples {'×'.join(map(str, info.shape))}"
+    scaled = "scaled to " if recipe.image_size else ""
+    count = f"{info.counts['train']:,} examples {scaled}{'×'.join(map(str, info.shape))}"
     if isinstance(recipe, stacked.Recipe):
         return f"{count}: a stack of denoising autoencoders, {' and '.join(map(str, recipe.widths))} wide"
     return f"{count}: a masked convolutional network, patches of {recipe.patch[0]}×{recipe.patch[0]}"
