@@ -166,7 +166,8 @@ def build_layers(shapes, source, recipe):
 
 def train_layer(directory, stage, layer, split, recipe):
     """Train one layer's autoencoder, or the whole stack jointly."""
-    directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed)
+    fresh = not recipe.start and stage != "joint"
+    directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed, adapt=fresh)
 
 
 def compiled(layer, split, recipe):

@@ -138,7 +138,8 @@ def fit(directory, model, source, recipe):
     training, validation = splits(source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
-    return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+    options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
+    return directory.fit("train", model, training, settings, **options)
 
 
 def stage(recipe):
@@ -154,7 +155,9 @@ def compile_model(model, steps, recipe):
     from kerasae.optimizers import schedules
 
     optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
-    model.compile(optimizer, jit_compile=recipe.network == "dense")
+    # XLA draws the random numbers of Gibbs sampling slowly: a step of an RBM takes five times as long on a CPU.
+    compiles = recipe.network == "dense" and isinstance(model, kerasae.models.Autoencoder)
+    model.compile(optimizer, jit_compile=compiles)
 
 
 def cost(model, source, recipe):
