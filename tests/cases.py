@@ -805,7 +805,7 @@ def vector_quantized():
 
 
 def persistent_rbm():
-    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "name": "row"}
+    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "centring": 0.1, "name": "row"}
 
 
 MODELS += [

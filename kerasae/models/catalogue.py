@@ -7,7 +7,7 @@ class, its row here, and its row in `tests/cases.py`.
 import importlib
 from dataclasses import dataclass
 
-CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "may_be_conditional")
+CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "has_free_energy", "may_be_conditional")
 """Capability attributes of a model class."""
 
 
@@ -166,9 +166,9 @@ ROWS = (
         paper="Hinton, Neural Computation 14 (2002), eq. 5",
         equation="F(v₀) − F(v_k), F the free energy, v_k from k turns of Gibbs sampling",
         units="nats",
-        capabilities=("generative", "has_likelihood"),
+        capabilities=("generative", "has_likelihood", "has_free_energy"),
         networks=(),
-        example="kerasae train rbm --code 256 --options.steps 5",
+        example="kerasae train rbm --code 256 --options.steps 5 --options.centring 0.01",
     ),
     Row(
         command="mae",
