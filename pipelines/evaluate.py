@@ -10,8 +10,8 @@ from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
-REVERSE_EXAMPLES = 500
-"""Most test examples of a Boltzmann machine that get chains of their own."""
+REVERSE_EXAMPLES = 100
+"""Most test examples from which chains of a Boltzmann machine start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,20 +110,21 @@ def likelihood(model, info, test, recipe):
 def annealed(model, source, test, recipe):
     """Estimate the log-likelihood of a Boltzmann machine from above and from below, exactly if small; in nats.
 
-    The estimate from below takes at most 500 of the test examples, drawn at random, and 10 chains for each.
+    Below, 10 chains start at each of at most 100 test examples, drawn at random.
     """
     name = "log_likelihood" if likelihood_name(model, source.info) == "nll" else "grey_log_likelihood"
     base, some = model.base_bias(source.train), drawn(test, replace(recipe, examples=REVERSE_EXAMPLES))
     shared = {"temperatures": recipe.temperatures, "seed": recipe.seed}
-    log_z = {"forward": kerasae.evaluate.annealed_log_z(model, base, chains=max(2, recipe.samples), **shared)}
+    log_z = {
+        "forward": kerasae.evaluate.annealed_log_z(model, base, chains=max(2, recipe.samples), **shared),
+        "reverse": kerasae.evaluate.reverse_log_z(model, some, base, **shared),
+    }
     if model.code_shape[0] <= kerasae.evaluate.partition.MOST_HIDDEN:
         log_z["exact"] = kerasae.evaluate.LogZ(kerasae.evaluate.exact_log_z(model), 0.0)
-    found = {how: log_likelihood(model, test, one) for how, one in log_z.items()}
-    below = kerasae.evaluate.reverse_log_likelihood(model, some, base, **shared)
-    found["reverse"] = (float(below.mean()), kerasae.evaluate.nll_summary(below)["standard_error"])
-    values = {f"{name}_{how}": value for how, (value, _) in found.items()}
-    errors = {f"{name}_{how}_standard_error": error for how, (_, error) in found.items()}
-    return {**values, **errors, "log_z": log_z["forward"].value, "reverse_examples": len(some)}
+    figures = {f"log_z_{how}": one.value for how, one in log_z.items()}
+    for how, one in log_z.items():
+        figures[f"{name}_{how}"], figures[f"{name}_{how}_standard_error"] = log_likelihood(model, test, one)
+    return figures | {"reverse_examples": len(some)}
 
 
 def log_likelihood(model, test, log_z):

@@ -820,6 +820,21 @@ MODELS += [
         per_example=False,
     ),
 ]
+
+
+def belief():
+    bottom = models.RestrictedBoltzmannMachine((3, 2), 5, pixel_max=15.0)
+    return {"autoencoders": [bottom, models.RestrictedBoltzmannMachine((5,), 4, centring=0.1)], "name": "row"}
+
+
+MODELS += [
+    Case(
+        models.DeepBeliefNetwork,
+        belief,
+        stored(3, 2),
+        fixed=("encoder", "decoder", "likelihood", "pixel_max"),
+    )
+]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
 
 NETWORKS_OF_SEQUENCES = [

@@ -8,9 +8,10 @@ import pytest
 
 import kerasae
 from kerasae import runs
+from kerasae.errors import InputError
 from kerasae.runs.progress_bar import ProgressBar
 from kerasae.training.loop import Interrupted
-from pipelines import evaluate, train
+from pipelines import evaluate, stacked, train
 
 
 @pytest.fixture(scope="module")
@@ -92,3 +93,32 @@ def test_grey_values_are_no_density(tmp_path, capsys):
     found = evaluate.run(evaluate.Recipe(run=str(run.path), samples=2, temperatures=2, examples=9)).figures
     assert "grey_log_likelihood_forward" in found and "log_likelihood_forward" not in found
     assert "not a density" in capsys.readouterr().out
+
+
+def belief(data, out, **changes):
+    given = {"data": data, "out": str(out), "variant": "rbm", "widths": (6, 4), "supervised": False}
+    return stacked.Recipe(**{**given, "pretrain_epochs": 2, "pretrain_batch": 20, **changes})
+
+
+def test_stacked_machines_are_a_deep_belief_network(patterns, tmp_path):
+    run = stacked.run(belief(patterns, tmp_path / "dbn", joint_epochs=1))
+    model = runs.load_model(run.path)
+    assert type(model) is kerasae.models.DeepBeliefNetwork and model.sample(3, seed=1, steps=2).shape == (3, 10)
+    again = stacked.run(belief(patterns, tmp_path / "again", start=str(run.path), pretrain_rate=1e-9))
+    for one, other in zip(model.encoder.weights, runs.load_model(again.path).encoder.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_machine_above_the_first_looks_at_the_codes_below(patterns, tmp_path):
+    run = stacked.run(belief(patterns, tmp_path / "dbn", pretrain_rate=1e-6))
+    bottom, top = runs.load_model(run.path).autoencoders
+    codes = np.asarray(bottom.encode(kerasae.data.load(patterns).train.arrays()[0]))
+    share = (codes.sum(0) + 1.0) / (len(codes) + 2.0)
+    np.testing.assert_allclose(top.visible_bias, np.log(share / (1 - share)), atol=1e-3)
+
+
+def test_settings_that_machines_cannot_follow_are_refused(patterns, tmp_path):
+    for words, changes in {"activation: the codes of 'rbm' are sigmoid": {"activation": "relu"},
+                           "tied: has no effect": {"tied": False}}.items():  # fmt: skip
+        with pytest.raises(InputError, match=words):
+            stacked.run(belief(patterns, tmp_path / "dbn", **changes))

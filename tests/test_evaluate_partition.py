@@ -82,6 +82,10 @@ def test_reverse_chains_bound_the_likelihood_from_below():
         return evaluate.reverse_log_likelihood(rbm, x, np.zeros(8), **options)
 
     np.testing.assert_allclose(estimate(states[::10], 200, 300), exact[::10], atol=0.25)
+    half = evaluate.reverse_log_z(rbm, states[::10], np.zeros(8), chains=200, temperatures=300, batch_size=64, seed=1)
+    differences = exact[::10] + summed(rbm) - estimate(states[::10], 200, 300)
+    assert half.value == pytest.approx(differences.mean(), abs=1e-4) and abs(half.value - summed(rbm)) < 0.1
+    assert half.standard_error == pytest.approx(differences.std(ddof=1) / np.sqrt(len(differences)), rel=1e-3)
     # The mean over the machine's own examples, by its exact probabilities, is minus the entropy.
     rough = estimate(np.tile(states, (20, 1)), 1, 3).reshape(20, -1) @ np.exp(exact)
     assert rough.mean() < np.exp(exact) @ exact - 0.3

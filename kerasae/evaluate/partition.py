@@ -112,6 +112,21 @@ def reverse_log_likelihood(
     return np.concatenate(found) - float(machine.log_base_constant(base))
 
 
+def reverse_log_z(model, x, base, **options) -> LogZ:
+    """Estimate log Z from above by chains that start at examples: the mean of −F(x) − log p(x) over them; nats.
+
+    log p(x) is that of `reverse_log_likelihood`, whose arguments these are. Examples that the model did not learn from,
+    drawn at random, make −F(x) − log Z a lower bound of the mean log-likelihood. The standard error is over examples.
+
+    Example:
+        >>> value, error = reverse_log_z(rbm, test_images[:100], rbm.base_bias(images), temperatures=10_000)
+    """
+    energies = np.concatenate([np.asarray(model.score(batch), "float64") for batch, _ in example_batches(x, 256)])
+    found = -energies - reverse_log_likelihood(model, x, base, **options)
+    check_counts(2, examples=len(found))
+    return LogZ(float(found.mean()), float(found.std(ddof=1) / math.sqrt(len(found))))
+
+
 def annealing(machine, base, betas, random):
     """Build the function [B, V] → log weights [B] that takes chains through the inverse temperatures `betas`.
 

@@ -25,6 +25,7 @@ __all__ = [
     "Classifier",
     "ConvolutionalMaskedAutoencoder",
     "CrossMaskedAutoencoder",
+    "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "FactorVariationalAutoencoder",
     "MaskedAutoencoder",

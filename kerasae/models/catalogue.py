@@ -226,6 +226,17 @@ ROWS = (
         example="kerasae stacked --widths 512 256 --variant denoising",
     ),
     Row(
+        command="stacked --variant rbm",
+        target="kerasae.models.deep_belief:DeepBeliefNetwork",
+        family="energy",
+        paper="Hinton, Osindero and Teh, Neural Computation 18 (2006), section 4",
+        equation="F(v₀) − F(v_k) for every layer, on the probabilities of the layer below; then −log p(x given z)",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        networks=(),
+        example="kerasae stacked --variant rbm --widths 500 500",
+    ),
+    Row(
         command="finetune",
         target="kerasae.models.classifier:Classifier",
         family="supervised",

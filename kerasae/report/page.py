@@ -61,7 +61,7 @@ MEANINGS = {
     r"(.*_)?log_likelihood_forward": ("nats", "log-likelihood per example by annealed importance sampling, from above"),
     r"(.*_)?log_likelihood_reverse": ("nats", "log-likelihood per example by chains from the examples, from below"),
     r"(.*_)?log_likelihood_exact": ("nats", "log-likelihood per example, all hidden states summed"),
-    r"log_z": ("nats", "logarithm of the partition function, estimated from below"),
+    r"log_z_(forward|reverse|exact)": ("nats", "logarithm of the partition function"),
     r"(.*_)?max_abs_diff": ("difference", "largest difference between a model's outputs and its reloaded export's"),
     r"(.*_)?seconds": ("s", "time spent in training"),
     r"(.*_)?epochs": ("count", "epochs of training"),
