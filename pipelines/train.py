@@ -54,7 +54,9 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     batch_size: int = field(default=100, metadata=within("count"))
     """Examples per step."""
     learning_rate: float = field(default=1e-3, metadata=within("positive"))
-    """Peak learning rate of Adam."""
+    """Peak learning rate."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Optimiser: adam, or sgd without momentum, for variants with a learning rule of their own."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Schedule of the learning rate."""
     holdout: float = field(default=0.05, metadata=within("share"))
@@ -151,10 +153,11 @@ def stage(recipe):
 
 
 def compile_model(model, steps, recipe):
-    """Compile the model with Adam and a learning-rate schedule over `steps` steps."""
+    """Compile the model with the optimiser and a learning-rate schedule over `steps` steps."""
     from kerasae.optimizers import schedules
 
-    optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
+    options = {"schedule": recipe.schedule, "optimizer": recipe.optimizer}
+    optimizer = schedules.build(steps, recipe.learning_rate, **options)
     # XLA draws the random numbers of Gibbs sampling slowly: a step of an RBM takes five times as long on a CPU.
     compiles = recipe.network == "dense" and isinstance(model, kerasae.models.Autoencoder)
     model.compile(optimizer, jit_compile=compiles)

@@ -822,18 +822,23 @@ MODELS += [
 ]
 
 
+def recirculation():
+    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "regression": 0.6, "name": "row"}
+
+
 def belief():
     bottom = models.RestrictedBoltzmannMachine((3, 2), 5, pixel_max=15.0)
     return {"autoencoders": [bottom, models.RestrictedBoltzmannMachine((5,), 4, centring=0.1)], "name": "row"}
 
 
 MODELS += [
+    Case(models.Recirculation, recirculation, stored(3, 2)),
     Case(
         models.DeepBeliefNetwork,
         belief,
         stored(3, 2),
         fixed=("encoder", "decoder", "likelihood", "pixel_max"),
-    )
+    ),
 ]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
 

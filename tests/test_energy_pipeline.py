@@ -122,3 +122,11 @@ def test_settings_that_machines_cannot_follow_are_refused(patterns, tmp_path):
                            "tied: has no effect": {"tied": False}}.items():  # fmt: skip
         with pytest.raises(InputError, match=words):
             stacked.run(belief(patterns, tmp_path / "dbn", **changes))
+
+
+def test_the_encoder_problem_is_solved_by_the_command_of_recirculation(tmp_path):
+    options = {"code": 3, "optimizer": "sgd", "learning_rate": 20.0, "epochs": 60, "batch_size": 100}
+    run = train.run(recipe("onehot:8", tmp_path / "run", "recirculation", **options))
+    found = np.asarray(runs.load_model(run.path).reconstruct(np.eye(8, dtype="uint8")))
+    np.testing.assert_array_equal(found > 0.5, np.eye(8) == 1)
+    assert runs.load_model(run.path).code_shape == (3,) and "test_mse" in run.figures

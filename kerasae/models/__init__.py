@@ -29,6 +29,7 @@ __all__ = [
     "DenoisingAutoencoder",
     "FactorVariationalAutoencoder",
     "MaskedAutoencoder",
+    "Recirculation",
     "RecurrentAutoencoder",
     "RestrictedBoltzmannMachine",
     "ScaledSquaredError",

@@ -35,7 +35,8 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     With `centring` ν the same gradient is taken of the centred machine, which depends less on whether 1 stands for ink
     or for paper: −⟨(v − μ)(h − λ)ᵀ⟩ for W, and μ, λ follow the means of the data, μ ← (1 − ν) μ + ν ⟨v⟩₀ and
     λ ← (1 − ν) λ + ν ⟨h⟩₀. The model and its free energy stay the same: Melchior, Fischer and Wiskott, JMLR 17 (2016),
-    eq. 9 to 11 and algorithm 1; Montavon and Müller (2012).
+    eq. 9 to 11 and algorithm 1; Montavon and Müller (2012). Take SGD with it: rates by weight, as of Adam,
+    undo the centring.
 
     "gaussian" visible units have unit variance, F(v) = ½‖v − b‖² − Σ_j softplus(c_j + (vW)_j): standardise such data.
 
