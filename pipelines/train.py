@@ -158,9 +158,9 @@ def compile_model(model, steps, recipe):
 
     options = {"schedule": recipe.schedule, "optimizer": recipe.optimizer}
     optimizer = schedules.build(steps, recipe.learning_rate, **options)
-    # XLA draws the random numbers of Gibbs sampling slowly: a step of an RBM takes five times as long on a CPU.
-    compiles = recipe.network == "dense" and isinstance(model, kerasae.models.Autoencoder)
-    model.compile(optimizer, jit_compile=compiles)
+    # XLA draws the random numbers of Markov chains slowly: a step takes two to five times as long on a CPU.
+    chains = (kerasae.models.RestrictedBoltzmannMachine, kerasae.models.GenerativeStochasticNetwork)
+    model.compile(optimizer, jit_compile=recipe.network == "dense" and not isinstance(model, chains))
 
 
 def cost(model, source, recipe):

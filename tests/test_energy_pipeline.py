@@ -130,3 +130,11 @@ def test_the_encoder_problem_is_solved_by_the_command_of_recirculation(tmp_path)
     found = np.asarray(runs.load_model(run.path).reconstruct(np.eye(8, dtype="uint8")))
     np.testing.assert_array_equal(found > 0.5, np.eye(8) == 1)
     assert runs.load_model(run.path).code_shape == (3,) and "test_mse" in run.figures
+
+
+def test_a_stochastic_network_takes_its_options_from_the_command(patterns, tmp_path):
+    given = {"widths": (), "corruption": "salt_and_pepper", "corruption_level": (0.4,)}
+    run = train.run(recipe(patterns, tmp_path / "gsn", "gsn", options={"walkback": 2.0, "code_noise": 0.1}, **given))
+    model = runs.load_model(run.path)
+    assert model.walkback == 2 and float(model.code_noise) == pytest.approx(0.1)
+    assert model.corruption.rate == 0.4 and model.sample(3, seed=1, steps=2).shape == (3, 10)

@@ -28,6 +28,7 @@ __all__ = [
     "DeepBeliefNetwork",
     "DenoisingAutoencoder",
     "FactorVariationalAutoencoder",
+    "GenerativeStochasticNetwork",
     "MaskedAutoencoder",
     "Recirculation",
     "RecurrentAutoencoder",

@@ -171,6 +171,16 @@ ROWS = (
         example="kerasae train rbm --code 256 --options.centring 0.01 --optimizer sgd --learning-rate 0.05",
     ),
     Row(
+        command="train gsn",
+        target="kerasae.models.stochastic:GenerativeStochasticNetwork",
+        family="energy",
+        paper="Bengio et al., arXiv 1306.1091, section 3",
+        equation="−log p(x given x̃_t), mean over the steps t of a chain that corrupts, encodes, decodes and draws",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        example="kerasae train gsn --code 1000 --widths --corruption salt_and_pepper --corruption-level 0.4",
+    ),
+    Row(
         command="train recirculation",
         target="kerasae.models.recirculation:Recirculation",
         family="energy",
