@@ -1,6 +1,7 @@
 """Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import kerasae
 from kerasae.errors import InputError
@@ -9,13 +10,19 @@ from pipelines.command_line.fields import DerivedRecipe
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
+REVERSE_EXAMPLES = 100
+"""Most test examples from which chains of a Boltzmann machine start."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DerivedRecipe):
     """Settings for evaluating the model of a run."""
 
     samples: int = field(default=200, metadata=within("count"))
-    """Importance samples per example in the likelihood estimate of a variational autoencoder."""
+    """Importance samples per example in the likelihood estimate of a variational autoencoder; chains of a Boltzmann
+    machine's."""
+    temperatures: int = field(default=1000, metadata=within("count"))
+    """Distributions between independent units and a Boltzmann machine, in annealed importance sampling."""
     examples: int | None = field(default=None, metadata=within("count"))
     """Test examples to measure, drawn at random; all of them when not given."""
 
@@ -42,6 +49,8 @@ def run(recipe: Recipe):
         figures = kerasae.evaluate.reconstruction_error(model, test)
         if hasattr(model, "log_weight"):
             figures |= likelihood(model, source.info, test, recipe)
+        if model.has_free_energy:
+            figures |= annealed(model, source, test, recipe)
         return finish(directory, figures)
 
 
@@ -96,6 +105,32 @@ def likelihood(model, info, test, recipe):
     name = likelihood_name(model, info)
     figures = {f"{name}_{figure}": value for figure, value in kerasae.evaluate.nll_summary(nll).items()}
     return figures | {"negative_elbo": float(-bound.mean()), f"{name}_samples": recipe.samples}
+
+
+def annealed(model, source, test, recipe):
+    """Estimate the log-likelihood of a Boltzmann machine from above and from below, exactly if small; in nats.
+
+    Below, 10 chains start at each of at most 100 test examples, drawn at random.
+    """
+    name = "log_likelihood" if likelihood_name(model, source.info) == "nll" else "grey_log_likelihood"
+    base, some = model.base_bias(source.train), drawn(test, replace(recipe, examples=REVERSE_EXAMPLES))
+    shared = {"temperatures": recipe.temperatures, "seed": recipe.seed}
+    log_z = {
+        "forward": kerasae.evaluate.annealed_log_z(model, base, chains=max(2, recipe.samples), **shared),
+        "reverse": kerasae.evaluate.reverse_log_z(model, some, base, **shared),
+    }
+    if model.code_shape[0] <= kerasae.evaluate.partition.MOST_HIDDEN:
+        log_z["exact"] = kerasae.evaluate.LogZ(kerasae.evaluate.exact_log_z(model), 0.0)
+    figures = {f"log_z_{how}": one.value for how, one in log_z.items()}
+    for how, one in log_z.items():
+        figures[f"{name}_{how}"], figures[f"{name}_{how}_standard_error"] = log_likelihood(model, test, one)
+    return figures | {"reverse_examples": len(some)}
+
+
+def log_likelihood(model, test, log_z):
+    """Average −F(x) − log Z over the test examples: its value and standard error, of examples and of log Z."""
+    energy = kerasae.evaluate.nll_summary(model.score(test.arrays()[0]))
+    return -energy["mean"] - log_z.value, math.hypot(energy["standard_error"], log_z.standard_error)
 
 
 def likelihood_name(model, info):

@@ -59,6 +59,7 @@ def run(recipe: Recipe):
         if supervised:
             finetune.check(recipe, source)
         recipe, begin = going_on.like_start(recipe, begin, "stacked", DECIDED)
+        check(recipe)
         origin = load_start(recipe)
         first = origin and begin_with(origin, source, recipe)
         later = {f.name for f in fields(FinetuneFields)} | {"supervised"}
@@ -70,13 +71,24 @@ def run(recipe: Recipe):
             print(f"started from {recipe.start}")
             directory.save_start(first)
         layers = pretrain(directory, source, recipe, first)
-        deep = precision.in_float32(lambda: kerasae.models.StackedAutoencoder(layers))
+        deep = precision.in_float32(lambda: variants.stack_class(recipe.variant)(layers))
         if recipe.joint_epochs:
             train_jointly(directory, deep, layers, source, recipe)
         directory.save_model(deep)
         split = source.test if source.has_test else source.train
         figures = {f"stack_{name}": value for name, value in kerasae.evaluate.reconstruction_error(deep, split).items()}
         return finish(directory, figures | (use_labels(directory, recipe) if supervised else {}))
+
+
+def check(recipe):
+    """Raise InputError for settings that layers of the variant cannot follow."""
+    cls = variants.variant(recipe.variant)
+    if cls.code_activation not in (None, recipe.activation):
+        raise InputError(
+            f"activation: the codes of {recipe.variant!r} are {cls.code_activation}. Received: {recipe.activation!r}"
+        )
+    if not recipe.tied and not issubclass(cls, kerasae.models.Autoencoder):
+        raise InputError(f"tied: has no effect on {recipe.variant!r}, whose layers have one matrix; leave it out")
 
 
 def use_labels(directory, recipe):
@@ -95,7 +107,7 @@ def load_start(recipe):
     """Load the stack that the recipe starts from, or None; raise InputError for one of other layers than its own."""
     if recipe.start is None:
         return None
-    whole, cls = kerasae.models.StackedAutoencoder, variants.variant(recipe.variant)
+    whole, cls = variants.stack_class(recipe.variant), variants.variant(recipe.variant)
     origin = starting.load(recipe.start, lambda model: type(model) is whole, f"a {whole.__name__}")
     if [type(layer) for layer in origin.autoencoders] != [cls] * len(recipe.widths):
         names = ", ".join(type(layer).__name__ for layer in origin.autoencoders)
@@ -111,7 +123,7 @@ def begin_with(origin, source, recipe):
         layers = build_layers([source.train.shape, *((width,) for width in recipe.widths)], source, recipe)
         for theirs, layer in zip(origin.autoencoders, layers, strict=True):
             going_on.copy(theirs, layer, recipe.start)
-        return kerasae.models.StackedAutoencoder(layers)
+        return variants.stack_class(recipe.variant)(layers)
 
     return precision.in_float32(build)
 
@@ -137,7 +149,8 @@ def build_layer(i, width, shape, source, recipe):
     from kerasae.training.memory_check import trainable
 
     # A code with a Gaussian prior must be able to take any value.
-    activation = None if variants.variant(recipe.variant).generative else recipe.activation
+    cls = variants.variant(recipe.variant)
+    activation = recipe.activation if cls.code_activation or not cls.generative else None
 
     def networks(posterior, pixel_parameters):
         return kerasae.networks.dense(
@@ -166,7 +179,8 @@ def build_layers(shapes, source, recipe):
 
 def train_layer(directory, stage, layer, split, recipe):
     """Train one layer's autoencoder, or the whole stack jointly."""
-    directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed)
+    fresh = not recipe.start and stage != "joint"
+    directory.fit(stage, layer, split, compiled(layer, split, recipe), seed=recipe.seed, adapt=fresh)
 
 
 def compiled(layer, split, recipe):
@@ -214,6 +228,6 @@ def train_jointly(directory, deep, layers, source, recipe):
 
 def copy(deep, layers, source, recipe):
     """Copy the stack into the recipe's number format."""
-    twin = kerasae.models.StackedAutoencoder(build_layers([x.example_shape for x in layers], source, recipe))
+    twin = variants.stack_class(recipe.variant)(build_layers([x.example_shape for x in layers], source, recipe))
     twin.set_weights(deep.get_weights())
     return twin

@@ -54,7 +54,9 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     batch_size: int = field(default=100, metadata=within("count"))
     """Examples per step."""
     learning_rate: float = field(default=1e-3, metadata=within("positive"))
-    """Peak learning rate of Adam."""
+    """Peak learning rate."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Optimiser: adam, or sgd without momentum, for variants with a learning rule of their own."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """Schedule of the learning rate."""
     holdout: float = field(default=0.05, metadata=within("share"))
@@ -138,7 +140,8 @@ def fit(directory, model, source, recipe):
     training, validation = splits(source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
-    return directory.fit("train", model, training, settings, seed=recipe.seed, validation=validation)
+    options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
+    return directory.fit("train", model, training, settings, **options)
 
 
 def stage(recipe):
@@ -150,11 +153,14 @@ def stage(recipe):
 
 
 def compile_model(model, steps, recipe):
-    """Compile the model with Adam and a learning-rate schedule over `steps` steps."""
+    """Compile the model with the optimiser and a learning-rate schedule over `steps` steps."""
     from kerasae.optimizers import schedules
 
-    optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
-    model.compile(optimizer, jit_compile=recipe.network == "dense")
+    options = {"schedule": recipe.schedule, "optimizer": recipe.optimizer}
+    optimizer = schedules.build(steps, recipe.learning_rate, **options)
+    # XLA draws the random numbers of Markov chains slowly: a step takes two to five times as long on a CPU.
+    chains = (kerasae.models.RestrictedBoltzmannMachine, kerasae.models.GenerativeStochasticNetwork)
+    model.compile(optimizer, jit_compile=recipe.network == "dense" and not isinstance(model, chains))
 
 
 def cost(model, source, recipe):

@@ -805,7 +805,7 @@ def vector_quantized():
 
 
 def persistent_rbm():
-    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "name": "row"}
+    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "centring": 0.1, "name": "row"}
 
 
 MODELS += [
@@ -818,6 +818,37 @@ MODELS += [
         fixed=("likelihood",),
         deterministic=False,
         per_example=False,
+    ),
+]
+
+
+def recirculation():
+    return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "regression": 0.6, "name": "row"}
+
+
+def stochastic():
+    given = denoising()
+    return {
+        **{name: value for name, value in given.items() if name not in ("encoder", "decoder")},
+        **named(networks.dense((6,), 4, (5,), code_activation="tanh")),
+        "walkback": 3,
+        "code_noise": 0.2,
+    }
+
+
+def belief():
+    bottom = models.RestrictedBoltzmannMachine((3, 2), 5, pixel_max=15.0)
+    return {"autoencoders": [bottom, models.RestrictedBoltzmannMachine((5,), 4, centring=0.1)], "name": "row"}
+
+
+MODELS += [
+    Case(models.GenerativeStochasticNetwork, stochastic, stored(6, levels=2), deterministic=False),
+    Case(models.Recirculation, recirculation, stored(3, 2)),
+    Case(
+        models.DeepBeliefNetwork,
+        belief,
+        stored(3, 2),
+        fixed=("encoder", "decoder", "likelihood", "pixel_max"),
     ),
 ]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]

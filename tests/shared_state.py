@@ -25,7 +25,7 @@ def diverging():
 
 
 def persistent(chains=6):
-    return kerasae.models.RestrictedBoltzmannMachine((8, 8, 1), 4, steps=2, chains=chains)
+    return kerasae.models.RestrictedBoltzmannMachine((8, 8, 1), 4, steps=2, chains=chains, centring=0.2)
 
 
 def steps(build, strategy):

@@ -14,6 +14,7 @@ import kerasae
 from kerasae import models
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
+from kerasae.models import boltzmann
 from kerasae.training.checkpoint import Checkpoints
 from kerasae.training.loop import Interrupted, Plan, train
 
@@ -93,6 +94,59 @@ def test_the_gradient_of_long_chains_is_that_of_the_likelihood():
     ]
     for mine, theirs in zip(found, exact, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=0.02)
+
+
+def centred_by_hand(gradients, visible, hidden):
+    """The gradients of W, b and c of a centred machine: Melchior, Fischer and Wiskott (2016), algorithm 1, by loops."""
+    w, b, c = (np.array(g, dtype=float) for g in gradients)
+    kernel = np.zeros_like(w)
+    for i, j in np.ndindex(*w.shape):
+        kernel[i, j] = w[i, j] - visible[i] * c[j] - b[i] * hidden[j]
+    return kernel, b - kernel @ hidden, c - kernel.T @ visible
+
+
+@pytest.mark.parametrize("options", [{}, {"micro_batches": 2}, {"jit_compile": True}], ids=str)
+def test_centred_steps_are_those_of_the_centred_machine(options):
+    """Two machines draw the same chains; the second's gradients are centred by hand, with the new running means."""
+    plain, rbm = machine(spread=0.5), machine(spread=0.5, centring=0.2)
+    data = STATES[[1, 7, 9, 20]]
+    for ours, theirs in zip(rbm.trainable_weights, plain.trainable_weights, strict=True):
+        theirs.assign(ours)
+    for one in (plain, rbm):
+        one.compile(keras.optimizers.SGD(1.0), **options)
+        one.seed_generator.state.assign([5, 0])
+    before, c = parameters(rbm), np.asarray(rbm.hidden_bias, dtype=float)
+    plain.train_on_batch(data)
+    rbm.train_on_batch(data)
+    gradients = [old - new for old, new in zip(before, parameters(plain), strict=True)]
+    visible = 0.8 * 0.5 + 0.2 * data.mean(0)
+    hidden = 0.8 * 0.5 + 0.2 * expit(data @ before[0] + c).mean(0)
+    np.testing.assert_allclose(rbm.visible_offset, visible, rtol=1e-5)
+    np.testing.assert_allclose(rbm.hidden_offset, hidden, rtol=1e-5)
+    expected = centred_by_hand(gradients, visible, hidden)
+    for old, new, gradient in zip(before, parameters(rbm), expected, strict=True):
+        np.testing.assert_allclose(old - new, gradient, atol=1e-5)
+
+
+def test_a_centred_step_treats_ink_and_paper_alike():
+    """A step on 1 − v, of the machine with the states of v exchanged, gives the same machine with exchanged states."""
+    data, flipped = STATES[[1, 7, 9, 20]], 1 - STATES[[1, 7, 9, 20]]
+    rbm, twin = (machine(spread=0.5, centring=1.0, steps=1) for _ in range(2))
+    w, b, c = parameters(rbm)
+    twin.kernel.assign(-w), twin.visible_bias.assign(-b), twin.hidden_bias.assign(c + w.sum(0))
+    after = []
+    for one, x in ((rbm, data), (twin, flipped)):
+        chain = STATES[[3, 5, 11, 30]] if one is rbm else 1 - STATES[[3, 5, 11, 30]]
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(one.free_energy(x)) - tf.reduce_mean(one.free_energy(chain))
+        weights = [one.kernel.value, one.visible_bias.value, one.hidden_bias.value]
+        mean = x.mean(0), np.asarray(one.encode(x)).mean(0)
+        moved = boltzmann.centred(*tape.gradient(loss, weights), *mean)
+        after.append([w - np.asarray(g, dtype=float) for w, g in zip(parameters(one), moved, strict=True)])
+    (w, b, c), (w2, b2, c2) = after
+    np.testing.assert_allclose(w2, -w, atol=1e-5)
+    np.testing.assert_allclose(b2, -b, atol=1e-5)
+    np.testing.assert_allclose(c2, c + w.sum(0), atol=1e-5)
 
 
 def test_the_likelihood_of_a_small_machine_nears_the_entropy_of_the_data():
@@ -183,6 +237,7 @@ def test_learns_digits():
 def test_mistakes_are_named():
     for words, wrong in {
         "likelihood must be": lambda: models.RestrictedBoltzmannMachine((4,), 2, "categorical"),
+        "centring must be a share": lambda: models.RestrictedBoltzmannMachine((4,), 2, centring=1.5),
         "hidden must be positive": lambda: models.RestrictedBoltzmannMachine((4,), 0),
         "contrast is a statistic of the whole batch": lambda: compiled(chains=4).compile("sgd", micro_batches=2),
         "is not conditional": lambda: machine().sample(2, y=1),

@@ -8,6 +8,7 @@ from scipy.special import expit, log_softmax, softmax
 
 from kerasae.distributions import Bernoulli, Categorical, Gaussian, likelihoods
 from kerasae.errors import InputError
+from kerasae.layers.draws import Draws
 from kerasae.ops import sum_per_example, to_unit
 
 RNG = np.random.default_rng(0)
@@ -114,3 +115,18 @@ def test_sum_per_example_keeps_the_batch_only():
     total = sum_per_example(x)
     assert total.dtype == "float32"
     np.testing.assert_allclose(total, x.astype(float).sum(axis=(1, 2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), Gaussian(0.3, squash=True), Categorical(4)], ids=type)
+def test_draws_have_the_probabilities_of_the_likelihood(likelihood):
+    """The share of draws below each of some thresholds, against sums and integrals of exp(log_prob)."""
+    raw = RNG.normal(size=(1, 3 * likelihood.parameters)).astype("float32")
+    found = np.asarray(likelihood.draw(np.repeat(raw, 20_000, axis=0), Draws(1)))
+    assert found.shape == (20_000, 3)
+    if isinstance(likelihood, Gaussian):
+        expected = stats.norm.cdf(0.5, expit(raw[0]), 0.3)
+        np.testing.assert_allclose((found < 0.5).mean(0), expected, atol=0.015)
+        return
+    for value in np.linspace(0, 1, 2 if isinstance(likelihood, Bernoulli) else 4, dtype="float32"):
+        log_p = np.asarray(likelihood.value_log_prob(raw, np.full((1, 3), value)))
+        np.testing.assert_allclose(np.isclose(found, value).mean(0), np.exp(log_p[0]), atol=0.015)

@@ -205,6 +205,9 @@ def test_build_chooses_the_optimiser():
     assert (chosen.weight_decay, chosen.beta_2, chosen.scales, chosen.spare_tokens) == (0.05, 0.95, {"x": 0.5}, True)
     assert chosen.use_ema and chosen.ema_momentum == 0.99
     assert type(schedules.build(10, 1e-3, scales={"x": 0.5})) is LayerwiseAdamW
+    plain = schedules.build(10, 1e-3, optimizer="sgd", clip=2.0)
+    assert (type(plain), plain.momentum, plain.global_clipnorm) == (keras.optimizers.SGD, 0.0, 2.0)
+    assert float(plain.learning_rate) == pytest.approx(1e-3)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,7 @@ def test_build_chooses_the_optimiser():
         (lambda: layer_scales(small_vit(), 0.0), "decay"),
         (lambda: layer_scales(small_vit(), 1.5), "decay"),
         (lambda: LARS(momentum=1.0), "momentum"),
+        (lambda: schedules.build(10, 1e-3, optimizer="sgd", weight_decay=0.1), "sgd has no weight_decay"),
         (lambda: LARS(trust=0.0), "trust"),
         (lambda: LARS(weight_decay=-1.0), "weight_decay"),
         (lambda: LayerwiseAdamW(scales={"kernel": 0.5}).build([*weights()[:1], *weights()[:1]]), "path of its own"),

@@ -1,4 +1,4 @@
-"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE."""
+"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, onehot:N."""
 
 import difflib
 from pathlib import Path
@@ -9,6 +9,7 @@ from kerasae.errors import InputError
 
 LARGEST = 3e38  # of float32
 KINDS = {"digits": "digits", "tfds": "tfds:NAME[/config]", "folder": "folder:DIR", "npz": "npz:FILE"}
+KINDS |= {"onehot": "onehot:N"}
 
 
 def load(
@@ -35,6 +36,7 @@ def load(
     | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory if it fits |
     | `folder:DIR` | image files, a folder per class, or train/, val/, test/ with or without classes; read when needed |
     | `npz:FILE` | arrays x_train, y_train, x_test, y_test; labels and test optional; in memory |
+    | `onehot:N` | the encoder problem: N patterns of N units, of which one is on |
 
     Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
     that a folder that grows moves no test image into training.
@@ -93,6 +95,10 @@ def load(
         from kerasae.data.labelling import with_labels
 
         return with_labels(source, labels_file, **table)
+    if kind == "onehot":
+        from kerasae.data.onehot import load_onehot
+
+        return load_onehot(rest)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)

@@ -16,9 +16,9 @@ from kerasae.ops.pixels import sum_per_example
 
 
 class Likelihood(PlainValues):
-    """Compute `mean(parameters)` and `log_prob(parameters, x)`: the parent of the likelihoods.
+    """Compute `mean(parameters)` and `log_prob(parameters, x)`, and draw x: the parent of the likelihoods.
 
-    A child writes `mean` and `value_log_prob`.
+    A child writes `mean`, `value_log_prob` and `draw`.
 
     Attributes:
         parameters: numbers that the decoder gives per input value.
@@ -32,6 +32,10 @@ class Likelihood(PlainValues):
 
     def mean(self, parameters):
         """Compute the mean of p(x | z), in the shape and the range of x."""
+        raise NotImplementedError
+
+    def draw(self, parameters, random):
+        """Draw x ~ p(x | z), float32 in the shape of x; `random` has ``normal(shape)``, ``uniform(shape)``."""
         raise NotImplementedError
 
     def log_prob(self, parameters, x, mask=None):
@@ -67,6 +71,10 @@ class Bernoulli(Likelihood):
     def mean(self, parameters):
         return ops.sigmoid(parameters)
 
+    def draw(self, parameters, random):
+        chance = ops.sigmoid(ops.cast(parameters, "float32"))
+        return ops.cast(random.uniform(ops.shape(chance)) < chance, "float32")
+
     def value_log_prob(self, parameters, x):
         logits = ops.cast(parameters, "float32")
         return x * logits - ops.softplus(logits)
@@ -94,6 +102,10 @@ class Gaussian(Likelihood):
 
     def mean(self, parameters):
         return ops.sigmoid(parameters) if self.squash else parameters
+
+    def draw(self, parameters, random):
+        mean = self.mean(ops.cast(parameters, "float32"))
+        return mean + self.scale * random.normal(ops.shape(mean))
 
     def value_log_prob(self, parameters, x):
         error = ops.cast(self.mean(ops.cast(parameters, "float32")), "float32") - x
@@ -129,6 +141,12 @@ class Categorical(Likelihood):
     def mean(self, parameters):
         values = ops.linspace(0.0, 1.0, self.parameters)
         return ops.sum(ops.softmax(self._by_level(parameters)) * ops.cast(values, parameters.dtype), axis=-1)
+
+    def draw(self, parameters, random):
+        chances = ops.softmax(ops.cast(self._by_level(parameters), "float32"))
+        below = ops.cumsum(chances, axis=-1)[..., :-1]  # x is the number of these that u exceeds
+        u = ops.expand_dims(random.uniform(ops.shape(chances)[:-1]), -1)
+        return ops.sum(ops.cast(u > below, "float32"), axis=-1) / (self.parameters - 1)
 
     def value_log_prob(self, parameters, x):
         logits = ops.log_softmax(ops.cast(self._by_level(parameters), "float32"))

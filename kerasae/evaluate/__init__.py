@@ -16,6 +16,7 @@ from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates,
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
+from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
@@ -41,14 +42,17 @@ __all__ = [
     "HeadResult",
     "KnnResult",
     "LabelKind",
+    "LogZ",
     "ProbeResult",
     "SeveralClasses",
     "Tokens",
+    "annealed_log_z",
     "attentive_probe",
     "class_frequencies",
     "classify",
     "embedded",
     "evidence_lower_bound",
+    "exact_log_z",
     "features",
     "hidden_patch_error",
     "importance_nll",
@@ -61,6 +65,8 @@ __all__ = [
     "measure_several_classes",
     "nll_summary",
     "reconstruction_error",
+    "reverse_log_likelihood",
+    "reverse_log_z",
     "ridge_probe",
     "several_probe",
     "sgd_probe",

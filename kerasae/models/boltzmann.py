@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from kerasae.distributions import likelihoods
+from kerasae.distributions.binary_hidden import BinaryHidden, as_float32, bernoulli
 from kerasae.errors import InputError
 from kerasae.layers import TiedDense, draws, tie_all
 from kerasae.models.contract.batch import examples_of
@@ -31,6 +32,12 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     "contrast" F(v₀) − F(v_k) has the gradient of the paper's update, ⟨v h⟩₀ − ⟨v h⟩_k. With `chains` it is persistent:
     the chains continue from step to step, and their mean F replaces F(v_k) (Tieleman, ICML 2008).
 
+    With `centring` ν the same gradient is taken of the centred machine, which depends less on whether 1 stands for ink
+    or for paper: −⟨(v − μ)(h − λ)ᵀ⟩ for W, and μ, λ follow the means of the data, μ ← (1 − ν) μ + ν ⟨v⟩₀ and
+    λ ← (1 − ν) λ + ν ⟨h⟩₀. The model and its free energy stay the same: Melchior, Fischer and Wiskott, JMLR 17 (2016),
+    eq. 9 to 11 and algorithm 1; Montavon and Müller (2012). Take SGD with it: rates by weight, as of Adam,
+    undo the centring.
+
     "gaussian" visible units have unit variance, F(v) = ½‖v − b‖² − Σ_j softplus(c_j + (vW)_j): standardise such data.
 
     Args:
@@ -41,16 +48,17 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         steps: turns k ≥ 1 of Gibbs sampling in a training step.
         chains: number of persistent chains, a multiple of the number of devices; None for none. With chains,
             micro-batches are refused.
+        centring: share ν in [0, 1] of a batch in the running means μ and λ; 0 for no centring. 0.01 is usual.
 
     `terms` are "contrast", [B] in nats, which is no measure of progress, and "reconstruction", −log p(v | h) at the
     mean of p(h | v), [B] in nats, which is only logged: its weight is 0. `score` is the free energy, [B] in nats up
     to the constant log Z. `encode` gives p(h = 1 | v), [B, H], `decode` the mean of p(v | h), [B, *shape].
 
     Raises:
-        InputError: for sizes that are no positive whole numbers, and other likelihoods.
+        InputError: for sizes that are no positive whole numbers, a share out of range, and other likelihoods.
 
     Example:
-        >>> model = RestrictedBoltzmannMachine((28, 28, 1), 500, chains=100)
+        >>> model = RestrictedBoltzmannMachine((28, 28, 1), 500, chains=100, centring=0.01)
         >>> model.adapt(images)  # uint8 [N, 28, 28, 1]
         >>> model.compile(keras.optimizers.SGD(0.05, momentum=0.5))
         >>> model.fit(images, batch_size=100, epochs=10)
@@ -58,10 +66,12 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     """
 
     terms = ("contrast", "reconstruction")
-    generative = has_likelihood = True
+    generative = has_likelihood = has_free_energy = True
     posterior_name, code_activation = None, "sigmoid"
 
-    def __init__(self, shape, hidden, likelihood="bernoulli", pixel_max=255.0, steps=1, chains=None, **kwargs):
+    def __init__(
+        self, shape, hidden, likelihood="bernoulli", pixel_max=255.0, steps=1, chains=None, centring=0.0, **kwargs
+    ):
         super().__init__(**kwargs)
         name = type(self).__name__
         check_positive(name, hidden=hidden, steps=steps, chains=1 if chains is None else chains)
@@ -73,6 +83,10 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
             self.example_shape, hidden, (), code_activation="sigmoid", tied=True, kernel_initializer=first
         )
         tie_all(self.decoder, self.encoder)
+        self.centring = check_share(name, centring=centring)
+        if centring:
+            self.visible_offset = self._offset(size(self.example_shape), "visible_offset")
+            self.hidden_offset = self._offset(hidden, "hidden_offset")
         self.chains, self.statistics = chains, ()
         if chains is not None:
             # Its second half is then the mean over all chains: a statistic of the whole batch.
@@ -89,14 +103,32 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
             "contrast": self.free_energy(v) - energy,
             "reconstruction": -self.likelihood.log_prob(parameters, batch.x),
         }
-        return Found(terms, rows={} if self.chains is None else {"chains": fantasy})
+        sums = {"visible": ops.sum(v, 0), "hidden": ops.sum(ops.sigmoid(self.hidden_inputs(v)), 0), "count": count(v)}
+        return Found(terms, sums if self.centring else {}, {} if self.chains is None else {"chains": fantasy})
 
     @property
     def term_weights(self):
         return {"reconstruction": 0.0}
 
     def next_state(self, sums, rows):
-        return [(self.chain_units, rows["chains"])] if rows else []
+        state = [(self.chain_units, rows["chains"])] if rows else []
+        for name in ("visible", "hidden") if self.centring else ():
+            offset = getattr(self, f"{name}_offset")
+            state.append((offset, offset + self.centring * (sums[name] / sums["count"] - offset)))
+        return state
+
+    def propose(self, data):
+        """Compute a step on a batch without applying it, with centred gradients if the model has offsets."""
+        proposal = super().propose(data)
+        if not self.centring:
+            return proposal
+        new, (update,) = {id(variable): value for variable, value in proposal.state}, proposal.updates
+        gradients = dict(zip(map(id, update.weights), update.gradients, strict=True))
+        weights = (self.kernel, self.visible_bias, self.hidden_bias)
+        mean = (new[id(self.visible_offset)], new[id(self.hidden_offset)])
+        changed = centred(*(gradients[id(weight)] for weight in weights), *mean)
+        gradients |= dict(zip(map(id, weights), changed, strict=True))
+        return proposal._replace(updates=[update._replace(gradients=[gradients[id(w)] for w in update.weights])])
 
     # The distribution; visible units v are float32 [B, V], hidden ones h float32 [B, H].
 
@@ -115,27 +147,35 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         """b: [V]."""
         return next(layer for layer in self.decoder.layers if isinstance(layer, TiedDense)).bias
 
+    def distribution(self):
+        """Collect W, b and c, float32, as the distribution p(v) that they define."""
+        return BinaryHidden(*map(as_float32, (self.kernel, self.visible_bias, self.hidden_bias)), self.binary)
+
     def free_energy(self, v):
         """Compute the free energy F(v) = −log Σ_h exp(−E(v, h)): [B], nats."""
-        b = as_float32(self.visible_bias)
-        own = -ops.matmul(v, b) if self.binary else sum_squares(v - b) / 2.0
-        return own - ops.sum(ops.softplus(self.hidden_inputs(v)), axis=-1)
+        return self.distribution().free_energy(v)
 
     def hidden_inputs(self, v):
         """Compute the logits of p(h = 1 | v): [B, H]."""
-        return ops.matmul(v, as_float32(self.kernel)) + as_float32(self.hidden_bias)
+        return self.distribution().hidden_inputs(v)
 
     def visible_inputs(self, h):
         """Compute the parameters of p(v | h), logits or means: [B, V]."""
-        return ops.matmul(h, ops.transpose(as_float32(self.kernel))) + as_float32(self.visible_bias)
+        return self.distribution().visible_inputs(h)
 
     def gibbs(self, v, steps, random):
         """Run `steps` turns of Gibbs sampling, h ~ p(h | v), v ~ p(v | h), with numbers from a `Draws`: [B, V]."""
-        for _ in range(steps):
-            h = bernoulli(self.hidden_inputs(v), random)
-            inputs = self.visible_inputs(h)
-            v = bernoulli(inputs, random) if self.binary else inputs + random.normal(ops.shape(inputs))
-        return v
+        return self.distribution().gibbs(v, steps, random)
+
+    def base_bias(self, split):
+        """Compute visible biases with which the units alone have the means of the data: [V].
+
+        Args:
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 10,000 examples are used.
+        """
+        v = self._means_and_count(split)
+        share = (v[0] * v[1] + 1.0) / (v[1] + 2.0)
+        return np.log(share / (1.0 - share)) if self.binary else v[0]
 
     # The contract.
 
@@ -148,13 +188,14 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     def adapt(self, split):
         """Set b so that the visible units alone have the means of the data: Hinton's practical guide, section 8.1.
 
+        A centred machine's μ becomes these means.
+
         Args:
             split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 10,000 examples are used.
         """
-        examples = examples_of(split, ADAPT_EXAMPLES)
-        v = ops.convert_to_numpy(self.by_batches(lambda batch: self._units(batch.x), examples))
-        share = (v.sum(0) + 1.0) / (len(v) + 2.0)
-        self.visible_bias.assign(np.log(share / (1.0 - share)) if self.binary else v.mean(0))
+        self.visible_bias.assign(self.base_bias(split))
+        if self.centring:
+            self.visible_offset.assign(self._means_and_count(split)[0])
 
     def encode_batch(self, batch, training=False):
         return ops.sigmoid(self.hidden_inputs(self._units(batch.x)))
@@ -205,6 +246,16 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
 
     # Inside.
 
+    def _offset(self, width, name):
+        """Make a running mean, which starts at ½."""
+        start = keras.initializers.Constant(0.5)
+        return self.add_weight((width,), start, "float32", trainable=False, autocast=False, name=name)
+
+    def _means_and_count(self, split):
+        examples = examples_of(split, ADAPT_EXAMPLES)
+        v = ops.convert_to_numpy(self.by_batches(lambda batch: self._units(batch.x), examples))
+        return v.mean(0), len(v)
+
     def _units(self, x):
         return ops.reshape(x, (-1, size(self.example_shape)))
 
@@ -232,15 +283,20 @@ def visible_units(likelihood):
     return found
 
 
-def bernoulli(logits, random):
-    """Draw binary units, 1 with probability sigmoid(logits), as float32."""
-    return ops.cast(random.uniform(ops.shape(logits)) < ops.sigmoid(logits), "float32")
+def centred(kernel, visible, hidden, visible_offset, hidden_offset):
+    """Centre the gradients of W, b and c of a machine: Melchior, Fischer and Wiskott, JMLR 17 (2016), eq. 9 to 11."""
+    kernel = kernel - ops.outer(visible_offset, hidden) - ops.outer(visible, hidden_offset)
+    return kernel, visible - ops.matmul(kernel, hidden_offset), hidden - ops.matmul(visible_offset, kernel)
 
 
-def as_float32(weight):
-    """Cast a weight to float32, also where Keras returns it in half precision."""
-    return ops.cast(weight, "float32")
+def check_share(name, **given):
+    """Return a share of [0, 1]; raise InputError for other numbers."""
+    ((argument, value),) = given.items()
+    if not 0.0 <= value <= 1.0:
+        raise InputError(f"{name}: {argument} must be a share, from 0 to 1. Received: {argument}={value}")
+    return float(value)
 
 
-def sum_squares(v):
-    return ops.sum(ops.square(v), axis=-1)
+def count(v):
+    """Count the examples of a batch, as float32."""
+    return ops.cast(ops.shape(v)[0], "float32")

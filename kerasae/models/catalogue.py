@@ -7,7 +7,7 @@ class, its row here, and its row in `tests/cases.py`.
 import importlib
 from dataclasses import dataclass
 
-CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "may_be_conditional")
+CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "has_free_energy", "may_be_conditional")
 """Capability attributes of a model class."""
 
 
@@ -166,9 +166,30 @@ ROWS = (
         paper="Hinton, Neural Computation 14 (2002), eq. 5",
         equation="F(v₀) − F(v_k), F the free energy, v_k from k turns of Gibbs sampling",
         units="nats",
-        capabilities=("generative", "has_likelihood"),
+        capabilities=("generative", "has_likelihood", "has_free_energy"),
         networks=(),
-        example="kerasae train rbm --code 256 --options.steps 5",
+        example="kerasae train rbm --code 256 --options.centring 0.01 --optimizer sgd --learning-rate 0.05",
+    ),
+    Row(
+        command="train gsn",
+        target="kerasae.models.stochastic:GenerativeStochasticNetwork",
+        family="energy",
+        paper="Bengio et al., arXiv 1306.1091, section 3",
+        equation="−log p(x given x̃_t), mean over the steps t of a chain that corrupts, encodes, decodes and draws",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        example="kerasae train gsn --code 1000 --widths --corruption salt_and_pepper --corruption-level 0.4",
+    ),
+    Row(
+        command="train recirculation",
+        target="kerasae.models.recirculation:Recirculation",
+        family="energy",
+        paper="Hinton and McClelland, NIPS 1987",
+        equation="−log p(x given z), by ΔW = h₁ (y₀ − y₂) and ΔV = y₂ (h₁ − h₃) in place of its gradient",
+        units="nats",
+        capabilities=("has_likelihood",),
+        networks=(),
+        example="kerasae train recirculation --data onehot:8 --code 3 --optimizer sgd --learning-rate 20",
     ),
     Row(
         command="mae",
@@ -224,6 +245,17 @@ ROWS = (
         capabilities=("has_likelihood", "may_be_conditional"),
         networks=(),
         example="kerasae stacked --widths 512 256 --variant denoising",
+    ),
+    Row(
+        command="stacked --variant rbm",
+        target="kerasae.models.deep_belief:DeepBeliefNetwork",
+        family="energy",
+        paper="Hinton, Osindero and Teh, Neural Computation 18 (2006), section 4",
+        equation="F(v₀) − F(v_k) for every layer, on the probabilities of the layer below; then −log p(x given z)",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        networks=(),
+        example="kerasae stacked --variant rbm --widths 500 500",
     ),
     Row(
         command="finetune",

@@ -1,7 +1,8 @@
-"""Build Adam and AdamW with a warm-up and a cosine decay, counted in steps."""
+"""Build Adam, AdamW and SGD with a warm-up and a cosine decay, counted in steps."""
 
 import keras
 
+from kerasae.errors import InputError
 from kerasae.optimizers.layerwise import LayerwiseAdamW
 
 
@@ -19,6 +20,7 @@ def build(
     scales=None,
     spare_tokens=False,
     ema=0.0,
+    optimizer="adam",
 ):
     """Build Adam, or AdamW if decay or scales are given, with linear warm-up then half-cosine decay to `floor`.
 
@@ -38,18 +40,28 @@ def build(
         scales: factors of the learning rate of each weight; see `kerasae.optimizers.layer_scales`.
         spare_tokens: whether class tokens and positions are not decayed either.
         ema: 0, or the momentum of a moving average of the weights, which `kerasae.training` then evaluates and keeps.
+        optimizer: "adam", or "sgd" without momentum, for rules that are written as steps of a rate; it takes neither
+            decay nor scales.
 
     In float16 a `LossScaleOptimizer` scales the loss to keep small gradients, and adapts the loss scale itself.
     """
     ramp = int(warmup * steps) if warmup_steps is None else int(warmup_steps)
     rate = _rate(steps, learning_rate, ramp, floor) if schedule == "cosine" else learning_rate
-    options = {"beta_1": betas[0], "beta_2": betas[1], "global_clipnorm": clip}
+    options = {"global_clipnorm": clip}
     if ema:
         options |= {"use_ema": True, "ema_momentum": ema}
+    if optimizer == "sgd":
+        if weight_decay or scales:
+            raise InputError("optimizer: sgd has no weight_decay and no scales of the rate; leave them out")
+        return in_precision(keras.optimizers.SGD(rate, **options))
+    options |= {"beta_1": betas[0], "beta_2": betas[1]}
     if not weight_decay and not scales:
-        optimizer = keras.optimizers.Adam(rate, **options)
-    else:
-        optimizer = LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options)
+        return in_precision(keras.optimizers.Adam(rate, **options))
+    return in_precision(LayerwiseAdamW(rate, weight_decay, scales=scales, spare_tokens=spare_tokens, **options))
+
+
+def in_precision(optimizer):
+    """Let an optimiser scale the loss if the policy computes in float16."""
     narrow = keras.config.dtype_policy().compute_dtype == "float16"
     return keras.optimizers.LossScaleOptimizer(optimizer) if narrow else optimizer
 

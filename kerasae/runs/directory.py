@@ -99,7 +99,9 @@ class Run:
         """Return the step of the newest checkpoint of a stage, or None without one."""
         return Checkpoints(self.path / "checkpoints" / stage).newest()
 
-    def fit(self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=()):
+    def fit(
+        self, stage, model, split, settings, *, seed, validation=None, augment=None, mix=None, callbacks=(), adapt=False
+    ):
         """Train one stage to its end, resume it, or skip it if finished; returns its `Progress`.
 
         Args:
@@ -111,7 +113,10 @@ class Run:
             validation: split for validation, or None.
             augment, mix: passed to `kerasae.data.batches`.
             callbacks: Keras callbacks.
+            adapt: whether a new model looks at the training examples before its first step, see `Trainable.adapt`.
         """
+        if adapt and self.newest(stage) is None:
+            model.adapt(split)
         batch, plan = settings.batch_size, settings.plan(split, validated=validation is not None)
         images = min(batch, len(split))
         check_replicas(images)

@@ -75,6 +75,12 @@ def of_user(target):
     return cls
 
 
+def stack_class(name):
+    """Find the class of a stack whose layers are of a variant."""
+    machines = issubclass(variant(name), kerasae.models.RestrictedBoltzmannMachine)
+    return kerasae.models.DeepBeliefNetwork if machines else kerasae.models.StackedAutoencoder
+
+
 def own_arguments(cls):
     """List the constructor arguments that not all variants have."""
     shared = ("self", "encoder", "decoder", "shape", "hidden", "likelihood", "pixel_max", "args", "kwargs")

@@ -23,7 +23,7 @@ class DataRecipe:
     """A recipe that reads data."""
 
     data: str = "digits"
-    """Data set: digits, tfds:NAME[/config], folder:DIR or npz:FILE."""
+    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE or onehot:N."""
     data_dir: str | None = None
     """Folder in which TensorFlow Datasets keeps its data sets."""
     image_size: tuple[int, ...] | None = None

@@ -9,6 +9,7 @@ SOURCES = {
     "tfds:NAME[/config]": "TensorFlow Datasets; --data-dir says where they lie",
     "folder:DIR": "images in a folder, a folder per class or none, perhaps in train/, val/ and test/ (docs/data.md)",
     "npz:FILE": "arrays x_train, y_train, x_test, y_test; the labels are optional",
+    "onehot:N": "the encoder problem: N patterns of N units, of which one is on",
 }
 
 

@@ -23,9 +23,10 @@ class Codec:
         generative: whether `sample` works.
         has_likelihood: whether the model has a `likelihood` p(x | z).
         has_tokens: whether the model has `tokens`, one vector per patch.
+        has_free_energy: whether the model has a `distribution()` of known free energy, p(x) ∝ exp(−F(x)).
     """
 
-    generative = has_likelihood = has_tokens = False
+    generative = has_likelihood = has_tokens = has_free_energy = False
 
     # What users call.
 
