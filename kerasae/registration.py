@@ -13,9 +13,10 @@ ROOMS = {
     "kerasae.layers": (
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
         "GlobalResponseNorm Images LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches "
-        "RestoredTokens SaltAndPepperCorruption SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
+        "RestoredTokens SaltAndPepperCorruption SelfAttention Standardization TiedDense TokenNorm TokenPooling "
+        "TransformerBlock"
     ),
-    "kerasae.distributions": "Bernoulli Categorical Gaussian",
+    "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",
     "kerasae.distributions.priors": "StandardNormal UniformSphere",
     "kerasae.optimizers": "LARS LayerwiseAdamW",

@@ -44,6 +44,8 @@ def run(recipe: Recipe):
             return finish(directory, answers(directory, model, source.info, test))
         if classifies:
             return finish(directory, accuracy(directory, model, source, test))
+        if source.info.kind == "ratings":
+            return finish(directory, kerasae.evaluate.rating_figures(model, source))
         if hasattr(model, "hide"):
             return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
         figures = kerasae.evaluate.reconstruction_error(model, test)

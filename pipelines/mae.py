@@ -145,6 +145,8 @@ def check(recipe, source):
     starting.check(recipe)
     if len(info.shape) != 3:
         raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
+    if info.standardized:
+        raise InputError(f"data: a masked autoencoder needs the range of {info.spec}; give min_value, max_value")
     if len(recipe.patch) > 2:
         raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
     masked_networks.check(recipe, info)

@@ -31,7 +31,7 @@ class Recipe:
     model: str = field(metadata={"positional": True})
     """Directory of a run, or of an export."""
     inputs: tuple[str, ...] = field(metadata={"positional": True})
-    """Image files, folders, which are searched at any depth, and .npz files with x_test, x_train or x."""
+    """Image files, folders, which are searched at any depth, .npz files with x_test, x_train or x, and tables."""
     to: str | None = None
     """File to write, which appears when it is whole; standard output when not given."""
     format: Literal["csv", "json"] = "csv"
@@ -78,7 +78,7 @@ def refuse_missing(inputs) -> None:
     """Raise InputError for the first input that does not exist."""
     for name in inputs:
         if "\0" in name or not os.path.exists(name):
-            raise InputError(f"input: {name!r} does not exist; expected image files, folders or .npz files")
+            raise InputError(f"input: {name!r} does not exist; expected image files, folders, .npz files or tables")
 
 
 @contextlib.contextmanager
@@ -140,13 +140,13 @@ def compiled(function, intake):
 
 def predictions(predictor: Predictor, recipe: Recipe) -> Iterator:
     """Yield a `kerasae.results.Prediction` for each example, in the order of the inputs."""
-    found = examples(recipe.inputs)
+    found = examples(recipe.inputs, predictor.intake)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(itertools.islice(found, recipe.batch_size)):
             yield from predicted(predictor, some, recipe.strict, pool)
 
 
-def examples(inputs) -> Iterator[tuple[str, Any]]:
+def examples(inputs, intake) -> Iterator[tuple[str, Any]]:
     """Yield the name of each example and its values, or None for an image file that is yet to be read."""
     from kerasae.data import array_rows
     from kerasae.data.layouts import READABLE, walk_images
@@ -161,6 +161,8 @@ def examples(inputs) -> Iterator[tuple[str, Any]]:
                 raise InputError(f"input: {name} has no images; expected files ending in {', '.join(sorted(READABLE))}")
         elif name.lower().endswith(".npz"):
             yield from array_rows.rows(name)
+        elif name.lower().endswith((".csv", ".tsv", ".parquet")):
+            yield from ((f"{name}/{i}", row) for i, row in enumerate(intake.table(name)))
         else:
             yield name, None
 

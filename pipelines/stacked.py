@@ -165,9 +165,11 @@ def build_layer(i, width, shape, source, recipe):
         )
 
     # Cross-entropy needs values in [0, 1]: the data, and sigmoid codes.
-    likelihood = "bernoulli" if i == 1 or activation == "sigmoid" else "gaussian"
+    likelihood = "bernoulli" if activation == "sigmoid" else "gaussian"
+    likelihood = variants.likelihood_of("auto", source.info) if i == 1 else likelihood
     corrupt = variants.corruption(recipe, layer=i)
-    model = (recipe.variant, networks, likelihood, source.info.max_value)
+    scale = variants.scale_of(source.info) if i == 1 else source.info.max_value
+    model = (recipe.variant, networks, likelihood, scale)
     return trainable(lambda: variants.build(*model, corruption=corrupt))
 
 

@@ -43,8 +43,12 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Side of the depthwise kernels of convnext."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
-    likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
-    """Distribution of the input, whose parameters the decoder predicts."""
+    likelihood: Literal["auto", "bernoulli", "gaussian", "categorical"] = "auto"
+    """Distribution of the input, whose parameters the decoder predicts; auto is bernoulli, or gaussian for numbers of
+    any range."""
+    regularization: float | None = field(default=None, metadata=within("amount"))
+    """L2 penalty of the kernels of the dense network, added to the loss; 0.01 for the variant autorec, else 0, when not
+    given."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -101,9 +105,10 @@ def check(recipe, source):
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
+    unused["regularization"] = recipe.network != "dense"
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
-        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel"), True)
+        unused |= dict.fromkeys(("regularization", "network", "widths", "filters", "depths", "patch", "kernel"), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -113,7 +118,8 @@ def check(recipe, source):
 def build(recipe, info):
     """Build the model of a recipe for data of a given shape and range."""
 
-    code_activation = variants.variant(recipe.variant).code_activation
+    cls = variants.variant(recipe.variant)
+    code_activation = cls.code_activation or getattr(cls, "usual_code_activation", None)
 
     def networks(posterior, pixel_parameters):
         if recipe.network == "lstm":
@@ -121,18 +127,33 @@ def build(recipe, info):
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "dense":
             return kerasae.networks.dense(
-                info.shape, recipe.code, recipe.widths, activation=recipe.activation, **shared
+                info.shape,
+                recipe.code,
+                recipe.widths,
+                activation=recipe.activation,
+                kernel_regularizer=penalty(recipe),
+                **shared,
             )
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
         return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, activation=recipe.activation, **shared)
 
-    likelihood = recipe.likelihood
+    likelihood = variants.likelihood_of(recipe.likelihood, info)
     if likelihood == "categorical":
         likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if "int" in info.dtype else 256)
     corrupt = variants.corruption(recipe)
-    return variants.build(recipe.variant, networks, likelihood, info.max_value, recipe.options, corrupt)
+    return variants.build(recipe.variant, networks, likelihood, variants.scale_of(info), recipe.options, corrupt)
+
+
+def penalty(recipe):
+    """Build the penalty of the kernels, or None."""
+    import keras
+
+    weight = recipe.regularization
+    if weight is None:
+        weight = 0.01 * (recipe.variant == "autorec")
+    return keras.regularizers.L2(weight) if weight else None
 
 
 def fit(directory, model, source, recipe):
@@ -177,6 +198,8 @@ def cost(model, source, recipe):
 def measure(progress, model, source):
     """Collect epochs, seconds and the reconstruction errors on the test examples."""
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
+    if source.info.kind == "ratings":
+        return figures | kerasae.evaluate.rating_figures(model, source)
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
@@ -188,7 +211,7 @@ def splits(source, recipe):
     validation = source.splits.get("validation")
     if validation is not None and validation is not source.test:  # test examples must not choose the epoch
         return source.train, validation
-    if not recipe.holdout:
+    if not recipe.holdout or source.info.kind == "ratings":  # whose held-out ratings are of the same rows
         return source.train, None
     kept, held = kerasae.data.holdout(len(source.train), recipe.holdout, recipe.seed)
     return source.train.subset(kept), source.train.subset(held)

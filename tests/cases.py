@@ -121,6 +121,16 @@ def plain_tied():
     }
 
 
+def standardized():
+    """Arguments for stored numbers of any range, of which NaN is a missing one."""
+    return {
+        **named(networks.dense((6,), 3, (5,), activation="tanh")),
+        "likelihood": distributions.Gaussian(scale=0.5),
+        "pixel_max": layers.Standardization([2.0, -7.0, 0.0, 3.0, 5.0, 8.0], [2.0, 5.0, 1.0, 3.0, 4.0, 6.0], True),
+        "name": "row",
+    }
+
+
 def denoising():
     return {
         **named(networks.dense((6,), 4, (), code_activation="sigmoid", tied=True)),
@@ -347,6 +357,7 @@ def tuned_classifier():
 MODELS = [
     Case(models.Autoencoder, plain_conv, stored(5, 3, 2)),
     Case(models.Autoencoder, plain_tied, stored(3, 4), note="tied"),
+    Case(models.Autoencoder, standardized, np.float32(stored(6)) - 9, note="standardized"),
     Case(models.DenoisingAutoencoder, denoising, stored(6, levels=2), deterministic=False),
     Case(models.VariationalAutoencoder, variational, stored(5, 4, 1, levels=4), deterministic=False),
     Case(models.AdversarialAutoencoder, adversarial, stored(6), deterministic=False),
@@ -568,6 +579,11 @@ LAYERS = [
         ready=adapted,
     ),
     Case(
+        layers.Standardization,
+        lambda: {"mean": [1.0, -2.0, 0.5, 3.0, 0.0, 9.0], "deviation": [2.0] * 6, "missing": True, "name": "row"},
+        VALUES,
+    ),
+    Case(
         layers.TokenNorm,
         lambda: {"epsilon": 0.3, "name": "row"},
         TOKENS,
@@ -701,6 +717,12 @@ LIKELIHOODS = [
     Case(distributions.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
     Case(distributions.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
     Case(distributions.Categorical, lambda: {"levels": 5}, stored(3, 2, levels=5) / np.float32(4)),
+    Case(
+        distributions.TableColumns,
+        lambda: {"numbers": 1, "categories": [3, 2], "shift": [0.2, 0.5, 0.3, 0.6, 0.4]},
+        np.concatenate([VALUES[:, :1], np.eye(3)[[0, 2, 1, 1]], np.eye(2)[[1, 0, 0, 1]]], 1, dtype="float32")
+        - np.float32([0, 0.2, 0.5, 0.3, 0.6, 0.4]),
+    ),
 ]
 
 LOSSES = [

@@ -106,7 +106,7 @@ def test_kernel_initializer_reaches_every_kernel():
 
 
 MISTAKES = {
-    "dense: shape": lambda: dense((2, 2, 2, 2), 3),
+    "dense: shape": lambda: dense((2, 2, 2, 2, 2), 3),
     r"dense: shape.*\(0,\)": lambda: dense((0,), 3),
     r"dense: shape.*None": lambda: dense((None, 3), 3),
     "dense: code": lambda: dense((4,), 0),

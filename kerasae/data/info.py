@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from kerasae.data.any_numbers import statistics
 from kerasae.data.batching import in_order
 from kerasae.data.layouts import listed
 from kerasae.data.splits import Split
@@ -14,6 +15,8 @@ from kerasae.errors import InputError
 
 TEST_FRACTION = 0.1
 SPLIT_SEED = 0
+KINDS = {1: "vector", 2: "sequence", 3: "image"}
+"""Axes of an example → its kind."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,38 @@ class Info:
     """Columns of the table that the labels are from; none where the data have labels of their own."""
     label_fingerprint: str = ""
     """SHA-256 of the labels of such a table, which `fingerprint` does not cover."""
+    columns: tuple = ()
+    """The `table_columns.Column`s of a table, in the order of the places of an example."""
+    by: str = ""
+    """Of ratings, what an example is: "item" or "user"."""
+    row_names: tuple[str, ...] = ()
+    """Of ratings, the names of the examples, items or users."""
+    column_names: tuple[str, ...] = ()
+    """Of ratings, the names of the places of an example, users or items."""
+    rating_range: tuple[float, float] | None = None
+    """Of ratings, the least and the greatest one."""
+    kind: str = ""
+    """What an example is: "image", "vector", "sequence" or "array" by its axes, unless a source names another."""
+    mean: tuple[float, ...] | None = None
+    """Mean of each feature over the training examples, along the last axis as stored, where numbers may be of any range
+    and the model standardises them; None where they lie in `range`."""
+    deviation: tuple[float, ...] | None = None
+    """Standard deviation of each feature, likewise; 1 for one that never changes."""
+
+    @property
+    def standardized(self) -> bool:
+        """Whether numbers are of any range, and a model standardises them by `mean` and `deviation`."""
+        return self.mean is not None
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Values that mean 0 and 1, as stored; None for numbers of any range."""
+        return None if self.standardized else self.value_range or (0.0, self.max_value)
+
+    @property
+    def unit(self) -> str:
+        """What 1 is in the model."""
+        return "the feature's standard deviation" if self.standardized else f"the stored value {self.range[1]:g}"
 
     @property
     def classes(self) -> int:
@@ -151,8 +186,15 @@ def make_source(spec: str, splits: dict[str, Split], max_value: float, class_nam
     first = next(iter(splits.values()))
     counts = {name: len(split) for name, split in splits.items()}
     names = None if class_names is None else tuple(class_names)
+    facts["kind"] = facts.get("kind") or KINDS.get(len(first.shape), "array")
     facts["notes"] = (*facts.get("notes", ()), *absences(splits, names or ()))
     return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, **facts), splits)
+
+
+def standardizing(x: np.ndarray) -> dict[str, tuple[float, ...]]:
+    """Facts of training examples [N, ...] of any range: mean and deviation of the features along the last axis."""
+    mean, deviation = statistics(x)
+    return {"mean": tuple(mean.tolist()), "deviation": tuple(deviation.tolist())}
 
 
 def absences(splits: dict[str, Split], class_names: tuple[str, ...]) -> list[str]:

@@ -12,6 +12,7 @@ from kerasae.data.images import resize
 from kerasae.data.inspection import UNUSABLE, read_stored
 from kerasae.data.layouts import UNREADABLE
 from kerasae.data.pixel_format import WIDTHS, PixelFormat
+from kerasae.data.table import read_rows
 from kerasae.errors import InputError
 
 
@@ -47,13 +48,24 @@ class Intake:
     center: float = 1.0
     """Share of the side that is kept when an image is resized."""
 
+    standardized: bool = False
+    """Whether any finite number is taken, as the model standardises them itself."""
+    missing: bool = False
+    """Whether NaN is taken, as a missing number."""
+
+    columns: tuple = ()
+    """The `table_columns.Column`s of the table that the model has learned from; none of other data."""
+    target: str | None = None
+    """Column of the label, which a table may hold too."""
+
     @classmethod
-    def as_read(cls, recipe: dict, shape, dtype: str, maximum: float, value_range=None) -> "Intake":
-        """What a run takes whose recipe has these values of `image_size`, `center` and `bands`."""
+    def as_read(cls, recipe: dict, shape, dtype: str, maximum: float, value_range=None, **further) -> "Intake":
+        """What a run takes whose recipe has these values of `image_size`, `center` and `bands`; `further` fields."""
         center, bands = recipe.get("center") or 1.0, recipe.get("bands")
         resized = len(shape) == 3 and (bool(recipe.get("image_size")) or center < 1)
         scale = None if value_range is None else (float(value_range[0]), float(value_range[1]))
-        return cls(tuple(shape), dtype, maximum, scale, tuple(bands) if bands else None, resized, center)
+        kept = tuple(bands) if bands else None
+        return cls(tuple(shape), dtype, maximum, scale, kept, resized, center, **further)
 
     def resizing(self, size: tuple[int, ...]) -> "Intake":
         """The same with images resized to `size`, a side or (height, width), which must be the model's."""
@@ -73,6 +85,12 @@ class Intake:
         if len(self.shape) != 3:
             raise InputError(f"input: {path} is a file, but the model takes examples {list(self.shape)}; give .npz")
         return self.image(self._deep(_pixels(path), path), path)
+
+    def table(self, file: str) -> np.ndarray:
+        """Read the rows of a table as examples [N, D]; raises InputError for columns that are not the model's."""
+        if not self.columns:
+            raise InputError(f"input: {file} is a table, but the model takes examples {list(self.shape)}; give those")
+        return read_rows(file, self.columns, self.target)
 
     def image(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Bring an image [H, W, C] into the model's form; raises InputError, naming it, if it is of another kind."""
@@ -122,6 +140,8 @@ class Intake:
 
     def _in_range(self, values: np.ndarray, name: str) -> np.ndarray:
         """Raise InputError for values of another kind or range; integers become those of the model's type."""
+        if self.standardized:
+            return _finite(values, name, self.missing)
         floats = self.dtype == "float32"
         if values.dtype.kind not in ("f" if floats else "iub"):
             kinds = ("floats", "integers") if floats else ("integers", "floats")
@@ -147,6 +167,17 @@ class Intake:
         top = 1.0 if self.dtype == "float32" else self.maximum
         signature = [tf.TensorSpec([None, None, self.shape[-1]], self.dtype)]
         return tf.function(lambda image: resize(image, self.shape[:2], self.center, top), signature, autograph=False)
+
+
+def _finite(values: np.ndarray, name: str, missing: bool) -> np.ndarray:
+    """Convert numbers of any range, or NaN for missing ones, to float32; raises InputError if one is not finite."""
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"input: {name} holds values of type {values.dtype}, but the model has learned from numbers")
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32)
+    if not (np.isfinite(found) | (missing & np.isnan(found))).all():
+        raise InputError(f"input: {name} holds NaN or infinite values, but the model takes finite numbers only")
+    return found
 
 
 def _pixels(path: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, onehot:N."""
+"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE and others."""
 
 import difflib
 from pathlib import Path
@@ -8,8 +8,15 @@ from kerasae.data.info import Source
 from kerasae.errors import InputError
 
 LARGEST = 3e38  # of float32
-KINDS = {"digits": "digits", "tfds": "tfds:NAME[/config]", "folder": "folder:DIR", "npz": "npz:FILE"}
-KINDS |= {"onehot": "onehot:N"}
+KINDS = {
+    "digits": "digits",
+    "tfds": "tfds:NAME[/config]",
+    "folder": "folder:DIR",
+    "npz": "npz:FILE",
+    "table": "table:FILE",
+    "ratings": "ratings:FILE",
+    "onehot": "onehot:N",
+}
 
 
 def load(
@@ -27,6 +34,10 @@ def load(
     name_column: str | None = None,
     label_columns: tuple[str, ...] | None = None,
     label_kind: str | None = None,
+    target: str | None = None,
+    category_columns: tuple[str, ...] | None = None,
+    columns: tuple | None = None,
+    by: str | None = None,
 ) -> Source:
     """Load the data set that `spec` names.
 
@@ -35,7 +46,9 @@ def load(
     | `digits` | scikit-learn's 1,797 handwritten digits 8x8, embedded: train 1,437, test 360, values 0..16 |
     | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory if it fits |
     | `folder:DIR` | image files, a folder per class, or train/, val/, test/ with or without classes; read when needed |
-    | `npz:FILE` | arrays x_train, y_train, x_test, y_test; labels and test optional; in memory |
+    | `npz:FILE` | arrays x_train, y_train, x_test, y_test of any numbers; labels and test optional; in memory |
+    | `table:FILE` | rows of numbers and categories, CSV or Parquet; missing cells are NaN; in memory |
+    | `ratings:FILE` | u.data, ratings.dat or CSV: a row of ratings for each item, or user; in memory |
     | `onehot:N` | the encoder problem: N patterns of N units, of which one is on |
 
     Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
@@ -50,15 +63,20 @@ def load(
             cut out; 0.875 is usual for photos around an object.
         skip_broken: for folder, leave unreadable images out and count them in `info.skipped`.
         unlabelled: for folder, folders that are no parts are places of images, not classes.
-        min_value: for folder and npz, the stored float that means 0; 0 when not given.
+        min_value: for folder and npz, the stored float that means 0; 0 when not given. For ratings, the least one.
         max_value: for folder and npz, the stored value that means 1, such as 4095 for scans of 12 bits. When not given,
-            the largest of the type for integers, and 1 for floats. Values beyond it are refused.
+            the largest of the type for integers, and 1 for floats. For ratings, the greatest one. Values beyond it are
+            refused.
         bands: for folder, numbers of the bands to keep, in that order; the first is 1.
         labels_file: for folder, a table (.csv or .parquet) with the labels of the files; it takes the place of classes
             by folder. A file that it does not list has no label.
         name_column: its column with the names of the files below the folder; the first when not given.
         label_columns: its columns with labels; all others when not given.
         label_kind: "class", "classes" (several) or "numbers"; found from the columns when not given.
+        target: for table, the column with the label.
+        category_columns: for table, columns whose numbers are codes of categories.
+        by: for ratings, "item" or "user": what an example is; item when not given.
+        columns: for table, `info.columns` of what a model has learned from; a file with others is refused.
 
     Raises:
         InputError: the spec, an argument or the data cannot be used; the message says what to do.
@@ -72,9 +90,11 @@ def load(
     size = _image_size(image_size)
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
     given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
+    given |= {"target": target, "category_columns": category_columns, "columns": columns, "by": by}
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
-    if labels_file is None and (useless := [name for name, value in table.items() if value is not None]):
+    known = ("label_kind",) if target is not None else ()
+    if labels_file is None and (useless := [n for n, value in table.items() if value is not None and n not in known]):
         raise InputError(f"{useless[0]}: only used with labels_file; leave it out, or give labels_file.")
     value_range = _value_range(min_value, max_value)
     # each kind needs a library of its own (scikit-learn, tensorflow_datasets, Pillow): import what is used
@@ -99,6 +119,14 @@ def load(
         from kerasae.data.onehot import load_onehot
 
         return load_onehot(rest)
+    if kind == "table":
+        from kerasae.data.table import load_table
+
+        return load_table(rest, target, category_columns, label_kind, columns)
+    if kind == "ratings":
+        from kerasae.data.ratings import load_ratings
+
+        return load_ratings(rest, by, *value_range)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)
@@ -123,7 +151,8 @@ def _nearest(spec: str, kind: str) -> str:
         return KINDS[near[0]]
     if Path(spec).is_dir():
         return f"folder:{spec}"
-    return f"npz:{spec}" if spec.endswith(".npz") else f"tfds:{spec}"
+    kinds = {".npz": "npz", ".csv": "table", ".tsv": "table", ".parquet": "table"}
+    return f"{kinds.get(Path(spec).suffix, 'tfds')}:{spec}"
 
 
 def _image_size(image_size) -> tuple[int, int] | None:
@@ -157,7 +186,9 @@ def _refuse_unused(kind: str, **given) -> None:
     images = ("tfds", "folder")
     users = {"data_dir": ("tfds",), "image_size": images, "center": images}
     users |= dict.fromkeys(("skip_broken", "unlabelled", "bands", "labels_file"), ("folder",))
-    users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz"))
+    users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz", "ratings"))
+    users["by"] = ("ratings",)
+    users |= dict.fromkeys(("target", "category_columns", "columns"), ("table",))
     for name, kinds in users.items():
         used = cut if name == "center" else given[name] is not None and given[name] is not False
         if used and kind not in kinds:

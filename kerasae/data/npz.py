@@ -5,40 +5,68 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasae.data.any_numbers import as_float32, refuse_non_finite
 from kerasae.data.checks import fits_in_memory
 from kerasae.data.fingerprints import fingerprint_data
-from kerasae.data.info import Source, make_source, with_test
+from kerasae.data.info import Source, make_source, standardizing, with_test
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
 
+PARTS = ("train", "test")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def load_npz(file: str, value_range: tuple[float | None, float | None] = (None, None)) -> Source:
     """Arrays of `file`; labels and the test part are optional, other arrays are ignored.
 
-    x is images [N, H, W], to which a channel is added, images [N, H, W, C], or vectors [N, D]: floats in 0..1
-    (kept as float32) or integers in 0..255 (kept as uint8, so -1 or 300 is refused; where the largest is 1,
-    `max_value` is 1). Others need `value_range`, the stored values that mean 0 (of floats only) and 1: floats are
-    scaled by it, integers up to 65535 are kept as uint16. y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed
-    10 % of every class of the train part is held out. Nothing in the file is ever unpickled.
+    x is vectors [N, D], images [N, H, W], to which a channel is added, or [N, H, W, C], or has five axes. Floats in
+    0..1 are kept as float32, integers in 0..255 as uint8; where the largest is 1, `max_value` is 1. With `value_range`,
+    the stored values that mean 0 (of floats only) and 1, floats are scaled by it, and integers up to 65535 are kept as
+    uint16. Any other finite numbers are kept as float32, for a model to standardise by the `mean` and `deviation` of
+    `info`. y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed 10 % of every class of the train part is held
+    out. Nothing in the file is ever unpickled.
 
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
     arrays = _read(file)
-    x, y = {}, {}
-    for part in ("train", "test"):
-        if f"x_{part}" in arrays:
-            x[part] = _images(arrays[f"x_{part}"], f"x_{part} of {file}", value_range)
-            y[part] = _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}")
+    x = {part: _numbers(arrays[f"x_{part}"], f"x_{part} of {file}") for part in PARTS if f"x_{part}" in arrays}
+    y = {part: _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}") for part in x}
+    standardized = value_range == (None, None) and not all(map(_has_usual_range, x.values()))
+    x = _of_any_range(x, file) if standardized else _in_range(x, file, value_range)
     _agree(x, y, file)
     class_names = _class_names(y["train"], file)
-    max_value, scaled = _range(x, *value_range)
-    splits = {part: Split(ArrayStore(x[part]), y[part]) for part in x}
-    fingerprint = fingerprint_data(array for part in x for array in (part, x[part], y[part]))
-    facts = {"value_range": scaled, "fingerprint": fingerprint}
-    return make_source(f"npz:{file}", with_test(splits), max_value, class_names, **facts)
+    splits = with_test({part: Split(ArrayStore(_with_channel(x[part])), y[part]) for part in x})
+    facts = {"fingerprint": fingerprint_data(array for part in x for array in (part, _with_channel(x[part]), y[part]))}
+    if standardized:
+        facts |= _standardizing(splits["train"], x["train"])
+        return make_source(f"npz:{file}", splits, 1, class_names, **facts)
+    max_value, facts["value_range"] = _range(x, *value_range)
+    return make_source(f"npz:{file}", splits, max_value, class_names, **facts)
+
+
+def _has_usual_range(x: np.ndarray) -> bool:
+    """Whether numbers are floats from 0 to 1, or integers from 0 to 255."""
+    return bool(x.min() >= 0 and x.max() <= (1 if x.dtype.kind == "f" else 255))
+
+
+def _of_any_range(x: dict[str, np.ndarray], file: str) -> dict[str, np.ndarray]:
+    """All parts as float32; they must hold the same kind of numbers."""
+    kinds = {part: "floats" if array.dtype.kind == "f" else "integers" for part, array in x.items()}
+    if len({*kinds.values()}) > 1:
+        raise InputError(f"data: npz:{file}: expected x_test like x_train, {kinds['train']}; received {kinds['test']}.")
+    return {part: as_float32(array, f"x_{part} of {file}") for part, array in x.items()}
+
+
+def _standardizing(train: Split, x: np.ndarray) -> dict:
+    """Mean and deviation of the training rows that are not held out, along the last axis as stored, and a note."""
+    low, high = float(x.min()), float(x.max())
+    note = f"numbers from {low:.6g} to {high:.6g}, which models standardise by their training mean and deviation"
+    return {**standardizing(x[train.rows]), "notes": (note,)}
+
+
+def _with_channel(x: np.ndarray) -> np.ndarray:
+    return x[..., None] if x.ndim == 3 else x
 
 
 def _range(x: dict[str, np.ndarray], least: float | None, most: float | None):
@@ -90,17 +118,23 @@ def _check_names(names: list[str], file: str) -> None:
         raise InputError(f"data: npz:{file} has y_test without x_test; add the images or remove the labels.")
 
 
-def _images(x: np.ndarray, name: str, value_range: tuple[float | None, float | None]) -> np.ndarray:
-    """uint8, uint16 or float32 [N, H, W, C] or [N, D]."""
-    if x.ndim not in (2, 3, 4) or 0 in x.shape:
-        raise InputError(f"data: {name}: expected [N, D], [N, H, W] or [N, H, W, C], none empty; received {x.shape}.")
-    x = (_floats if x.dtype.kind == "f" else _integers)(x, name, *value_range)
-    return x[..., None] if x.ndim == 3 else x
+def _numbers(x: np.ndarray, name: str) -> np.ndarray:
+    """Check rank and type of an array as stored, and that its numbers are finite."""
+    if not 2 <= x.ndim <= 5 or 0 in x.shape:
+        raise InputError(f"data: {name}: expected [N, D] and up to five axes, none empty; received {x.shape}.")
+    if x.dtype.kind not in "fiub":
+        raise InputError(f"data: {name}: expected floats or integers; received type {x.dtype}.")
+    refuse_non_finite(x, name)
+    return x
+
+
+def _in_range(x: dict[str, np.ndarray], file: str, value_range) -> dict[str, np.ndarray]:
+    """Parts as float32 scaled to 0..1, or as integers uint8 or uint16."""
+    convert = {part: _floats if array.dtype.kind == "f" else _integers for part, array in x.items()}
+    return {part: convert[part](array, f"x_{part} of {file}", *value_range) for part, array in x.items()}
 
 
 def _floats(x: np.ndarray, name: str, least: float | None, most: float | None) -> np.ndarray:
-    if not np.isfinite(x).all():
-        raise InputError(f"data: {name}: expected finite numbers; received {(~np.isfinite(x)).sum()} NaN or infinite.")
     low, high = float(x.min()), float(x.max())
     start, end = least or 0.0, 1.0 if most is None else most
     if not start < end:
@@ -108,7 +142,7 @@ def _floats(x: np.ndarray, name: str, least: float | None, most: float | None) -
     if low < start or high > end:
         raise InputError(
             f"data: {name}: expected floats from {start:g} to {end:g}; received {low:.4g} to {high:.4g}; "
-            "give min_value and max_value to scale them, or store 0..255 as uint8."
+            "give others, or leave min_value and max_value out to standardise them."
         )
     x = x if (least, most) == (None, None) else (x.astype(np.float64) - start) / (end - start)
     return np.ascontiguousarray(x, np.float32)
@@ -117,16 +151,14 @@ def _floats(x: np.ndarray, name: str, least: float | None, most: float | None) -
 def _integers(x: np.ndarray, name: str, least: float | None, most: float | None) -> np.ndarray:
     if least is not None:
         raise InputError(f"min_value: only used with floats, not with the integers of {name}; leave it out.")
-    if x.dtype.kind not in "iub":
-        raise InputError(f"data: {name}: expected floats or integers; received type {x.dtype}.")
     low, high = int(x.min()), int(x.max())
     most = 255 if most is None else most
     if not 1 <= most <= 65535 or most != int(most):
         raise InputError(f"max_value: expected a whole number from 1 to 65535 for integers; received {most:g}.")
     if low < 0 or high > most:
         raise InputError(
-            f"data: {name}: expected integers from 0 to {most:g}; received {low} to {high}; scale them to floats "
-            f"from 0 to 1, or give max_value."
+            f"data: {name}: expected integers from 0 to {most:g}; received {low} to {high}; give a larger max_value, "
+            "or leave it out to standardise them."
         )
     return np.ascontiguousarray(x, np.uint8 if most <= 255 else np.uint16)
 
@@ -147,7 +179,7 @@ def _agree(x: dict, y: dict, file: str) -> None:
     """The two parts must be of one kind."""
     if "test" not in x:
         return
-    kinds = [(x[part].shape[1:], x[part].dtype.name) for part in ("train", "test")]
+    kinds = [(x[part].shape[1:], x[part].dtype.name) for part in PARTS]
     if kinds[0] != kinds[1]:
         raise InputError(f"data: npz:{file}: expected x_test like x_train, {kinds[0]}; received {kinds[1]}.")
     if y["test"] is None:

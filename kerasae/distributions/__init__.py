@@ -4,6 +4,7 @@ from kerasae.distributions.divergences import bernoulli_kl, free_bits, gaussian_
 from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior
 from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
+from kerasae.distributions.table_columns import TableColumns
 
 __all__ = [
     "Bernoulli",
@@ -15,6 +16,7 @@ __all__ = [
     "PosteriorMixture",
     "Prior",
     "StandardNormal",
+    "TableColumns",
     "UniformSphere",
     "VonMisesFisherPosterior",
     "bernoulli_kl",

@@ -20,6 +20,7 @@ from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, revers
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
+from kerasae.evaluate.ratings import ndcg, predict_ratings, rating_figures, rmse, top_items
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
@@ -63,12 +64,17 @@ __all__ = [
     "measure_classification",
     "measure_estimates",
     "measure_several_classes",
+    "ndcg",
     "nll_summary",
+    "predict_ratings",
+    "rating_figures",
     "reconstruction_error",
     "reverse_log_likelihood",
     "reverse_log_z",
     "ridge_probe",
+    "rmse",
     "several_probe",
     "sgd_probe",
     "tokens_and_features",
+    "top_items",
 ]

@@ -43,12 +43,12 @@ class Baseline:
     protocol: str
 
 
-def raw_input(data, maximum: float, side: int = SIDE, batch_size: int = 256) -> np.ndarray:
+def raw_input(data, maximum, side: int = SIDE, batch_size: int = 256) -> np.ndarray:
     """Read examples as flat vectors: [N, ...] → float32 [N, F] in stored order, integers divided by `maximum`.
 
     Args:
         data: an array [N, ...], a pair (x, y), or a split of a `kerasae.data` source.
-        maximum: stored integer that means 1.0.
+        maximum: stored integer that means 1.0, or a `kerasae.layers.Standardization` of numbers of any range.
         side: images [H, W, C] with a longer side are shrunk to it by averaging, in proportion.
         batch_size: examples read at once.
 
@@ -58,7 +58,7 @@ def raw_input(data, maximum: float, side: int = SIDE, batch_size: int = 256) -> 
     """
 
     def flat(x):
-        x = tf.cast(x, tf.float32) / (maximum if x.dtype.is_integer else 1.0)
+        x = maximum(x) if callable(maximum) else tf.cast(x, tf.float32) / (maximum if x.dtype.is_integer else 1.0)
         longest = max(x.shape[1:3]) if x.shape.rank == 4 else 0
         if longest > side:
             x = tf.image.resize(x, [max(1, round(n * side / longest)) for n in x.shape[1:3]], "area")

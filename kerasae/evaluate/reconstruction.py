@@ -13,6 +13,9 @@ from kerasae.ops import to_unit
 def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]:
     """Measure the squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
 
+    Of a model that standardises its input both are standardised: an `mse` of 1 is that of the training mean. Values
+    that are missing (NaN) count for nothing.
+
     Args:
         model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
         data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source.
@@ -20,8 +23,8 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
 
     Returns:
         A dict: `mse`, the mean over examples, pixels and channels; `sse`, the sum over one example's values,
-        averaged over examples; `psnr` = −10·log₁₀(mse) in dB for a peak of 1 (infinite without any error);
-        `examples`, their number.
+        averaged over examples; `psnr` = −10·log₁₀(mse) in dB for a peak of 1 (infinite without any error; not of
+        standardised values, which have no peak); `examples`, their number.
 
     Raises:
         InputError: if the model cannot reconstruct or returns another shape than it was given.
@@ -32,15 +35,18 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
         >>> reconstruction_error(grey, np.ones((3, 4), "float32"))["mse"]
         0.25
     """
-    reconstruct = public_method(model, "reconstruct")
+    reconstruct, scale = public_method(model, "reconstruct"), getattr(model, "standardization", None)
     total, examples, values = 0.0, 0, 0
     for x, _, output in outputs(reconstruct, data, batch_size):
-        total += _squared_error(_target(x, model), output)
+        known = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
+        total += _squared_error(_target(x, model), _standardized(output, scale), known)
         examples += len(x)
-        values += x.size
-    mse = total / values
-    psnr = -10 * math.log10(mse) if mse > 0 else math.inf
-    return {"mse": mse, "sse": total / examples, "psnr": psnr, "examples": examples}
+        values += int(known.sum())
+    mse = total / max(values, 1)
+    found = {"mse": mse, "sse": total / examples}
+    if scale is None:
+        found["psnr"] = -10 * math.log10(mse) if mse > 0 else math.inf
+    return {**found, "examples": examples}
 
 
 def hidden_patch_error(model, data, batch_size: int = 256) -> dict[str, float]:
@@ -88,14 +94,21 @@ def mean_score(model, data, batch_size: int = 256) -> float:
 
 
 def _target(x: np.ndarray, model) -> np.ndarray:
-    """Convert inputs to the model's range: integers are scaled, floats stay."""
+    """Convert inputs to the model's units: integers are scaled, floats stay, numbers of any range are standardised."""
+    scale = getattr(model, "standardization", None)
+    if scale is not None:
+        return _standardized(x, scale)
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
 
 
-def _squared_error(target: np.ndarray, output: np.ndarray) -> float:
+def _standardized(x: np.ndarray, scale) -> np.ndarray:
+    return x if scale is None else keras.ops.convert_to_numpy(scale.standardized(x))
+
+
+def _squared_error(target: np.ndarray, output: np.ndarray, known: np.ndarray) -> float:
     if target.shape != output.shape:
         raise InputError(
             f"model: expected reconstructions of the input's shape {target.shape}, received {output.shape}; "
             "use a decoder that returns the shape of the input."
         )
-    return float(np.sum(np.square(target - output, dtype=np.float64)))
+    return float(np.sum(np.square(target - output, dtype=np.float64), where=known))

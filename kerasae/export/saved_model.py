@@ -139,11 +139,12 @@ def spell(spec):
 def describe(model, dtype):
     """Describe the model for the card: class, input and versions."""
     takes = next(iter(endpoints(model, dtype).values())).takes
-    top = 1.0 if dtype == "float32" else model.pixel_max
+    scale, top = getattr(model, "standardization", None), 1.0 if dtype == "float32" else model.pixel_max
+    values = {"range": [0.0, top]} if scale is None else {"range": None, "missing": scale.missing}
     versions = {"kerasae": kerasae.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
     return {
         "model": type(model).__name__,
-        "input": {"name": takes.name, **spell(takes), "range": [0.0, top]},
+        "input": {"name": takes.name, **spell(takes), **values},
         "versions": versions,
     }
 
@@ -167,8 +168,9 @@ def verify(model, path, examples, tolerance=1e-5, checker=None) -> float:
     """Reload an export in a fresh process that cannot import kerasae, and compare every endpoint with the model.
 
     Every signature, `serving_default` too, answers the examples in one batch, and the first example alone. A value v
-    may differ by tolerance · max(1, |v|), as scores of hundreds of nats have fewer decimals. Both sides compute on the
-    CPU, whatever devices there are.
+    may differ by tolerance · max(1, |v|), as scores of hundreds of nats have fewer decimals; one that is restored from
+    standardised values by tolerance · max(1, |v|, its deviation). Both sides compute on the CPU,
+    whatever devices there are.
 
     Args:
         model: the model that was exported.
@@ -196,7 +198,7 @@ def parity(model, path, examples, tolerance, checker):
     """Verify an export and return the card's entry: the largest differences, and how they were measured."""
     questions, expected = examine(model, np.asarray(examples))
     found = checker.ask(path, questions)
-    differences = compare(expected, found, tolerance)
+    differences = compare(expected, found, tolerance, units(model))
     by_endpoint = {}
     for name, difference in differences.items():
         endpoint = name.split("/")[0]
@@ -276,8 +278,19 @@ class Checker:
         return said[-1] if said else f"exit status {status}"
 
 
-def compare(expected, found, tolerance):
-    """Compute the largest absolute difference of every output; raises ParityError for the first above the tolerance."""
+def units(model):
+    """Name the endpoints whose outputs are restored from standardised values, with the deviations: name → [..., C]."""
+    scale = getattr(model, "standardization", None)
+    if scale is None or isinstance(model, models.Classifier):
+        return {}
+    return dict.fromkeys(("reconstruct", "serving_default", "decode"), np.abs(scale.deviation))
+
+
+def compare(expected, found, tolerance, units=None):
+    """Compute the largest absolute difference of every output; raises ParityError for the first above the tolerance.
+
+    `units` gives by endpoint what counts as 1 in its outputs, where that is more than 1.
+    """
     if odd := sorted(expected.keys() ^ found.keys()):
         raise ParityError(f"endpoint {odd[0]}: {'not' if odd[0] in expected else 'only'} in the export")
     differences = {}
@@ -285,7 +298,8 @@ def compare(expected, found, tolerance):
         if found[name].shape != wanted.shape or found[name].dtype != wanted.dtype:
             raise ParityError(f"endpoint {name}: {describe_array(found[name])} instead of {describe_array(wanted)}")
         difference = np.abs(found[name].astype("float64") - wanted.astype("float64"))
-        allowed = tolerance * np.maximum(1.0, np.abs(wanted.astype("float64")))
+        unit = (units or {}).get(name.split("/")[0], 1.0)
+        allowed = tolerance * np.maximum(np.maximum(1.0, unit), np.abs(wanted.astype("float64")))
         # Written so that NaN fails.
         if not np.all(difference <= allowed):
             most = float(difference.max())

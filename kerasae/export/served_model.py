@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasae.data import Intake
+from kerasae.data.table_columns import from_description
 from kerasae.errors import InputError
 
 ANSWERS = {"classify": "probabilities", "estimate": "values", "score": "scores"}
@@ -71,7 +72,12 @@ def _intake(card: dict) -> Intake:
     value_range = (card.get("data") or {}).get("value_range")
     if takes["dtype"] not in ("uint8", "uint16", "float32") or min(shape) < 1:
         raise ValueError(f"input {takes}")
-    return Intake.as_read(recipe, shape, takes["dtype"], float(takes["range"][1]), value_range)
+    top = 1.0 if takes["range"] is None else float(takes["range"][1])
+    further = {"standardized": takes["range"] is None, "missing": bool(takes.get("missing"))}
+    if columns := (card.get("data") or {}).get("columns"):
+        found = from_description((column["name"], column["categories"]) for column in columns)
+        further |= {"columns": found, "target": recipe.get("target")}
+    return Intake.as_read(recipe, shape, takes["dtype"], top, value_range, **further)
 
 
 def _labels(card: dict, endpoint: str) -> tuple[str, list[str] | None]:

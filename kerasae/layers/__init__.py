@@ -8,6 +8,7 @@ from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
+from kerasae.layers.standardization import Standardization
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
     Images,
@@ -44,6 +45,7 @@ __all__ = [
     "RestoredTokens",
     "SaltAndPepperCorruption",
     "SelfAttention",
+    "Standardization",
     "TiedDense",
     "TokenNorm",
     "TokenPooling",

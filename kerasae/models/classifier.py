@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
-from kerasae.layers import Dropout, TokenPooling
+from kerasae.layers import Dropout, Standardization, TokenPooling
 from kerasae.models.answers import answers
 from kerasae.models.contract.arguments import RecordedArguments
 from kerasae.models.contract.players import Update
@@ -98,6 +98,11 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
     def example_shape(self):
         """Shape of one input, without the batch."""
         return tuple(self.encoder.input_shape[1:])
+
+    @property
+    def standardization(self):
+        """The `kerasae.layers.Standardization` that the encoder begins with; None where values have a range."""
+        return next((layer for layer in self.encoder.layers if isinstance(layer, Standardization)), None)
 
     def call(self, x, training=False):
         x = self.drop_input(to_unit(x, self.pixel_max), training=training)

@@ -86,6 +86,8 @@ class MaskedAutoencoder(Autoencoder):
         **kwargs,
     ):
         super().__init__(encoder, decoder, "gaussian", pixel_max, **kwargs)
+        if self.standardization is not None:
+            raise InputError(f"{type(self).__name__}: pixel_max: expected a number, as pictures are clipped to 0 and 1")
         self._check_chains()
         patches = encoder.layers[1]
         self.patches_shape = tuple(patches.output.shape[1:])

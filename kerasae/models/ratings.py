@@ -1,6 +1,7 @@
 """Autoencoders of ratings, most of which are missing."""
 
 import keras
+from keras import ops
 
 from kerasae.models.contract.base import Autoencoder
 from kerasae.models.contract.codec import MASK, has_input
@@ -15,7 +16,9 @@ class AutoRec(Autoencoder):
     (item-based, the better one in the paper), or all ratings by one user.
 
     A rating is missing where x is NaN, or where the mask of `{"x": x, "mask": mask}` is 0; the value of x there
-    is ignored. Subtract a mean rating from x so that missing entries enter as that mean. The Gaussian likelihood gives
+    is ignored. Subtract a mean rating from x so that missing entries enter as that mean, or give a
+    `kerasae.layers.Standardization` in the place of `pixel_max`, which subtracts it; what has no rating at all is then
+    predicted as the mean. The Gaussian likelihood gives
     half the squared error of the known entries plus a constant for each; `kernel_regularizer=keras.regularizers.L2(ρ)`
     of the networks is the paper's λ = 4 N ρ for N rows, as the loss here is half the squared error, averaged over rows.
 
@@ -39,7 +42,14 @@ class AutoRec(Autoencoder):
     """
 
     takes_mask = "values"
+    usual_code_activation = "sigmoid"
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=5.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
         self.takes_target = not any(has_input(network, MASK) for network in (encoder, decoder))
+
+    def reconstruct_batch(self, batch, training=False):
+        made = super().reconstruct_batch(batch, training)
+        if self.standardization is None:
+            return made
+        return made * ops.cast(ops.any(batch.mask > 0, axis=-1, keepdims=True), made.dtype)

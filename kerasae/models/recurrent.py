@@ -47,10 +47,10 @@ class RecurrentAutoencoder(Autoencoder):
                 "kerasae.networks.lstm has, or it could not tell padding from data"
             )
 
-    def feature_encoder(self):
+    def unit_encoder(self):
         """Build a Keras model [B, T, D] → codes that shares this model's weights; steps with NaN count as missing."""
         if len(self.encoder.inputs) > 2:
-            return super().feature_encoder()
+            return super().unit_encoder()
         x = keras.Input(self.example_shape)
         seen = ops.logical_not(ops.any(ops.isnan(x), axis=-1))
         known = ops.where(ops.expand_dims(seen, -1), x, 0.0)

@@ -19,7 +19,8 @@ class StackedAutoencoder(Autoencoder):
         autoencoders: the layers, bottom first; each one's code must have the shape of the next one's input. Any
             variant of the contract will do; its deterministic code is what the next layer sees.
 
-    The likelihood and `pixel_max` are those of the bottom layer. Weights are shared with the layers, not copied.
+    The likelihood and `pixel_max`, or the standardisation, are those of the bottom layer. Weights are shared with the
+    layers, not copied.
 
     Example:
         >>> layers = [DenoisingAutoencoder(*kerasae.networks.dense(784, 256, ())),
@@ -32,7 +33,8 @@ class StackedAutoencoder(Autoencoder):
         autoencoders = list(autoencoders)
         check_chain(autoencoders)
         bottom = autoencoders[0]
-        super().__init__(_up(autoencoders), _down(autoencoders), bottom.likelihood, bottom.pixel_max, **kwargs)
+        scale = bottom.standardization or bottom.pixel_max
+        super().__init__(_up(autoencoders), _down(autoencoders), bottom.likelihood, scale, **kwargs)
         self.autoencoders = autoencoders
 
     def players(self):
@@ -55,7 +57,9 @@ def check_chain(autoencoders):
 def _up(autoencoders):
     x = inputs = keras.Input(autoencoders[0].example_shape)
     for i, autoencoder in enumerate(autoencoders, 1):
-        x = _renamed(autoencoder.feature_encoder(), f"layer_{i}_encoder")(x)
+        standardized = autoencoder.standardization is not None  # the stack standardises once, before its encoder
+        encoder = autoencoder.unit_encoder() if standardized else autoencoder.feature_encoder()
+        x = _renamed(encoder, f"layer_{i}_encoder")(x)
     return keras.Model(inputs, x, name="stacked_encoder")
 
 

@@ -124,7 +124,9 @@ class VariationalAutoencoder(Autoencoder):
         The mean over the draws estimates the bound; log-mean-exp over them estimates log p(x) (Burda et al., arXiv
         1509.00519, eq. 8).
         """
-        batch = self.prepare(x, y)
+        return self._log_weight(self.prepare(x, y), samples, seed)
+
+    def _log_weight(self, batch, samples, seed):
         encoded = self.encoded(batch)
         z = self.posterior.draw(encoded, Draws(seed), samples)
         flat = ops.reshape(z, (-1, *self.code_shape))
@@ -140,7 +142,7 @@ class VariationalAutoencoder(Autoencoder):
         """
 
         def of(batch):
-            weights = self.log_weight(batch.x, samples, seed, batch.y)
+            weights = self._log_weight(batch, samples, seed)
             return ops.logsumexp(weights, axis=0) - float(np.log(samples))
 
         return self.by_batches(of, x, y, batch_size)

@@ -30,7 +30,7 @@ def dense(
     PCA (Baldi and Hornik, Neural Networks 2, 1989).
 
     Args:
-        shape: shape of an example, (D,) or (T, D) or (H, W, C); it is flattened.
+        shape: shape of an example, (D,), (T, D), (H, W, C) or of four axes; it is flattened.
         code: length Z of the code.
         widths: hidden widths from input to code; any number, may be empty.
         activation: of the hidden layers.
@@ -54,7 +54,7 @@ def dense(
     Example:
         >>> encoder, decoder = dense((28, 28, 1), code=32, widths=(512, 256))
     """
-    shape = check_shape("dense", shape, (1, 2, 3))
+    shape = check_shape("dense", shape, (1, 2, 3, 4))
     check_positive("dense", code=code, widths=tuple(widths))
     check_positive(
         "dense", pixel_parameters=pixel_parameters, **({} if condition is None else {"condition": condition})

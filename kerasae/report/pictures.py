@@ -247,8 +247,8 @@ def varied(labels: np.ndarray | None, total: int, count: int) -> np.ndarray:
 
 def reconstructions(model, examples: Examples) -> Picture:
     """Draw inputs, corrupted or masked inputs if the model has them, and reconstructions."""
-    x, corrupt = model.prepare(examples.images).x, corruption(model)
-    seen = x if corrupt is None else corrupt(x)
+    prepared, corrupt = model.prepare(examples.images).x, corruption(model)
+    x, seen = (model.restored(v) for v in (prepared, prepared if corrupt is None else corrupt(prepared)))
     what = "Test examples, which the training did not use" if examples.unseen else "Training examples"
     if hasattr(model, "hide"):
         caption = f"{what}; the patches that the encoder is shown; the model's prediction in place of the others."

@@ -1,7 +1,7 @@
 """Level 5: run directories, which record a training and what followed it."""
 
 from kerasae.runs.budget import Cost, measure, recorded_epochs
-from kerasae.runs.data_record import class_names, label_kind, refuse_changed, refuse_other_range
+from kerasae.runs.data_record import class_names, label_kind, refuse_changed, refuse_other_range, table_columns
 from kerasae.runs.directory import Run, Stage, check_fit, fingerprint, load_model
 from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
 from kerasae.runs.resuming import begun, refuse_links
@@ -28,5 +28,6 @@ __all__ = [
     "refuse_changed",
     "refuse_links",
     "refuse_other_range",
+    "table_columns",
     "write_rows",
 ]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from kerasae.data.layouts import listed
+from kerasae.data.table_columns import described, from_description
 from kerasae.errors import InputError
 
 NAME = "data.json"
@@ -13,7 +14,9 @@ def describe(info) -> dict:
     """What is kept of the `Info` of a data set."""
     names = None if info.class_names is None else list(info.class_names)
     content = {"data": info.spec, "fingerprint": info.fingerprint, "counts": info.counts, "class_names": names}
-    content["dtype"] = info.dtype
+    content |= {"dtype": info.dtype, "kind": info.kind, "standardized": info.standardized}
+    if info.columns:
+        content["columns"] = described(info.columns)
     if info.label_columns:
         content["labels"] = {"kind": info.label_kind, "columns": list(info.label_columns), "names": list(info.outputs)}
         content["labels"]["fingerprint"] = info.label_fingerprint
@@ -31,6 +34,8 @@ def read(path) -> dict | None:
         if not isinstance(record["fingerprint"], str) or not (names is None or all(isinstance(n, str) for n in names)):
             raise ValueError
         refuse_odd_labels(record.setdefault("labels", {}))
+        if "columns" in record:
+            from_description(record["columns"])
         counts = {str(name): int(count) for name, count in counts.items()}
         return {**record, "counts": counts, "class_names": None if names is None else list(names)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -51,6 +56,12 @@ def class_names(path) -> list[str] | None:
     return record and record["class_names"]
 
 
+def table_columns(path):
+    """The columns of the table that a run has learned from; None of other data."""
+    record = read(path)
+    return from_description(record["columns"]) if record and "columns" in record else None
+
+
 def refuse_changed(path, info, accept=False):
     """Raise InputError if the data differ from what the run in `path` has read, unless `accept` is given."""
     record = read(path)
@@ -59,11 +70,19 @@ def refuse_changed(path, info, accept=False):
     if record["fingerprint"] == info.fingerprint:
         refuse_changed_labels(path, record["labels"], info)
         return
+    refuse_other_columns(path, record, info)
     then, now = (", ".join(f"{n} {name}" for name, n in counts.items()) for counts in (record["counts"], info.counts))
     raise InputError(
         f"{info.spec} has changed since {path} read it ({then} then, {now} now); restore them, choose another --out, "
         "or give --accept-changed-data to go on with what they are now"
     )
+
+
+def refuse_other_columns(path, record, info):
+    """Raise InputError, with both lists, if a run has learned from other columns of a table."""
+    if "columns" in record and record["columns"] != described(info.columns):
+        then, now = (listed(columns) for columns in (from_description(record["columns"]), info.columns))
+        raise InputError(f"the columns of {info.spec} have changed since {path} read it: {then} then, {now} now")
 
 
 def refuse_changed_labels(path, labels, info):
@@ -82,8 +101,16 @@ def label_kind(path) -> tuple[str, list[str]]:
 
 
 def refuse_other_range(path, info):
-    """Raise InputError if floats are not scaled as those were that the run in `path` has read."""
+    """Raise InputError if numbers are not scaled or standardised as those were that the run in `path` has read."""
     record = read(path)
+    if record is not None and bool(record.get("standardized")) != info.standardized:
+        then, now = (
+            "numbers of any range" if any_range else "values of a known range"
+            for any_range in (record.get("standardized"), info.standardized)
+        )
+        raise InputError(f"{path} has learned from {then}, but {info.spec} holds {now}; give data of the same kind")
+    if info.dtype != "float32":
+        return
     known, found = record and record.get("value_range"), info.value_range and list(info.value_range)
     if record is not None and known != found:
         then, now = ("as they are" if pair is None else f"{pair[0]} to {pair[1]} as 0 to 1" for pair in (known, found))

@@ -42,8 +42,11 @@ def intake(path, model):
     value_range, dtype = record.get("value_range"), record.get("dtype")
     if dtype not in ("uint8", "uint16", "float32"):  # a run that has no record of it
         dtype = "float32" if value_range else "uint8" if model.pixel_max <= 255 else "uint16"
-    recipe = directory.read_recipe(path)["recipe"]
-    return kerasae.data.Intake.as_read(recipe, model.example_shape, dtype, model.pixel_max, value_range)
+    recipe, scale = directory.read_recipe(path)["recipe"], model.standardization
+    dtype = dtype if scale is None else "float32"
+    further = {"standardized": scale is not None, "missing": scale is not None and scale.missing}
+    further |= {"columns": data_record.table_columns(path) or (), "target": recipe.get("target")}
+    return kerasae.data.Intake.as_read(recipe, model.example_shape, dtype, model.pixel_max, value_range, **further)
 
 
 def reading(recipe, data_dir=None):
@@ -59,6 +62,9 @@ def reading(recipe, data_dir=None):
         "min_value": recipe.get("min_value"),
         "max_value": recipe.get("max_value"),
         "bands": tuple(recipe.get("bands") or ()) or None,
+        "target": recipe.get("target"),
+        "by": recipe.get("by"),
+        "category_columns": tuple(recipe.get("category_columns") or ()) or None,
         "labels_file": recipe.get("labels_file"),
         "name_column": recipe.get("name_column"),
         "label_columns": tuple(recipe.get("label_columns") or ()) or None,

@@ -52,7 +52,7 @@ def pretraining(info, shared, minutes):
         minutes: for all of it.
     """
     shared = {**shared, "minutes": PRETRAINING * minutes}
-    if not masks(info.shape):
+    if not masks(info.shape) or info.standardized:
         return stacked.Recipe(**shared, widths=(512, 256), supervised=False)
     return mae.Recipe(
         **shared,
@@ -69,7 +69,8 @@ def pretraining(info, shared, minutes):
 
 def tuning(info, run, labels, shared, minutes):
     """Choose the recipe of the fine-tuning of a run."""
-    convolves, photos = masks(info.shape), len(info.shape) == 3 and mirrored(info)
+    pictures = len(info.shape) == 3 and not info.standardized
+    convolves, photos = pictures and masks(info.shape), pictures and mirrored(info)
     return finetune.Recipe(
         **shared,
         run=str(run),
@@ -79,7 +80,7 @@ def tuning(info, run, labels, shared, minutes):
         finetune_rate=2e-3 if convolves else 1e-3,
         weight_decay=0.05,
         dropout=0.5 if convolves else 0.0,
-        augment="affine" if len(info.shape) == 3 and not photos else "none",
+        augment="affine" if pictures and not photos else "none",
         crop=0.6 if photos else 1.0,
         flip=photos,
     )

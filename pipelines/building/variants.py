@@ -53,6 +53,32 @@ def variant(name):
     return of_user(name) if ":" in name else catalogue.trained()[name].load()
 
 
+def likelihood_of(asked, info):
+    """Choose the distribution of the input where "auto" is asked for: Gaussian for numbers of any range.
+
+    Of a table with categories it is `kerasae.distributions.TableColumns`.
+
+    Raises InputError for another one that needs values from 0 to 1.
+    """
+    if asked == "auto" and any(column.categories for column in info.columns):
+        return of_columns(info)
+    if asked == "auto":
+        return "gaussian" if info.standardized else "bernoulli"
+    if info.standardized and asked != "gaussian":
+        raise InputError(
+            f"likelihood: {asked} needs values from 0 to 1, but {info.spec} holds numbers of any range; leave it out, "
+            "or give min_value and max_value"
+        )
+    return asked
+
+
+def of_columns(info):
+    """Build the likelihood of a table: unit Gaussians for its numbers, softmaxes for its categories."""
+    sizes = [column.width for column in info.columns if column.categories is not None]
+    numbers = len(info.columns) - len(sizes)
+    return kerasae.distributions.TableColumns(numbers, sizes, info.mean[numbers:])
+
+
 def of_user(target):
     """Import a user's class MODULE:CLASS from the working directory or from an installed package."""
     import keras
@@ -94,11 +120,16 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         name: as in `kerasae train NAME`.
         networks: function (posterior, pixel_parameters) → (encoder, decoder).
         likelihood: name or `kerasae.distributions.Likelihood`.
-        pixel_max: stored integer that means 1.0.
+        pixel_max: stored integer that means 1.0, or a `kerasae.layers.Standardization`; see `scale_of`.
         options: further constructor arguments of the variant.
         corruption: corruption layer, for the variants that take one.
     """
     cls, options = variant(name), dict(options or {})
+    if isinstance(pixel_max, kerasae.layers.Standardization) and not issubclass(cls, kerasae.models.Autoencoder):
+        raise InputError(
+            f"variant: {name} takes values from 0 to 1 only, not numbers of any range; give min_value and max_value, "
+            "or another variant"
+        )
     likelihood, own = kerasae.distributions.likelihoods.get(likelihood), own_arguments(cls)
     for option in options:
         if option not in own:
@@ -108,6 +139,18 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         options["corruption"] = corruption
     pair = networks(cls.posterior_name, likelihood.parameters)
     return getattr(cls, "of_networks", cls)(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
+
+
+def scale_of(info):
+    """Say how a model is to scale stored values: the integer that means 1.0, or a standardisation by `info`."""
+    if not info.standardized:
+        return info.max_value
+    if info.kind == "ratings":
+        return kerasae.layers.Standardization(info.mean, info.deviation, missing=True)
+    # Features lie along the last axis as stored; behind it images [N, H, W] have got an axis of one channel.
+    added = len(info.mean) != info.shape[-1]
+    mean, deviation = ([[v] if added else v for v in values] for values in (info.mean, info.deviation))
+    return kerasae.layers.Standardization(mean, deviation, missing=info.kind == "table")
 
 
 def corruption(fields, layer=1):

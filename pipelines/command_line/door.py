@@ -69,7 +69,7 @@ def compare_data(recipe, info):
 
     if recipe.data is None:
         runs.refuse_changed(recipe.run, info, recipe.accept_changed_data)
-    elif info.dtype == "float32":
+    else:
         runs.refuse_other_range(recipe.run, info)
 
 

@@ -11,10 +11,10 @@ from pipelines.command_line.voice import printable
 LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 """Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
 
-VALUES = ("center", "unlabelled", "min_value", "max_value")
+VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by")
 """Fields by which stored values and folders are read."""
 
-READ_BY_RUNS = (*VALUES, "bands", *LABELS)
+READ_BY_RUNS = (*VALUES, "bands", "category_columns", *LABELS)
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
 
 
@@ -23,7 +23,7 @@ class DataRecipe:
     """A recipe that reads data."""
 
     data: str = "digits"
-    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE or onehot:N."""
+    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE or onehot:N."""
     data_dir: str | None = None
     """Folder in which TensorFlow Datasets keeps its data sets."""
     image_size: tuple[int, ...] | None = None
@@ -50,6 +50,12 @@ class DataRecipe:
     """Its columns with labels; all others when not given."""
     label_kind: Literal["class", "classes", "numbers"] | None = None
     """One class per image, several classes, or numbers; found from the columns when not given."""
+    target: str | None = None
+    """Column of a table with the label, a class or a number; the others are the example."""
+    category_columns: tuple[str, ...] | None = None
+    """Columns of a table whose numbers are codes of categories; columns of words are categories anyway."""
+    by: Literal["item", "user"] | None = None
+    """What an example is where the data are ratings: all ratings of an item, which is the default, or by a user."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))
@@ -69,11 +75,15 @@ class DataRecipe:
         it."""
         return None
 
+    def known_columns(self):
+        """Return the columns of a table that a model has learned from; None where none has yet."""
+        return None
+
     def source(self):
         """Open the data set as a `kerasae.data.Source`; raises InputError for data that cannot be used."""
         size = self.image_size[0] if self.image_size and len(self.image_size) == 1 else self.image_size
         options = {name: getattr(self, name) for name in READ_BY_RUNS}
-        options |= {"image_size": size, "skip_broken": self.skip_broken}
+        options |= {"image_size": size, "skip_broken": self.skip_broken, "columns": self.known_columns()}
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
@@ -137,6 +147,12 @@ class StartedRecipe(DataRecipe):
         """Fill in the data of the run."""
         return self.reading_like_run()
 
+    def known_columns(self):
+        """Return the columns that the run has learned from, if its data and these are tables."""
+        from kerasae.runs import table_columns
+
+        return table_columns(self.run) if self.data.startswith("table:") else None
+
     def reading_like_run(self):
         """Take over the run's data and how they are read, unless this recipe names data."""
         from kerasae.runs import read_recipe
@@ -154,6 +170,7 @@ class StartedRecipe(DataRecipe):
             image_size=tuple(size) if size else None,
             skip_broken=self.skip_broken or bool(origin.get("skip_broken")),
             bands=self.bands or (tuple(origin["bands"]) if origin.get("bands") else None),
+            category_columns=self.category_columns or tuple(origin.get("category_columns") or ()) or None,
             **{name: self._given_or_recorded(origin, name) for name in VALUES},
             **self._labels_of(origin),
         )

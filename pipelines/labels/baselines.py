@@ -8,6 +8,7 @@ import numpy as np
 
 import kerasae
 from kerasae.evaluate import BASELINES, convnet
+from pipelines.building.variants import scale_of
 
 MOST_LABELS = 60_000
 """Number of labelled examples above which no baselines are fitted."""
@@ -47,7 +48,7 @@ class Baselines:
         self.pool, source = source.train, source.labelled()
         self.kind = kerasae.evaluate.LABEL_KINDS[source.info.label_kind]
         self.source, self.components, self.seed, self.model, self.start = source, components, seed, model, start
-        self.maximum = source.info.max_value
+        self.maximum = scale_of(source.info)
 
     def fit(self, rows, seed):
         """Fit all baselines to labelled rows: name in `BASELINES` → `kerasae.evaluate.Baseline`."""
@@ -78,7 +79,7 @@ class Baselines:
         if len(train) > MOST_FOR_CONVNET or info.label_kind != "class":
             return
         yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
-        if len(info.shape) == 3 and info.shape[-1] <= 4:
+        if len(info.shape) == 3 and info.shape[-1] <= 4 and not info.standardized:
             arguments = train, self.source.test, info.classes, self.maximum, seed
             yield (
                 "convnet",

@@ -8,6 +8,7 @@ import numpy as np
 
 import kerasae
 from kerasae import runs
+from pipelines.building.variants import scale_of
 from pipelines.command_line.main import COMMANDS
 
 FALLING = 0.01
@@ -57,7 +58,7 @@ def at_the_mean(run, recipe, source):
         return None
     rows = np.random.default_rng(0).permutation(len(source.test))[:1000]
     pixels = kerasae.evaluate.raw_input(
-        source.test.subset(np.sort(rows)), source.info.max_value, side=max(source.info.shape)
+        source.test.subset(np.sort(rows)), scale_of(source.info), side=max(source.info.shape)
     )
     mean = float(np.mean(np.var(pixels, axis=0)))
     if error < NEAR_MEAN * mean:

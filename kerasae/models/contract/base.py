@@ -1,11 +1,12 @@
 """The plain autoencoder, parent of the variants with an encoder, a decoder and a likelihood."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from kerasae.distributions import likelihoods
 from kerasae.errors import InputError
-from kerasae.layers import tie_all
+from kerasae.layers import Standardization, tie_all
 from kerasae.models.contract.codec import CONDITION, MASK, Codec, call_network, has_input
 from kerasae.models.contract.trainable import Trainable
 
@@ -26,6 +27,8 @@ class Autoencoder(Codec, Trainable):
         decoder: Keras model, code → parameters of the likelihood, [B, *shape] for one parameter per value.
         likelihood: "gaussian", "bernoulli", "categorical" or a `kerasae.distributions.Likelihood`.
         pixel_max: the integer that means 1.0. Integer inputs are divided by it; floating inputs are used as they are.
+            Or a `kerasae.layers.Standardization`, for numbers of any range: loss and score are then of standardised
+            values, and `decode`, `reconstruct` and `sample` give the units of the data.
 
     Raises:
         InputError: if encoder and decoder do not fit each other or the likelihood; says which shapes.
@@ -42,21 +45,25 @@ class Autoencoder(Codec, Trainable):
     """Name of the default posterior, whose parameters the encoder outputs; None where it outputs the code itself."""
     code_activation = None
     """Required last activation of the encoder, or None for any."""
+    usual_code_activation = None
+    """Last activation of the encoder that the commands choose, where any will do."""
     has_likelihood = takes_target = True
     may_be_conditional = True
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
         super().__init__(**kwargs)
-        if not pixel_max > 0:
-            raise InputError(f"{type(self).__name__}: pixel_max must be > 0. Received: pixel_max={pixel_max}")
+        self.pixel_max, self.standardization = scale_of(type(self).__name__, pixel_max)
         for part, network in (("encoder", encoder), ("decoder", decoder)):
             check_network(type(self).__name__, part, network)
-        self.encoder, self.decoder, self.pixel_max = encoder, decoder, float(pixel_max)
+        self.encoder, self.decoder = encoder, decoder
         self.likelihood = likelihoods.get(likelihood)
         self.example_shape = tuple(encoder.inputs[0].shape[1:])
         self.code_shape = tuple(decoder.inputs[0].shape[1:])
         self.unit_range = not self.likelihood.any_value
         check_pair(self)
+        check_standardized(self)
+        if self.standardization is not None and self.standardization.missing:
+            self.takes_mask = self.takes_mask or "values"
         self.conditional = has_input(decoder, CONDITION)
         if self.conditional:
             (self.condition_width,) = next(t.shape[1:] for t in decoder.inputs if t.name == CONDITION)
@@ -97,6 +104,14 @@ class Autoencoder(Codec, Trainable):
         return self.reconstruction_term(self.encode_batch(batch), batch._replace(target=batch.x))
 
     def feature_encoder(self):
+        inner = self.unit_encoder()
+        if self.standardization is None:
+            return inner
+        x = keras.Input(self.example_shape)
+        return keras.Model(x, inner(self.standardization(x)), name=f"{self.name}_standardized_features")
+
+    def unit_encoder(self):
+        """Build a Keras model from values as a `Batch` holds them to codes, that shares this model's weights."""
         if len(self.encoder.inputs) > 1:
             raise InputError(
                 f"{type(self).__name__}: the encoder takes {self.encoder.inputs[1].name!r} too, which a classifier "
@@ -114,6 +129,15 @@ class Autoencoder(Codec, Trainable):
         if mask is None and has_input(self.decoder, MASK):
             mask = ops.ones((ops.shape(z)[0], *self.mask_shape))
         return ops.cast(self.likelihood.mean(call_network(self.decoder, z, y, mask, training)), "float32")
+
+
+def scale_of(model, pixel_max):
+    """Split the argument `pixel_max` into the integer that means 1.0 and a standardisation, None without."""
+    if isinstance(pixel_max, Standardization):
+        return 1.0, pixel_max
+    if not pixel_max > 0:
+        raise InputError(f"{model}: pixel_max must be > 0. Received: pixel_max={pixel_max}")
+    return float(pixel_max), None
 
 
 def check_network(model, part, network):
@@ -158,6 +182,20 @@ def check_pair(model):
         raise InputError(f"{name}: takes no mask, but its networks do; use RecurrentAutoencoder")
     check_range(name, decoder, likelihood)
     check_shared(name, encoder, decoder)
+
+
+def check_standardized(model):
+    """Raise InputError for a likelihood of values from 0 to 1, or other statistics than the examples have channels."""
+    if model.standardization is None:
+        return
+    name, given = type(model).__name__, np.shape(model.standardization.mean)
+    if model.unit_range:
+        raise InputError(
+            f"{name}: standardised values have no range, but {type(model.likelihood).__name__} needs one from 0 to 1; "
+            'choose likelihood="gaussian"'
+        )
+    if given != (1,) and given != model.example_shape[-len(given) :]:
+        raise InputError(f"{name}: expected means for examples {model.example_shape}. Received: means of shape {given}")
 
 
 def check_range(name, decoder, likelihood):

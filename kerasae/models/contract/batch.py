@@ -10,7 +10,7 @@ class Batch(NamedTuple):
     """Hold a prepared batch for the objective, the metrics and the networks; `prepare` makes it once.
 
     Attributes:
-        x: float32 [B, *shape], the input, scaled so that `pixel_max` becomes 1; 0 where `mask` is 0.
+        x: float32 [B, *shape], the input, scaled so that `pixel_max` becomes 1, or standardised; 0 where `mask` is 0.
         target: float32 [B, *shape], the values to reconstruct: x itself, or the y of `fit(x, y)` where y has the
             shape of x (denoising from real pairs).
         y: float32 [B, K], the condition as one-hot rows or numbers; None for a model that is not conditional.

@@ -34,24 +34,27 @@ class Codec:
         """Encode x without noise: [B, *shape] → [B, *code_shape]. Never corrupted, never masked.
 
         Args:
-            x: stored values; integers are divided by `pixel_max`.
+            x: stored values; integers are divided by `pixel_max`, or all are standardised.
             y: the condition, where the model is conditional: classes [B] or numbers [B, K].
             batch_size: examples in memory at a time.
         """
         return self.by_batches(self.encode_batch, x, y, batch_size)
 
     def decode(self, z, y=None, batch_size=256):
-        """Decode codes to the mean of p(x | z): [B, *code_shape] → float32 [B, *shape], where `pixel_max` is 1."""
+        """Decode codes to the mean of p(x | z): [B, *code_shape] → float32 [B, *shape], where `pixel_max` is 1.
+
+        Of a model with a `standardization` it is in the units of the data.
+        """
         if self.conditional and y is None:
             raise InputError(f"{type(self).__name__}: decode takes (z, y), as the decoder takes a condition")
         input_checks.check_condition(self, y, z)
         z = ops.convert_to_tensor(z)
         given = (z,) if y is None else (z, self.condition(y))
-        return in_chunks(self.decode_code, given, batch_size)
+        return in_chunks(lambda *part: self.restored(self.decode_code(*part)), given, batch_size)
 
     def reconstruct(self, x, y=None, batch_size=256):
         """Reconstruct x, decode(encode(x)): [B, *shape] → float32 [B, *shape]."""
-        return self.by_batches(self.reconstruct_batch, x, y, batch_size)
+        return self.by_batches(lambda batch: self.restored(self.reconstruct_batch(batch)), x, y, batch_size)
 
     def score(self, x, y=None, batch_size=256):
         """Score how unlike the training data each example is: [B], in `units`, higher = less like it."""

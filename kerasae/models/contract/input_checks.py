@@ -54,7 +54,7 @@ def check_values(model, data, strict=False):
         x = np.asarray(x) if mask is None else np.asarray(x)[np.asarray(mask, bool)]
         x = x[~np.isnan(x)] if x.dtype.kind == "f" else x
         if x.size:
-            _check_range(model, x, strict)
+            (_check_range if model.standardization is None else _check_finite)(model, x, strict)
     if model.conditional and is_concrete(y):
         _check_classes(model, np.asarray(y))
 
@@ -110,6 +110,12 @@ def _check_range(model, x, strict):
             f"{name}: expected floats in [0, 1] under {type(model.likelihood).__name__}. Received: {low:g} to "
             f"{high:g}; give stored integers, divide by the greatest value, or choose the Gaussian likelihood"
         )
+
+
+def _check_finite(model, x, strict):
+    """Raise InputError for infinite values, which no standardisation makes finite."""
+    if not np.isfinite(x).all():
+        raise InputError(f"{type(model).__name__}: expected finite numbers. Received: an infinite one; remove it")
 
 
 def _check_classes(model, y):

@@ -11,15 +11,19 @@ from kerasae.ops.pixels import to_unit
 class Preparation:
     """Prepare a model's input as a `Batch`, once; a mix-in of `Trainable`.
 
-    Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max` of `Trainable`.
+    Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max`,
+    `standardization` of `Trainable`.
     """
 
     conditional = takes_mask = takes_target = unit_range = False
     example_shape = None
     pixel_max = 255.0
+    standardization = None
 
     def prepare(self, x, y=None, weight=None):
         """Make a `Batch` of stored values: integers are divided by `pixel_max`, classes become one-hot rows.
+
+        A model with a `standardization` standardises x, and the target, instead.
 
         Args:
             x: [B, *shape], integers or floats, or {"x": x, "mask": mask} where the model takes masks.
@@ -32,9 +36,10 @@ class Preparation:
         if isinstance(x, dict) and "weight" in x:
             weight, x = x["weight"], {name: value for name, value in x.items() if name != "weight"}
         x, mask = input_checks.x_and_mask(self, x)
-        x = to_unit(x, self.pixel_max)
+        x = ops.convert_to_tensor(x)
         if self.example_shape is not None:
             input_checks.check_shape(self, x)
+        x = self._in_own_units(x)
         x, mask = self._masked(x, mask)
         target, y = self._target_or_condition(x, y)
         if self.takes_mask and target is not x:
@@ -63,6 +68,14 @@ class Preparation:
         """Raise InputError if a batch, x or (x, y), has values outside the model's range."""
         input_checks.check_values(self, data, strict=True)
 
+    def restored(self, x):
+        """Turn values as a `Batch` holds them into the units of the data; the same values without standardisation."""
+        return x if self.standardization is None else self.standardization.restored(x)
+
+    def _in_own_units(self, x):
+        """Scale or standardise stored values."""
+        return to_unit(x, self.pixel_max) if self.standardization is None else self.standardization.standardized(x)
+
     def _masked(self, x, mask):
         """Replace missing values by 0 and return (x, mask); missing is NaN, or 0 in `mask`."""
         if not self.takes_mask:
@@ -82,7 +95,7 @@ class Preparation:
         if y is None:
             return x, None
         if self.takes_target and tuple(y.shape[1:]) == tuple(x.shape[1:]):
-            return to_unit(y, self.pixel_max), None
+            return self._in_own_units(y), None
         use = "y must have the shape of x, as what is to be reconstructed" if self.takes_target else "give x alone"
         raise InputError(f"{name}: has no use for y of shape {tuple(y.shape)}; {use}")
 

@@ -38,6 +38,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         unit_range: whether floats must lie in [0, 1].
         example_shape: shape of one example without the batch; None where any will do.
         pixel_max: the integer that means 1.0.
+        standardization: `kerasae.layers.Standardization` of stored numbers of any range, or None.
 
     Example:
         >>> class Mean(Trainable):
@@ -213,7 +214,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         """
         if isinstance(inputs, Batch):
             return Found.of(self.objective(inputs, training))
-        return self.reconstruct_batch(self.prepare(inputs), training)
+        return self.restored(self.reconstruct_batch(self.prepare(inputs), training))
 
     def reconstruct_batch(self, batch, training=False):
         """Reconstruct a `Batch`, for `model(x)` and for compiled metrics."""
