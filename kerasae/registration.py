@@ -12,8 +12,8 @@ from dataclasses import dataclass
 ROOMS = {
     "kerasae.layers": (
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
-        "GlobalResponseNorm Images LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches "
-        "RestoredTokens SaltAndPepperCorruption SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
+        "GlobalResponseNorm Images KeepLargest LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens "
+        "Patches RestoredTokens SaltAndPepperCorruption SelfAttention TiedDense TokenNorm TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

@@ -24,8 +24,11 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
     """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
-    options: dict[str, float] = field(default_factory=dict)
-    """Further arguments of the variant, such as --options.beta 4."""
+    options: dict[str, float | str] = field(default_factory=dict)
+    """Further arguments of the variant, such as --options.beta 4 or --options.penalty l1."""
+    anneal: dict[str, float] = field(default_factory=dict)
+    """First values of numbers of the objective, such as --anneal.beta 0 or --anneal.k 100: each then changes linearly,
+    to its value in `options`, over the first half of the steps."""
     network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
     """Architecture: dense (fully connected), conv (convolutional, images only), convnext (ConvNeXt V2, images only), or
     lstm (recurrent, sequences only, for the variant recurrent)."""
@@ -153,6 +156,7 @@ def compile_model(model, steps, recipe):
     """Compile the model with Adam and a learning-rate schedule over `steps` steps."""
     from kerasae.optimizers import schedules
 
+    variants.anneal(model, recipe, steps)
     optimizer = schedules.build(steps, recipe.learning_rate, schedule=recipe.schedule)
     model.compile(optimizer, jit_compile=recipe.network == "dense")
 

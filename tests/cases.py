@@ -166,6 +166,40 @@ def sparse(**changes):
     }
 
 
+def k_sparse():
+    return {
+        **named(networks.dense((3, 2), 5, (), tied=True)),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "k": 2.0,
+        "alpha": 1.5,
+        "name": "row",
+    }
+
+
+def contractive():
+    return {
+        **named(networks.dense((6,), 4, (5,), activation="tanh", code_activation="sigmoid")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "contraction_weight": 0.3,
+        "penalty": "stochastic",
+        "draws": 2,
+        "higher_order": 0.2,
+        "noise": 0.05,
+        "name": "row",
+    }
+
+
+def shallow_contractive():
+    """Arguments for the closed form, whose objective is a function of the input alone."""
+    given = {**contractive(), **named(networks.dense((3, 2), 4, (), code_activation="tanh", tied=True))}
+    return {name: value for name, value in given.items() if name not in CONTRACTIVE_DRAWS}
+
+
+CONTRACTIVE_DRAWS = ("penalty", "draws", "higher_order", "noise")
+
+
 def wasserstein():
     return {
         **named(networks.dense((6,), 3, (5,), activation="tanh")),
@@ -427,6 +461,9 @@ MODELS = [
         deterministic=False,
         compiled=supervised,
     ),
+    Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
+    Case(models.ContractiveAutoencoder, contractive, stored(6), deterministic=False),
+    Case(models.ContractiveAutoencoder, shallow_contractive, stored(3, 2), note="shallow", leaves=CONTRACTIVE_DRAWS),
     Case(models.WassersteinAutoencoder, wasserstein, stored(6), deterministic=False, per_example=False),
     Case(
         models.SparseAutoencoder,
@@ -520,6 +557,7 @@ LAYERS = [
         VALUES,
         deterministic=True,  # as it is called, outside training
     ),
+    Case(layers.KeepLargest, lambda: {"k": 2, "name": "row"}, VALUES),
     Case(
         layers.TiedDense,
         lambda: {"units": 5, "tied_to": "below", "activation": "tanh", "name": "row"},
@@ -873,6 +911,8 @@ FUNCTIONS = {
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
     "inverse_multiquadratic": "test_wasserstein.py",
+    "jacobian_products": "test_contractive.py",
+    "keep_largest": "test_k_sparse.py",
     "mmd": "test_wasserstein.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",
