@@ -14,8 +14,14 @@ from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
-DECIDED = ("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "likelihood", "options")
+DECIDED = (
+    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
+    *("likelihood", "options"),
+)
 """Fields of a recipe that the weights decide which it starts from."""
+
+REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
+"""Fields of dense or convolutional networks that restrict their weights or codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +52,14 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Side of the depthwise kernels of convnext."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
+    tied: bool = False
+    """The decoder of a dense network uses the encoder's weights transposed."""
+    weight_decay_l1: float = field(default=0.0, metadata=within("amount"))
+    """Weight of Σ |w| over the kernels of a dense or conv network, which is added to the loss."""
+    weight_decay_l2: float = field(default=0.0, metadata=within("amount"))
+    """Weight of Σ w² over the kernels of a dense or conv network, which is added to the loss."""
+    code_dropout: float = field(default=0.0, metadata=within("share"))
+    """Share of the code that the decoder of a dense or conv network does not see in training."""
     likelihood: Literal["bernoulli", "gaussian", "categorical"] = "bernoulli"
     """Distribution of the input, whose parameters the decoder predicts."""
     start: str | None = None
@@ -100,11 +114,13 @@ def check(recipe, source):
     convolves = recipe.network in ("conv", "convnext")
     unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network in ("lstm", "convnext")}
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
+    unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
+    unused |= {"tied": recipe.network != "dense"}
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
-        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel"), True)
+        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -120,20 +136,27 @@ def build(recipe, info):
         if recipe.network == "lstm":
             return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
-        if recipe.network == "dense":
-            return kerasae.networks.dense(
-                info.shape, recipe.code, recipe.widths, activation=recipe.activation, **shared
-            )
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
-        return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, activation=recipe.activation, **shared)
+        shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
+        if recipe.network == "conv":
+            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
+        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
 
     likelihood = recipe.likelihood
     if likelihood == "categorical":
         likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if "int" in info.dtype else 256)
     corrupt = variants.corruption(recipe)
     return variants.build(recipe.variant, networks, likelihood, info.max_value, recipe.options, corrupt)
+
+
+def weight_decay(recipe):
+    """Make the regulariser of the kernels, as an argument of the network builders; none without weight decay."""
+    import keras
+
+    l1, l2 = recipe.weight_decay_l1, recipe.weight_decay_l2
+    return {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)} if l1 or l2 else {}
 
 
 def fit(directory, model, source, recipe):

@@ -127,6 +127,8 @@ def denoising():
         "likelihood": "bernoulli",
         "pixel_max": 1.0,
         "corruption": layers.GaussianCorruption(0.2, seed=3),
+        "corrupted_weight": 0.5,
+        "clean_weight": 0.25,
         "name": "row",
     }
 
@@ -675,6 +677,7 @@ NETWORKS = [
             "pixel_parameters": 3,
             "condition": 4,
             "kernel_initializer": "he_normal",
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(3, 2, 2)),
@@ -691,6 +694,7 @@ NETWORKS = [
             "tied": True,
             "kernel_initializer": "he_normal",
             "kernel_regularizer": keras.regularizers.L2(0.1),
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(6)),
@@ -710,6 +714,8 @@ NETWORKS = [
             "posterior": "gaussian",
             "pixel_parameters": 2,
             "condition": 3,
+            "kernel_regularizer": keras.regularizers.L1(0.1),
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(7, 5, 3)),
