@@ -12,9 +12,9 @@ from dataclasses import dataclass
 ROOMS = {
     "kerasae.layers": (
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
-        "GlobalResponseNorm Images LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches "
-        "RestoredTokens SaltAndPepperCorruption SelfAttention Standardization TiedDense TokenNorm TokenPooling "
-        "TransformerBlock"
+        "GlobalResponseNorm Images KeepLargest LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens "
+        "Patches RestoredTokens SaltAndPepperCorruption SelfAttention Standardization TiedDense TokenNorm "
+        "TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

@@ -14,8 +14,14 @@ from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
-DECIDED = ("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "likelihood", "options")
+DECIDED = (
+    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
+    *("likelihood", "options"),
+)
 """Fields of a recipe that the weights decide which it starts from."""
+
+REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
+"""Fields of dense or convolutional networks that restrict their weights or codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +30,11 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
     """Variant of the autoencoder, see `kerasae list`, or MODULE:CLASS of your own."""
-    options: dict[str, float] = field(default_factory=dict)
-    """Further arguments of the variant, such as --options.beta 4."""
+    options: dict[str, float | str] = field(default_factory=dict)
+    """Further arguments of the variant, such as --options.beta 4 or --options.penalty l1."""
+    anneal: dict[str, float] = field(default_factory=dict)
+    """First values of numbers of the objective, such as --anneal.beta 0 or --anneal.k 100: each then changes linearly,
+    to its value in `options`, over the first half of the steps."""
     network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
     """Architecture: dense (fully connected), conv (convolutional, images only), convnext (ConvNeXt V2, images only), or
     lstm (recurrent, sequences only, for the variant recurrent)."""
@@ -43,12 +52,18 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """Side of the depthwise kernels of convnext."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
+    tied: bool = False
+    """The decoder of a dense network uses the encoder's weights transposed."""
+    weight_decay_l1: float = field(default=0.0, metadata=within("amount"))
+    """Weight of Σ |w| over the kernels of a dense or conv network, which is added to the loss."""
+    weight_decay_l2: float | None = field(default=None, metadata=within("amount"))
+    """Weight of Σ w² over the kernels of a dense or conv network, which is added to the loss; 0.01 for the variant
+    autorec, else 0, when not given."""
+    code_dropout: float = field(default=0.0, metadata=within("share"))
+    """Share of the code that the decoder of a dense or conv network does not see in training."""
     likelihood: Literal["auto", "bernoulli", "gaussian", "categorical"] = "auto"
     """Distribution of the input, whose parameters the decoder predicts; auto is bernoulli, or gaussian for numbers of
     any range."""
-    regularization: float | None = field(default=None, metadata=within("amount"))
-    """L2 penalty of the kernels of the dense network, added to the loss; 0.01 for the variant autorec, else 0, when not
-    given."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -103,12 +118,13 @@ def check(recipe, source):
     convolves = recipe.network in ("conv", "convnext")
     unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network in ("lstm", "convnext")}
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
+    unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
+    unused |= {"tied": recipe.network != "dense"}
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
-    unused["regularization"] = recipe.network != "dense"
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
-        unused |= dict.fromkeys(("regularization", "network", "widths", "filters", "depths", "patch", "kernel"), True)
+        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -125,19 +141,13 @@ def build(recipe, info):
         if recipe.network == "lstm":
             return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
-        if recipe.network == "dense":
-            return kerasae.networks.dense(
-                info.shape,
-                recipe.code,
-                recipe.widths,
-                activation=recipe.activation,
-                kernel_regularizer=penalty(recipe),
-                **shared,
-            )
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
-        return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, activation=recipe.activation, **shared)
+        shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
+        if recipe.network == "conv":
+            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
+        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
 
     likelihood = variants.likelihood_of(recipe.likelihood, info)
     if likelihood == "categorical":
@@ -146,14 +156,14 @@ def build(recipe, info):
     return variants.build(recipe.variant, networks, likelihood, variants.scale_of(info), recipe.options, corrupt)
 
 
-def penalty(recipe):
-    """Build the penalty of the kernels, or None."""
+def weight_decay(recipe):
+    """Make the regulariser of the kernels, as an argument of the network builders; none without weight decay."""
     import keras
 
-    weight = recipe.regularization
-    if weight is None:
-        weight = 0.01 * (recipe.variant == "autorec")
-    return keras.regularizers.L2(weight) if weight else None
+    l1, l2 = recipe.weight_decay_l1, recipe.weight_decay_l2
+    if l2 is None:
+        l2 = 0.01 * (recipe.variant == "autorec")
+    return {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)} if l1 or l2 else {}
 
 
 def fit(directory, model, source, recipe):
@@ -177,6 +187,7 @@ def compile_model(model, steps, recipe):
     """Compile the model with the optimiser and a learning-rate schedule over `steps` steps."""
     from kerasae.optimizers import schedules
 
+    variants.anneal(model, recipe, steps)
     options = {"schedule": recipe.schedule, "optimizer": recipe.optimizer}
     optimizer = schedules.build(steps, recipe.learning_rate, **options)
     # XLA draws the random numbers of Markov chains slowly: a step takes two to five times as long on a CPU.

@@ -137,6 +137,8 @@ def denoising():
         "likelihood": "bernoulli",
         "pixel_max": 1.0,
         "corruption": layers.GaussianCorruption(0.2, seed=3),
+        "corrupted_weight": 0.5,
+        "clean_weight": 0.25,
         "name": "row",
     }
 
@@ -174,6 +176,40 @@ def sparse(**changes):
         "name": "row",
         **changes,
     }
+
+
+def k_sparse():
+    return {
+        **named(networks.dense((3, 2), 5, (), tied=True)),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "k": 2.0,
+        "alpha": 1.5,
+        "name": "row",
+    }
+
+
+def contractive():
+    return {
+        **named(networks.dense((6,), 4, (5,), activation="tanh", code_activation="sigmoid")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "contraction_weight": 0.3,
+        "penalty": "stochastic",
+        "draws": 2,
+        "higher_order": 0.2,
+        "noise": 0.05,
+        "name": "row",
+    }
+
+
+def shallow_contractive():
+    """Arguments for the closed form, whose objective is a function of the input alone."""
+    given = {**contractive(), **named(networks.dense((3, 2), 4, (), code_activation="tanh", tied=True))}
+    return {name: value for name, value in given.items() if name not in CONTRACTIVE_DRAWS}
+
+
+CONTRACTIVE_DRAWS = ("penalty", "draws", "higher_order", "noise")
 
 
 def wasserstein():
@@ -438,6 +474,9 @@ MODELS = [
         deterministic=False,
         compiled=supervised,
     ),
+    Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
+    Case(models.ContractiveAutoencoder, contractive, stored(6), deterministic=False),
+    Case(models.ContractiveAutoencoder, shallow_contractive, stored(3, 2), note="shallow", leaves=CONTRACTIVE_DRAWS),
     Case(models.WassersteinAutoencoder, wasserstein, stored(6), deterministic=False, per_example=False),
     Case(
         models.SparseAutoencoder,
@@ -531,6 +570,7 @@ LAYERS = [
         VALUES,
         deterministic=True,  # as it is called, outside training
     ),
+    Case(layers.KeepLargest, lambda: {"k": 2, "name": "row"}, VALUES),
     Case(
         layers.TiedDense,
         lambda: {"units": 5, "tied_to": "below", "activation": "tanh", "name": "row"},
@@ -653,6 +693,7 @@ NETWORKS = [
             "pixel_parameters": 3,
             "condition": 4,
             "kernel_initializer": "he_normal",
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(3, 2, 2)),
@@ -669,6 +710,7 @@ NETWORKS = [
             "tied": True,
             "kernel_initializer": "he_normal",
             "kernel_regularizer": keras.regularizers.L2(0.1),
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(6)),
@@ -688,6 +730,8 @@ NETWORKS = [
             "posterior": "gaussian",
             "pixel_parameters": 2,
             "condition": 3,
+            "kernel_regularizer": keras.regularizers.L1(0.1),
+            "code_dropout": 0.3,
             "name": "row",
         },
         np.float32(stored(7, 5, 3)),
@@ -926,6 +970,8 @@ FUNCTIONS = {
     "gaussian_kl": "test_divergences.py",
     "gaussian_log_density": "test_divergences.py",
     "inverse_multiquadratic": "test_wasserstein.py",
+    "jacobian_products": "test_contractive.py",
+    "keep_largest": "test_k_sparse.py",
     "mmd": "test_wasserstein.py",
     "normalize_patches": "test_patches.py",
     "patchify": "test_patches.py",

@@ -228,6 +228,32 @@ def test_denoising_encodes_the_corrupted_and_rebuilds_the_clean_input():
     np.testing.assert_allclose(model.encode(x), expit(x @ w + b), rtol=1e-5)
 
 
+@pytest.mark.parametrize("corruption", [layers.MaskingCorruption, layers.SaltAndPepperCorruption])
+def test_denoising_weighs_corrupted_values_and_the_others(corruption):
+    """A zero that is masked is a corrupted value, although it stays zero."""
+    pair = networks.dense((6,), 3, ())
+    weights = {"corrupted_weight": 2.0, "clean_weight": 0.25}
+    model = models.DenoisingAutoencoder(*pair, corruption=corruption(0.5, seed=4), **weights)
+    x = RNG.integers(0, 2, (7, 6)).astype("float32")
+    _, mask = corruption(0.5, seed=4).corrupt_and_mark(x)
+    corrupted = np.asarray(corruption(0.5, seed=4)(x), dtype=float)
+    w, b, v, c = numbers(model.weights)
+    values = -stats.norm.logpdf(x, (corrupted @ w + b) @ v + c)
+    expected = (np.where(np.asarray(mask) == 1, 2.0, 0.25) * values).sum(1)
+    assert 0 < np.sum((corrupted == x) & (np.asarray(mask) == 1)) < mask.shape[0] * mask.shape[1]
+    assert np.array_equal(corrupted[np.asarray(mask) == 0], x[np.asarray(mask) == 0])
+    terms = model.objective(model.prepare(x), training=True)
+    np.testing.assert_allclose(terms["reconstruction"], expected, rtol=1e-4)
+    np.testing.assert_allclose(model.score(x), models.Autoencoder(*pair).score(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("weights", [(-1.0, 1.0), (0.0, 0.0), (1.0, float("nan"))])
+def test_denoising_weights_that_mean_nothing_are_refused(weights):
+    pair = networks.dense((4,), 2, ())
+    with pytest.raises(InputError, match="corrupted_weight and clean_weight must be ≥ 0"):
+        models.DenoisingAutoencoder(*pair, corrupted_weight=weights[0], clean_weight=weights[1])
+
+
 def test_denoising_masks_a_quarter_unless_told_otherwise():
     model = models.DenoisingAutoencoder(*networks.dense((4,), 2, ()))
     assert isinstance(model.corruption, layers.MaskingCorruption) and model.corruption.rate == 0.25

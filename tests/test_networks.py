@@ -105,7 +105,33 @@ def test_kernel_initializer_reaches_every_kernel():
         assert not any(np.any(weight) for weight in part.get_weights())
 
 
+@pytest.mark.parametrize("build", [dense, conv])
+def test_every_kernel_is_decayed_and_no_bias(build):
+    sizes = ((4, 3, 1), 2, (5, 3))
+    encoder, decoder = build(*sizes, kernel_regularizer=keras.regularizers.L1L2(0.5, 0.25))
+    for part in (encoder, decoder):
+        kernels = [np.asarray(w) for w in part.weights if len(w.shape) > 1]
+        expected = sum(0.5 * np.abs(k).sum() + 0.25 * np.square(k).sum() for k in kernels)
+        assert float(sum(part.losses)) == pytest.approx(expected, rel=1e-5) and len(kernels) >= 3
+    assert not any(part.losses for part in build(*sizes))
+
+
+@pytest.mark.parametrize("build", [dense, conv])
+def test_dropped_codes_are_those_of_dropout_and_only_in_training(build):
+    """The decoder's first layer hands on z / (1 − rate) or zero."""
+    _, decoder = build((4, 3, 1), 50, (5,), code_dropout=0.4)
+    dropout = next(layer for layer in decoder.layers if layer.name.endswith("code_dropout"))
+    z = np.linspace(1, 2, 100, dtype="float32").reshape(2, 50)
+    kept = np.asarray(dropout(z, training=True))
+    np.testing.assert_allclose(kept[kept != 0], (z / 0.6)[kept != 0], rtol=1e-6)
+    assert 0.2 < np.mean(kept == 0) < 0.6
+    np.testing.assert_array_equal(decoder(z), decoder(z))
+    assert np.any(np.asarray(decoder(z, training=True)) != np.asarray(decoder(z)))
+
+
 MISTAKES = {
+    "dense: code_dropout": lambda: dense((4,), 2, code_dropout=1.0),
+    "conv: code_dropout": lambda: conv((4, 4, 1), 2, code_dropout=-0.1),
     "dense: shape": lambda: dense((2, 2, 2, 2, 2), 3),
     r"dense: shape.*\(0,\)": lambda: dense((0,), 3),
     r"dense: shape.*None": lambda: dense((None, 3), 3),

@@ -200,6 +200,6 @@ def test_the_error_is_within_5_percent_of_the_noise(tmp_path, by):
     with open(file, "w", newline="") as stream:
         csv.writer(stream).writerows(low_rank(800, 400, 0.4))
     sizes = ["--widths", "--code", "64", "--epochs", "80", "--batch-size", "20", "--learning-rate", "0.005"]
-    tokens = ["--data", f"ratings:{file}", "--by", by, "--regularization", "0.03", "--out", str(tmp_path / "run")]
+    tokens = ["--data", f"ratings:{file}", "--by", by, "--weight-decay-l2", "0.03", "--out", str(tmp_path / "run")]
     assert cli.main(["train", "autorec", *tokens, *sizes]) == 0
     assert kerasae.runs.read_summary(tmp_path / "run")["rmse"] < 1.05 * NOISE

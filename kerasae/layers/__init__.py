@@ -8,6 +8,7 @@ from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
+from kerasae.layers.sparse_codes import KeepLargest
 from kerasae.layers.standardization import Standardization
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
@@ -34,6 +35,7 @@ __all__ = [
     "GaussianCorruption",
     "GlobalResponseNorm",
     "Images",
+    "KeepLargest",
     "LowVariance",
     "MaskQueries",
     "MaskedTokens",

@@ -26,10 +26,21 @@ class Corruption(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
     def call(self, x, training=True):
-        return self.corrupt(x, draws.Draws(self.seed_generator if training else self.seed or 0))
+        return self.corrupt_and_mark(x, training)[0]
+
+    def corrupt_and_mark(self, x, training=True):
+        """Corrupt x, and mark the corrupted values: (x̃, mask), both [B, ...]; mask 1 = corrupted, 0 = left alone."""
+        random = draws.Draws(self.seed_generator if training else self.seed or 0)
+        found = self.corrupt(x, random)
+        return found if isinstance(found, tuple) else (found, ops.cast(found != x, x.dtype))
 
     def corrupt(self, x, random):
-        """Corrupt x with random numbers from `random`, a `kerasae.layers.draws.Draws`."""
+        """Corrupt x with random numbers from `random`, a `kerasae.layers.draws.Draws`.
+
+        Returns:
+            x̃, or (x̃, mask) with 1 = corrupted where values may be chosen and yet stay the same, such as a zero that is
+            masked; without a mask, the values that changed count as corrupted.
+        """
         raise NotImplementedError(f"{type(self).__name__} must write corrupt")
 
 
@@ -58,7 +69,8 @@ class MaskingCorruption(Corruption):
         self.rate = _check_rate("MaskingCorruption", rate)
 
     def corrupt(self, x, random):
-        return x * ops.cast(random.uniform(ops.shape(x)) >= self.rate, x.dtype)
+        masked = ops.cast(random.uniform(ops.shape(x)) < self.rate, x.dtype)
+        return x * (1.0 - masked), masked
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}
@@ -104,7 +116,7 @@ class SaltAndPepperCorruption(Corruption):
         u = random.uniform(ops.shape(x))
         # One draw serves both: the lower half of the replaced share becomes pepper, the upper half salt.
         salt = ops.cast(u >= 0.5 * self.rate, x.dtype)
-        return ops.where(u < self.rate, salt, x)
+        return ops.where(u < self.rate, salt, x), ops.cast(u < self.rate, x.dtype)
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}

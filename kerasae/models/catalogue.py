@@ -76,6 +76,16 @@ ROWS = (
         example="kerasae train denoising --corruption gaussian --corruption-level 0.5",
     ),
     Row(
+        command="train contractive",
+        target="kerasae.models.contractive:ContractiveAutoencoder",
+        family="deterministic",
+        paper="Rifai et al., ICML 2011",
+        equation="−log p(x given z) + λ ‖∂z/∂x‖², z = encode(x)",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        example="kerasae train contractive --code 256 --widths --options.contraction-weight 0.1",
+    ),
+    Row(
         command="train autorec",
         target="kerasae.models.ratings:AutoRec",
         family="deterministic",
@@ -148,6 +158,16 @@ ROWS = (
         units="nats",
         capabilities=("has_likelihood", "may_be_conditional"),
         example="kerasae train sparse --code 200 --widths --options.target-activity 0.1",
+    ),
+    Row(
+        command="train k-sparse",
+        target="kerasae.models.k_sparse:KSparseAutoencoder",
+        family="sparse",
+        paper="Makhzani and Frey, arXiv 1312.5663, section 2.1",
+        equation="−log p(x given z), z = the k largest units of encode(x)",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        example="kerasae train k-sparse --code 1000 --widths --options.k 25 --anneal.k 100",
     ),
     Row(
         command="train vector-quantized",

@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from kerasae.errors import InputError
-from kerasae.networks.inputs import encoder_outputs, network, with_condition
+from kerasae.networks.inputs import drop_code, encoder_outputs, network, with_condition
 from kerasae.networks.shapes import check_positive, check_shape, size
 
 
@@ -20,6 +20,8 @@ def conv(
     posterior=None,
     pixel_parameters=1,
     condition=None,
+    kernel_regularizer=None,
+    code_dropout=0.0,
     name="conv",
 ):
     """Build an encoder of stride-2 convolutions and the mirrored decoder of stride-2 transposed convolutions.
@@ -39,6 +41,8 @@ def conv(
             "von_mises_fisher" or a `kerasae.distributions.Posterior`.
         pixel_parameters: numbers per input value that the likelihood needs.
         condition: width K of a second input "condition" of both networks, [B, K], of a conditional model; or None.
+        kernel_regularizer: of every kernel, such as `keras.regularizers.L2(0.01)`, added to the loss; biases have none.
+        code_dropout: share of the code, in [0, 1), that the decoder does not see in training (`layers.Dropout`).
         name: prefix of the layers' names.
 
     Returns:
@@ -57,17 +61,19 @@ def conv(
     if not filters:
         raise InputError("conv: filters must name at least one stage; for none, use dense. Received: filters=()")
     grids = _grids(shape, len(filters))
-    inputs = keras.Input(shape)
-    x = inputs
+    kernels = {"kernel_regularizer": kernel_regularizer}
+    x = inputs = keras.Input(shape)
     for i, channels in enumerate(filters, 1):
-        x = layers.Conv2D(channels, kernel, 2, "same", activation=activation, name=f"{name}_encode_{i}")(x)
+        x = layers.Conv2D(channels, kernel, 2, "same", activation=activation, **kernels, name=f"{name}_encode_{i}")(x)
     x, others = with_condition(layers.Flatten(name=f"{name}_flatten")(x), condition, f"{name}_encode_condition")
     for i, units in enumerate(widths, 1):
-        x = layers.Dense(units, activation, name=f"{name}_encode_dense_{i}")(x)
-    x = layers.Dense(encoder_outputs(code, posterior), code_activation, name=f"{name}_code")(x)
+        x = layers.Dense(units, activation, **kernels, name=f"{name}_encode_dense_{i}")(x)
+    x = layers.Dense(encoder_outputs(code, posterior), code_activation, **kernels, name=f"{name}_code")(x)
     encoder = network(inputs, others, x, f"{name}_encoder")
-    decoder = _decoder(grids, shape[-1] * pixel_parameters, code, filters, kernel, widths, condition, activation, name)
-    return encoder, decoder
+    z = keras.Input((code,))
+    x, others = with_condition(drop_code(z, code_dropout, name), condition, f"{name}_decode_condition")
+    x = _decoded(x, grids, shape[-1] * pixel_parameters, filters, kernel, widths, activation, kernels, name)
+    return encoder, network(z, others, x, f"{name}_decoder")
 
 
 def _grids(shape, stages):
@@ -84,18 +90,17 @@ def _grids(shape, stages):
     return grids
 
 
-def _decoder(grids, channels, code, filters, kernel, widths, condition, activation, name):
-    inputs = keras.Input((code,))
-    x, others = with_condition(inputs, condition, f"{name}_decode_condition")
+def _decoded(x, grids, channels, filters, kernel, widths, activation, kernels, name):
+    """Decode x, the code and the condition [B, D], to images [B, H, W, channels]."""
     for i, units in enumerate(reversed(widths), 1):
-        x = layers.Dense(units, activation, name=f"{name}_decode_dense_{i}")(x)
+        x = layers.Dense(units, activation, **kernels, name=f"{name}_decode_dense_{i}")(x)
     start = (*grids[-1], filters[-1])
-    x = layers.Dense(size(start), activation, name=f"{name}_decode_grid")(x)
+    x = layers.Dense(size(start), activation, **kernels, name=f"{name}_decode_grid")(x)
     x = layers.Reshape(start, name=f"{name}_reshape")(x)
     for i in range(len(filters), 0, -1):
         out, act = (channels, None) if i == 1 else (filters[i - 2], activation)
-        x = layers.Conv2DTranspose(out, kernel, 2, "same", activation=act, name=f"{name}_decode_{i}")(x)
+        x = layers.Conv2DTranspose(out, kernel, 2, "same", activation=act, **kernels, name=f"{name}_decode_{i}")(x)
         (h, w), (below_h, below_w) = grids[i - 1], grids[i]
         if (2 * below_h, 2 * below_w) != (h, w):
             x = layers.Cropping2D(((2 * below_h - h, 0), (2 * below_w - w, 0)), name=f"{name}_crop_{i}")(x)
-    return network(inputs, others, x, f"{name}_decoder")
+    return x

@@ -5,7 +5,7 @@ from keras import layers
 
 from kerasae.errors import InputError
 from kerasae.layers import TiedDense
-from kerasae.networks.inputs import encoder_outputs, network, with_condition
+from kerasae.networks.inputs import drop_code, encoder_outputs, network, with_condition
 from kerasae.networks.shapes import check_positive, check_shape, size
 
 
@@ -22,6 +22,7 @@ def dense(
     tied=False,
     kernel_initializer="glorot_uniform",
     kernel_regularizer=None,
+    code_dropout=0.0,
     name="dense",
 ):
     """Build an encoder shape → widths → code and the mirrored decoder code → reversed widths → shape.
@@ -42,6 +43,7 @@ def dense(
         tied: the decoder uses the encoder's kernels transposed and owns biases only (Vincent et al. 2010).
         kernel_initializer: of every dense layer.
         kernel_regularizer: of every kernel, such as `keras.regularizers.L2(0.01)`, added to the loss; biases have none.
+        code_dropout: share of the code, in [0, 1), that the decoder does not see in training (`layers.Dropout`).
         name: prefix of the layers' names.
 
     Returns:
@@ -66,7 +68,7 @@ def dense(
     outputs = encoder_outputs(code, posterior)
     kernels = {"kernel_initializer": kernel_initializer, "kernel_regularizer": kernel_regularizer}
     encoder = _encoder(shape, [*sizes[:-1], outputs], activations, condition, kernels, name)
-    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, name)
+    decoder = _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, code_dropout, name)
     return encoder, decoder
 
 
@@ -80,9 +82,9 @@ def _encoder(shape, sizes, activations, condition, kernels, name):
     return network(inputs, others, x, f"{name}_encoder")
 
 
-def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, name):
+def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kernels, code_dropout, name):
     inputs = keras.Input((sizes[-1],))
-    x, others = with_condition(inputs, condition, f"{name}_decode_condition")
+    x, others = with_condition(drop_code(inputs, code_dropout, name), condition, f"{name}_decode_condition")
     for i in range(len(sizes) - 1, 0, -1):
         units = sizes[i - 1] * (pixel_parameters if i == 1 else 1)
         options = {"activation": activations[i - 1], "name": f"{name}_decode_{i}"}

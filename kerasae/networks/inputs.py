@@ -4,6 +4,8 @@ import keras
 from keras import layers
 
 from kerasae.distributions.posteriors import get_posterior
+from kerasae.errors import InputError
+from kerasae.layers import Dropout
 
 
 def with_condition(x, width, name):
@@ -18,6 +20,22 @@ def with_condition(x, width, name):
         return x, []
     y = keras.Input((width,), name="condition")
     return layers.Concatenate(name=name)([x, y]), [y]
+
+
+def drop_code(z, rate, name):
+    """Drop a share of the code in training, where the rate is not 0: [B, Z] → [B, Z].
+
+    Args:
+        z: the decoder's input.
+        rate: share in [0, 1).
+        name: prefix of the layer's name.
+
+    Raises:
+        InputError: for another rate.
+    """
+    if not 0 <= rate < 1:
+        raise InputError(f"{name}: code_dropout must be in [0, 1), a share of the code. Received: {rate}")
+    return Dropout(rate, name=f"{name}_code_dropout")(z) if rate else z
 
 
 def network(x, others, outputs, name):

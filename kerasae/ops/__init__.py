@@ -2,17 +2,21 @@
 
 from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.discrepancy import inverse_multiquadratic, mmd, rbf
+from kerasae.ops.jacobians import jacobian_products
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.permutations import permute_dimensions
 from kerasae.ops.pixels import sum_per_example, to_unit
 from kerasae.ops.positions import resize_positions, sincos_positions
+from kerasae.ops.sparsity import keep_largest
 
 __all__ = [
     "exact_gelu",
     "gather_tokens",
     "group_masking",
     "inverse_multiquadratic",
+    "jacobian_products",
+    "keep_largest",
     "layer_norm",
     "mmd",
     "normalize_patches",

@@ -61,11 +61,11 @@ def value_of(field, hint, stored, file):
 
 
 def alike(value, default):
-    """Tell whether a value is of the default's type, and the values in it are numbers where the default's are."""
+    """Tell whether a value is of the default's type; the values of a dict may be numbers or names."""
     if isinstance(default, tuple):
         return isinstance(value, tuple) and all(type(v) is type(default[0]) for v in value)
     if isinstance(default, dict):
-        return isinstance(value, dict) and all(type(v) in (int, float) for v in value.values())
+        return isinstance(value, dict) and all(type(v) in (int, float, str) for v in value.values())
     return type(value) is type(default)
 
 

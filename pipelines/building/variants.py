@@ -113,6 +113,15 @@ def own_arguments(cls):
     return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
 
 
+def as_argument(cls, name, option, value):
+    """Convert an option of the command line, a float or a name, to the type that the variant's argument has."""
+    default = inspect.signature(cls.__init__).parameters[option].default
+    if isinstance(value, str) != isinstance(default, str):
+        expected = "a name" if isinstance(default, str) else "a number"
+        raise InputError(f"variant {name!r}: option {option!r} expects {expected}. Received: {value!r}")
+    return int(value) if type(default) is int and float(value).is_integer() else value
+
+
 def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
     """Build a model of a variant.
 
@@ -135,6 +144,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         if option not in own:
             known = ", ".join(n for n in own if n not in ("corruption", "discriminator")) or "none"
             raise InputError(f"variant {name!r} has no option {option!r}; it has: {known}")
+        options[option] = as_argument(cls, name, option, options[option])
     if "corruption" in own:
         options["corruption"] = corruption
     pair = networks(cls.posterior_name, likelihood.parameters)
@@ -158,3 +168,17 @@ def corruption(fields, layer=1):
     cls, argument = CORRUPTIONS[fields.corruption]
     level = fields.corruption_level[min(layer, len(fields.corruption_level)) - 1]
     return getattr(kerasae.layers, cls)(**{argument: level})
+
+
+def anneal(model, recipe, steps):
+    """Let the knobs in `recipe.anneal` change linearly, from the values there, over the first half of the steps."""
+    from keras.optimizers.schedules import PolynomialDecay
+
+    for name, first in recipe.anneal.items():
+        if name not in model.knobs():
+            known = ", ".join(model.knobs()) or "none"
+            raise InputError(f"anneal: variant {recipe.variant!r} has no number {name!r} to anneal; it has: {known}")
+        # A model that is compiled again has the schedule already, and its value is the first one.
+        last = getattr(model.knob_schedules().get(name), "end_learning_rate", float(getattr(model, name)))
+        setattr(model, name, first)  # refuses a value out of range
+        setattr(model, name, PolynomialDecay(first, max(1, steps // 2), last))
