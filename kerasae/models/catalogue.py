@@ -296,9 +296,19 @@ def trained() -> dict[str, Row]:
     return {words[1]: row for words, row in commands if words[0] == "train"}
 
 
+def families() -> dict[str, list[Row]]:
+    """Group the rows by family, both in the order of the catalogue."""
+    found = {}
+    for row in ROWS:
+        found.setdefault(row.family, []).append(row)
+    return found
+
+
 def table() -> str:
-    """Format the catalogue as README's table, in Markdown."""
-    rows = [("`kerasae …`", "class", "what it minimises", "unit", "paper")]
-    rows += [(f"`{row.command}`", f"`{row.name}`", row.equation, row.units, row.paper) for row in ROWS]
+    """Format the catalogue as README's table, family by family, in Markdown."""
+    rows = [("family", "`kerasae …`", "class", "what it minimises", "unit", "paper")]
+    for family, members in families().items():
+        cells = [(f"`{row.command}`", f"`{row.name}`", row.equation, row.units, row.paper) for row in members]
+        rows += [(name, *row) for name, row in zip([family] + [""] * (len(cells) - 1), cells, strict=True)]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])

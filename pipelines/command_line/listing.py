@@ -22,7 +22,11 @@ class Recipe:
 
 def run(recipe: Recipe) -> None:
     """Print a table of each."""
-    variants = [(row.command, row.name, row.family, row.equation, row.paper) for row in catalogue.ROWS]
+    variants = [
+        (family if not i else "", row.command, row.name, row.equation, row.paper)
+        for family, rows in catalogue.families().items()
+        for i, row in enumerate(rows)
+    ]
     sections = {
         "Variants (kerasae …)": variants,
         "Recipes (kerasae COMMAND --recipe NAME)": recipes(),
