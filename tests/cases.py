@@ -25,6 +25,10 @@ def steady_adam():
     return {"optimizer": keras.optimizers.Adam(0.01, epsilon=1e-4)}
 
 
+def sgd():
+    return {"optimizer": keras.optimizers.SGD(0.05)}
+
+
 def supervised():
     return {"optimizer": keras.optimizers.Adam(0.01), "loss": models.SmoothedCrossentropy(0.1)}
 
@@ -884,6 +888,7 @@ MODELS += [
         fixed=("likelihood",),
         deterministic=False,
         per_example=False,
+        compiled=sgd,
     ),
 ]
 

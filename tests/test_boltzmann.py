@@ -237,6 +237,7 @@ def test_learns_digits():
 def test_mistakes_are_named():
     for words, wrong in {
         "likelihood must be": lambda: models.RestrictedBoltzmannMachine((4,), 2, "categorical"),
+        "optimizer must be SGD": lambda: machine(centring=0.1).compile("adam"),
         "centring must be a share": lambda: models.RestrictedBoltzmannMachine((4,), 2, centring=1.5),
         "hidden must be positive": lambda: models.RestrictedBoltzmannMachine((4,), 0),
         "contrast is a statistic of the whole batch": lambda: compiled(chains=4).compile("sgd", micro_batches=2),

@@ -57,7 +57,7 @@ def test_other_weights_are_not_adapted_again(patterns, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [1, 7])
 def test_a_stopped_run_goes_on_to_the_bit(patterns, tmp_path, monkeypatch, stop_at):
-    options = {"options": {"chains": 20, "centring": 0.1}}
+    options = {"options": {"chains": 20, "centring": 0.1}, "optimizer": "sgd"}
     whole = train.run(recipe(patterns, tmp_path / "whole", **options))
 
     def interrupt(self, progress, wait):

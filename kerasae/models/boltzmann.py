@@ -35,8 +35,8 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     With `centring` ν the same gradient is taken of the centred machine, which depends less on whether 1 stands for ink
     or for paper: −⟨(v − μ)(h − λ)ᵀ⟩ for W, and μ, λ follow the means of the data, μ ← (1 − ν) μ + ν ⟨v⟩₀ and
     λ ← (1 − ν) λ + ν ⟨h⟩₀. The model and its free energy stay the same: Melchior, Fischer and Wiskott, JMLR 17 (2016),
-    eq. 9 to 11 and algorithm 1; Montavon and Müller (2012). Take SGD with it: rates by weight, as of Adam,
-    undo the centring.
+    eq. 9 to 11 and algorithm 1; Montavon and Müller (2012). It takes SGD: rates by weight, as of Adam, do
+    not keep the changes of W and of the biases in the proportion that centring needs.
 
     "gaussian" visible units have unit variance, F(v) = ½‖v − b‖² − Σ_j softplus(c_j + (vW)_j): standardise such data.
 
@@ -55,7 +55,8 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     to the constant log Z. `encode` gives p(h = 1 | v), [B, H], `decode` the mean of p(v | h), [B, *shape].
 
     Raises:
-        InputError: for sizes that are no positive whole numbers, a share out of range, and other likelihoods.
+        InputError: for sizes that are no positive whole numbers, a share out of range, and other likelihoods; by
+            `compile`, for another optimiser than SGD with centring.
 
     Example:
         >>> model = RestrictedBoltzmannMachine((28, 28, 1), 500, chains=100, centring=0.01)
@@ -234,6 +235,16 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     def feature_decoder(self):
         """Build the model [B, H] → parameters of p(v | h), which shares W and b."""
         return self.decoder
+
+    def compile(self, optimizer="rmsprop", loss=None, **options):
+        """Compile as every model; a centred machine with SGD only."""
+        super().compile(optimizer, loss, **options)
+        inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)  # of a LossScaleOptimizer
+        if self.centring and not isinstance(inner, keras.optimizers.SGD):
+            raise InputError(
+                f"{type(self).__name__}: optimizer must be SGD with centring, whose changes of the biases follow those "
+                f"of W. Received: {type(inner).__name__}"
+            )
 
     def build_training(self):
         replicas = draws.replicas()
