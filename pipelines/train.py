@@ -224,5 +224,7 @@ def splits(source, recipe):
         return source.train, validation
     if not recipe.holdout or source.info.kind == "ratings":  # whose held-out ratings are of the same rows
         return source.train, None
+    if source.train.starts is not None:  # windows, which may overlap
+        return kerasae.data.holdout_in_time(source.train, recipe.holdout)
     kept, held = kerasae.data.holdout(len(source.train), recipe.holdout, recipe.seed)
     return source.train.subset(kept), source.train.subset(held)

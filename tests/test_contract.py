@@ -434,7 +434,8 @@ def test_feature_encoder_is_encode_with_shared_weights(autoencoder):
             model.feature_encoder()
         return
     features = model.feature_encoder()
-    np.testing.assert_allclose(features(model.prepare(case.x).x), model.encode(case.x), rtol=1e-6, atol=1e-6)
+    stored = model.restored(model.prepare(case.x).x)
+    np.testing.assert_allclose(features(stored), model.encode(case.x), rtol=1e-6, atol=1e-6)
     assert {id(w) for w in features.weights} <= {id(w) for w in model.weights}
 
 

@@ -407,8 +407,9 @@ def test_counts_to_sixteen(tmp_path):
 def test_arrays_of_another_range(tmp_path):
     x = RNG.integers(0, 4096, (20, 4, 4))
     np.savez(tmp_path / "x.npz", x_train=x)
-    with pytest.raises(InputError, match="give max_value"):
-        load(f"npz:{tmp_path / 'x.npz'}")
+    assert load(f"npz:{tmp_path / 'x.npz'}").info.standardized
+    with pytest.raises(InputError, match="give a larger max_value"):
+        load(f"npz:{tmp_path / 'x.npz'}", max_value=400)
     source = load(f"npz:{tmp_path / 'x.npz'}", max_value=4095)
     assert (source.info.max_value, source.info.dtype) == (4095, "uint16")
     assert sorted(np.concatenate([s.arrays()[0] for s in source.splits.values()]).ravel()) == sorted(x.ravel())

@@ -84,6 +84,10 @@ def test_rows_are_held_out_by_their_content(tmp_path):
     held, still = ({row.tobytes() for row in s.test.arrays()[0]} for s in (before, after))
     assert held <= still and len(held) > 3
     assert not {row.tobytes() for row in after.train.arrays()[0]} & still
+    turned = load(
+        write(tmp_path / "c.csv", [*header[::-1], "y"], [[*row[::-1], i] for i, row in enumerate(rows)]), target="y"
+    )
+    np.testing.assert_array_equal(turned.test.rows, load(write(tmp_path / "d.csv", header, rows)).test.rows)
 
 
 def test_the_target_may_be_a_number_or_a_class_of_numbers(tmp_path):

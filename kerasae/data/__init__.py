@@ -13,6 +13,7 @@ from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
 from kerasae.data.statistics import channel_statistics, spread_examples
 from kerasae.data.subsets import balanced_subset, holdout, labelled_subset, oversampled
+from kerasae.data.windows import holdout_in_time
 
 __all__ = [
     "BrokenImage",
@@ -34,6 +35,7 @@ __all__ = [
     "batches",
     "channel_statistics",
     "holdout",
+    "holdout_in_time",
     "in_order",
     "labelled_subset",
     "load",

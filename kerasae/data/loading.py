@@ -15,6 +15,7 @@ KINDS = {
     "npz": "npz:FILE",
     "table": "table:FILE",
     "ratings": "ratings:FILE",
+    "series": "series:FILE",
     "onehot": "onehot:N",
 }
 
@@ -38,6 +39,9 @@ def load(
     category_columns: tuple[str, ...] | None = None,
     columns: tuple | None = None,
     by: str | None = None,
+    window: int | None = None,
+    step: int | None = None,
+    test_share: float | None = None,
 ) -> Source:
     """Load the data set that `spec` names.
 
@@ -49,6 +53,7 @@ def load(
     | `npz:FILE` | arrays x_train, y_train, x_test, y_test of any numbers; labels and test optional; in memory |
     | `table:FILE` | rows of numbers and categories, CSV or Parquet; missing cells are NaN; in memory |
     | `ratings:FILE` | u.data, ratings.dat or CSV: a row of ratings for each item, or user; in memory |
+    | `series:FILE` | windows of long recordings, .npz or CSV; the end of each recording is held out; in memory |
     | `onehot:N` | the encoder problem: N patterns of N units, of which one is on |
 
     Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
@@ -67,7 +72,7 @@ def load(
         max_value: for folder and npz, the stored value that means 1, such as 4095 for scans of 12 bits. When not given,
             the largest of the type for integers, and 1 for floats. For ratings, the greatest one. Values beyond it are
             refused.
-        bands: for folder, numbers of the bands to keep, in that order; the first is 1.
+        bands: for folder and series, numbers of the bands or channels to keep, in that order; the first is 1.
         labels_file: for folder, a table (.csv or .parquet) with the labels of the files; it takes the place of classes
             by folder. A file that it does not list has no label.
         name_column: its column with the names of the files below the folder; the first when not given.
@@ -76,6 +81,9 @@ def load(
         target: for table, the column with the label.
         category_columns: for table, columns whose numbers are codes of categories.
         by: for ratings, "item" or "user": what an example is; item when not given.
+        window: for series, samples in a window.
+        step: for series, samples from one window's start to the next; the window when not given.
+        test_share: for series, share of each recording, at its end, that is held out; 0.2 when not given.
         columns: for table, `info.columns` of what a model has learned from; a file with others is refused.
 
     Raises:
@@ -91,6 +99,7 @@ def load(
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
     given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
     given |= {"target": target, "category_columns": category_columns, "columns": columns, "by": by}
+    given |= {"window": window, "step": step, "test_share": test_share}
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
     known = ("label_kind",) if target is not None else ()
@@ -127,6 +136,10 @@ def load(
         from kerasae.data.ratings import load_ratings
 
         return load_ratings(rest, by, *value_range)
+    if kind == "series":
+        from kerasae.data.series import load_series
+
+        return load_series(rest, window, step, test_share, _bands(bands))
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)
@@ -185,9 +198,11 @@ def _refuse_unused(kind: str, **given) -> None:
     cut = number("center", given["center"], 0.1, 1.0) < 1
     images = ("tfds", "folder")
     users = {"data_dir": ("tfds",), "image_size": images, "center": images}
-    users |= dict.fromkeys(("skip_broken", "unlabelled", "bands", "labels_file"), ("folder",))
+    users |= dict.fromkeys(("skip_broken", "unlabelled", "labels_file"), ("folder",))
+    users["bands"] = ("folder", "series")
     users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz", "ratings"))
     users["by"] = ("ratings",)
+    users |= dict.fromkeys(("window", "step", "test_share"), ("series",))
     users |= dict.fromkeys(("target", "category_columns", "columns"), ("table",))
     for name, kinds in users.items():
         used = cut if name == "center" else given[name] is not None and given[name] is not False

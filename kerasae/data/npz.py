@@ -1,14 +1,13 @@
 """Arrays from one .npz file: x_train, y_train, x_test, y_test."""
 
 import difflib
-from pathlib import Path
 
 import numpy as np
 
 from kerasae.data.any_numbers import as_float32, refuse_non_finite
-from kerasae.data.checks import fits_in_memory
 from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.info import Source, make_source, standardizing, with_test
+from kerasae.data.npz_file import read_arrays
 from kerasae.data.splits import ArrayStore, Split
 from kerasae.errors import InputError
 
@@ -80,32 +79,12 @@ def _range(x: dict[str, np.ndarray], least: float | None, most: float | None):
 
 def _read(file: str) -> dict[str, np.ndarray]:
     """The known arrays of the file, by name."""
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise InputError(f"data: npz:{file} is not a file (looked for {path.absolute()}); check the path.")
-    try:
-        opened = np.load(path, allow_pickle=False)
-        if not isinstance(opened, np.lib.npyio.NpzFile):
-            raise InputError(f"data: npz:{file} is a single array; expected np.savez(FILE, x_train=…, …).")
-        with opened:
-            _check_names(opened.files, file)
-            nbytes = sum(member.file_size for member in opened.zip.infolist())
-            fits_in_memory(nbytes, f"npz:{file}", "write images as uint8, or as files in a folder: source")
-            return {key: _array(opened[key], key) for key in KEYS if key in opened.files}
-    except InputError:
-        raise
-    except Exception as error:  # NumPy and zipfile raise many types for a damaged file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"data: npz:{file} cannot be read ({reason[0][:160]}); expected plain numeric arrays written by "
-            "np.savez; write it again."
-        ) from error
 
+    def choose(names):
+        _check_names(names, file)
+        return [key for key in KEYS if key in names]
 
-def _array(value, name: str) -> np.ndarray:
-    if not isinstance(value, np.ndarray):  # a member that is no .npy comes as its bytes
-        raise ValueError(f"{name} is no array")
-    return value
+    return read_arrays(file, "npz", choose, "write images as uint8, or as files in a folder: source")
 
 
 def _check_names(names: list[str], file: str) -> None:

@@ -96,6 +96,12 @@ class Split:
         return None if paths is None else paths.numpy()[self._rows]
 
     @property
+    def starts(self) -> np.ndarray | None:
+        """Place in time of each window of a recording, int64 [N], None of other examples."""
+        starts = getattr(self._store, "starts", None)
+        return None if starts is None else starts[self._rows]
+
+    @property
     def parallel_calls(self) -> int:
         """Batches to prepare at the same time: few from memory, one per core where files are decoded."""
         return self._store.parallel_calls

@@ -26,7 +26,8 @@ def load_table(
 
     A missing cell, empty or nan, is NaN, of a category in all its places. A model standardises the numbers, takes NaN
     as missing, and centres the categories by their frequencies: what is missing enters as the mean. A tenth of the rows
-    is held out, chosen by a hash of their cells: rows that are added later move none, and equal rows stay together.
+    is held out, chosen by a hash of their cells but the label: rows that are added later move none, and equal rows stay
+    together.
 
     Args:
         file: CSV or Parquet with a header, as for `table_file.read_table`.
@@ -45,7 +46,7 @@ def load_table(
     cells = {name: column for name, column in texts.items() if name != target}
     columns = _columns(cells, header, target, category_columns, columns, error)
     x = as_float32(encode(cells, columns, error), file)
-    splits = _splits(x, labels, rows)
+    splits = _splits(x, labels, cells)
     facts = {"kind": "table", "columns": columns, "notes": _notes(x, columns)}
     facts |= {"fingerprint": fingerprint_data([*map(str, columns), x])} | _answers(labels, target)
     facts |= _standardizing(x[splits["train"].rows], columns)
@@ -91,12 +92,13 @@ def _columns(cells, header, target, category_columns, columns, error) -> tuple[C
     return columns
 
 
-def _splits(x: np.ndarray, labels, rows: list[list[str]]) -> dict[str, Split]:
-    """Hold a tenth of the rows out, by a hash of their cells."""
+def _splits(x: np.ndarray, labels, cells: dict[str, list[str]]) -> dict[str, Split]:
+    """Hold a tenth of the rows out, by a hash of their cells without the label, whatever the order of the columns."""
     everything = Split(ArrayStore(x), None if labels is None else labels.values)
     if len(x) < 2:
         return {"train": everything}
-    train, test, _ = holdout_by_name(["\x1f".join(row) for row in rows], TEST_FRACTION)
+    keys = ["\x1f".join(row) for row in zip(*(cells[name] for name in sorted(cells)), strict=True)]
+    train, test, _ = holdout_by_name(keys, TEST_FRACTION)
     return {"train": everything.subset(train), "test": everything.subset(test)}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kerasae.data.checks import fits_in_memory
 from kerasae.data.label_columns import number
 from kerasae.data.layouts import listed
 
@@ -75,6 +76,8 @@ def encode(cells: dict[str, list[str]], columns: Sequence[Column], error) -> np.
         columns: as `find_columns` returns them, perhaps of another table.
         error: function of a text → the exception to raise for a cell that is no number, or an unknown category.
     """
+    count, width = len(cells[columns[0].name]), sum(column.width for column in columns)
+    fits_in_memory(16 * count * width, f"a table of {count:,} rows with {width:,} places", "leave out categories")
     return np.concatenate([_places(cells[column.name], column, error) for column in columns], axis=1)
 
 

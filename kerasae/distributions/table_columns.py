@@ -8,6 +8,9 @@ from kerasae.distributions.divergences import LOG_2PI
 from kerasae.distributions.likelihoods import Likelihood
 from kerasae.errors import InputError
 
+MOST = 10**7
+"""Most places of an example: a file may claim any number."""
+
 
 @keras.saving.register_keras_serializable("kerasae")
 class TableColumns(Likelihood):
@@ -37,11 +40,12 @@ class TableColumns(Likelihood):
 
     def __init__(self, numbers, categories=(), shift=None):
         self.numbers, self.categories = int(numbers), tuple(int(count) for count in categories)
-        if self.numbers < 0 or min(self.categories, default=1) < 1 or not self.numbers + len(self.categories):
+        places = sum(self.categories)
+        fits = self.numbers >= 0 and min(self.categories, default=1) >= 1 and self.numbers + places <= MOST
+        if not fits or not self.numbers + places:
             raise InputError(
                 f"TableColumns: expected a number of numbers and sizes of categories. Received: {numbers}, {categories}"
             )
-        places = sum(self.categories)
         self.shift = tuple(float(value) for value in ([0.0] * places if shift is None else shift))
         if len(self.shift) != places:
             raise InputError(f"TableColumns: expected a shift of {places} values. Received: {len(self.shift)}")

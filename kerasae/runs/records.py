@@ -12,7 +12,10 @@ from kerasae.training.checkpoint import write_atomic
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("center", "min_value", "max_value"), ("a number", lambda value: type(value) in (int, float))),
+    **dict.fromkeys(("window", "step"), ("a whole number", lambda value: type(value) is int)),
+    **dict.fromkeys(
+        ("center", "min_value", "max_value", "test_share"), ("a number", lambda value: type(value) in (int, float))
+    ),
     "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
     **dict.fromkeys(("labels_file", "name_column", "target", "by"), ("a text", lambda value: isinstance(value, str))),
     "category_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),

@@ -11,7 +11,7 @@ from pipelines.command_line.voice import printable
 LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 """Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
 
-VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by")
+VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share")
 """Fields by which stored values and folders are read."""
 
 READ_BY_RUNS = (*VALUES, "bands", "category_columns", *LABELS)
@@ -23,7 +23,8 @@ class DataRecipe:
     """A recipe that reads data."""
 
     data: str = "digits"
-    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE or onehot:N."""
+    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE, series:FILE or
+    onehot:N."""
     data_dir: str | None = None
     """Folder in which TensorFlow Datasets keeps its data sets."""
     image_size: tuple[int, ...] | None = None
@@ -40,7 +41,7 @@ class DataRecipe:
     """Stored value that means 1, such as 4095 for scans of 12 bits; the largest of the type, or 1 for floats, when not
     given."""
     bands: tuple[int, ...] | None = field(default=None, metadata=within("count"))
-    """Bands of images to use, by their numbers from 1; all when not given."""
+    """Bands of images, or channels of recordings, to use, by their numbers from 1; all when not given."""
     labels_file: str | None = None
     """Table with the labels of a folder's files, .csv or .parquet, in place of classes by folder. Files that it does
     not list, or leaves empty, have no label: they are pretrained on only."""
@@ -56,6 +57,12 @@ class DataRecipe:
     """Columns of a table whose numbers are codes of categories; columns of words are categories anyway."""
     by: Literal["item", "user"] | None = None
     """What an example is where the data are ratings: all ratings of an item, which is the default, or by a user."""
+    window: int | None = field(default=None, metadata=within("count"))
+    """Samples in a window of a recording, which is an example."""
+    step: int | None = field(default=None, metadata=within("count"))
+    """Samples from the start of a window to that of the next; the window when not given."""
+    test_share: float | None = field(default=None, metadata=within("share"))
+    """Share of each recording, at its end, that is the test part; 0.2 when not given, 0 for none."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))

@@ -10,6 +10,7 @@ SOURCES = {
     "folder:DIR": "images in a folder, a folder per class or none, perhaps in train/, val/ and test/ (docs/data.md)",
     "npz:FILE": "arrays x_train, y_train, x_test, y_test; the labels are optional",
     "ratings:FILE": "user, item, rating in each line: u.data, ratings.dat or .csv, for autorec; --by item or user",
+    "series:FILE": "windows of long recordings, .npz or .csv, by --window and --step; the end of each is held out",
     "table:FILE": "rows of numbers and categories, .csv or .parquet, with missing cells; --target names the label",
     "onehot:N": "the encoder problem: N patterns of N units, of which one is on",
 }
