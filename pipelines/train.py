@@ -36,14 +36,14 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     """First values of numbers of the objective, such as --anneal.beta 0 or --anneal.k 100: each then changes linearly,
     to its value in `options`, over the first half of the steps."""
     network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
-    """Architecture: dense (fully connected), conv (convolutional, images only), convnext (ConvNeXt V2, images only), or
-    lstm (recurrent, sequences only, for the variant recurrent)."""
+    """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
+    V2, images only), or lstm (recurrent, sequences only, for the variant recurrent)."""
     code: int = field(default=32, metadata=within("count"))
     """Length of the code."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
     """Hidden widths of the dense network, or units of the recurrent one."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
-    """Channels of each stage of a convolutional network; each stage halves height and width."""
+    """Channels of each stage of a convolutional network; each stage halves every direction."""
     depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
     """Blocks of each stage of convnext."""
     patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))

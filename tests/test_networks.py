@@ -1,5 +1,7 @@
 """Network builders: shapes of every kind, values against NumPy, mistakes named."""
 
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -9,27 +11,29 @@ from kerasae.errors import InputError
 from kerasae.layers import TiedDense, tie_all
 from kerasae.networks import conv, dense
 
+SIZES = [(1, 1, 1), (1, 5, 1), (5, 7, 2), (8, 8, 1), (13, 6, 4), (1, 2), (13, 2), (16, 1), (5, 6, 9, 2)]
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 1), (5, 7, 2), (8, 8, 1), (13, 6, 4)])
+
+@pytest.mark.parametrize("shape", SIZES)
 @pytest.mark.parametrize("stages", [1, 3])
-def test_conv_gives_every_height_and_width_back(shape, stages):
-    if 2 ** (stages - 1) >= max(shape[:2]):
+def test_conv_gives_every_size_back(shape, stages):
+    if 2 ** (stages - 1) >= max(shape[:-1]):
         with pytest.raises(InputError, match="at most"):
             conv(shape, 2, (2,) * stages)
         return
     encoder, decoder = conv(shape, 2, (2,) * stages)
-    halvings = [layer.output.shape[1:3] for layer in encoder.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert halvings == [tuple(-(-n // 2**i) for n in shape[:2]) for i in range(1, stages + 1)]
+    halvings = [layer.output.shape[1:-1] for layer in encoder.layers if "_encode_" in layer.name]
+    assert halvings == [tuple(-(-n // 2**i) for n in shape[:-1]) for i in range(1, stages + 1)]
     assert decoder.output_shape == (None, *shape) and encoder.output_shape == (None, 2)
 
 
-def test_conv_reaches_every_pixel_of_an_odd_image():
+@pytest.mark.parametrize("shape", [(7, 1), (5, 7, 1), (3, 5, 4, 1)])
+def test_conv_reaches_every_value_of_an_odd_size(shape):
     """Cropping may not leave a row or column that the code cannot change."""
-    _, decoder = conv((5, 7, 1), 3, (4, 4), activation="linear")
-    z = np.eye(3, dtype="float32")
+    encoder, decoder = conv(shape, 3, (4, 4), activation="linear")
+    z, values = np.eye(3, dtype="float32"), math.prod(shape)
     assert np.abs(np.asarray(decoder(z))).max(axis=0).min() > 0
-    encoder, _ = conv((5, 7, 1), 3, (4, 4), activation="linear")
-    x = np.eye(35, dtype="float32").reshape(35, 5, 7, 1)
+    x = np.eye(values, dtype="float32").reshape(values, *shape)
     assert np.abs(np.asarray(encoder(x)) - np.asarray(encoder(0 * x))).max(axis=1).min() > 0
 
 
@@ -38,6 +42,14 @@ def test_conv_is_correlation_with_stride_two():
     x = np.random.default_rng(0).normal(size=(2, 4, 6, 2)).astype("float32")
     first, code = (layer.get_weights() for layer in encoder.layers if layer.weights)
     hidden = np.maximum(x[:, ::2, ::2] @ first[0][0, 0] + first[1], 0)
+    np.testing.assert_allclose(encoder(x), hidden.reshape(2, -1) @ code[0] + code[1], rtol=1e-4, atol=1e-5)
+
+
+def test_conv_of_a_signal_is_correlation_with_stride_two():
+    encoder, _ = conv((6, 2), 3, (5,), kernel=1, activation="relu")
+    x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype("float32")
+    first, code = (layer.get_weights() for layer in encoder.layers if layer.weights)
+    hidden = np.maximum(x[:, ::2] @ first[0][0] + first[1], 0)
     np.testing.assert_allclose(encoder(x), hidden.reshape(2, -1) @ code[0] + code[1], rtol=1e-4, atol=1e-5)
 
 
@@ -143,7 +155,7 @@ MISTAKES = {
     "dense: pixel_parameters": lambda: dense((4,), 2, pixel_parameters=0),
     "dense: tied": lambda: dense((4,), 2, tied=True, posterior="gaussian"),
     "dense: tied=": lambda: dense((4,), 2, tied=True, pixel_parameters=2),
-    "conv: shape": lambda: conv((4, 4), 2),
+    "conv: shape": lambda: conv((4,), 2),
     "conv: code": lambda: conv((4, 4, 1), 2.5),
     "conv: filters": lambda: conv((4, 4, 1), 2, ()),
     r"conv: filters.*0": lambda: conv((4, 4, 1), 2, (3, 0)),

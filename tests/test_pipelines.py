@@ -262,7 +262,7 @@ def test_mistakes_in_a_recipe(changes, message, small_digits, tmp_path):
 def test_conv_on_vectors_says_why(tmp_path):
     np.savez(tmp_path / "vectors.npz", x_train=np.random.default_rng(0).random((40, 6), "float32"))
     recipe = train.Recipe(network="conv", data=f"npz:{tmp_path / 'vectors.npz'}", out=str(tmp_path / "run"))
-    with pytest.raises(InputError, match=r"conv: shape must be \(H, W, C\)"):
+    with pytest.raises(InputError, match=r"conv: shape must be \(T, D\) or \(H, W, C\)"):
         train.run(recipe)
 
 
