@@ -178,6 +178,8 @@ def test_missing_numbers_count_for_nothing():
     np.testing.assert_allclose(model.score(x), expected, rtol=1e-4)
     found = kerasae.evaluate.reconstruction_error(model, x)
     assert found["mse"] == pytest.approx(errors.mean(), rel=1e-4) and "psnr" not in found
+    power = (z[:, [0, 1, 2, 3, 5]] ** 2).sum()
+    assert found["prd"] == pytest.approx(np.sqrt(errors.sum() / power), rel=1e-4)
 
 
 @pytest.mark.parametrize(

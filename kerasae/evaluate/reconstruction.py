@@ -23,8 +23,9 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
 
     Returns:
         A dict: `mse`, the mean over examples, pixels and channels; `sse`, the sum over one example's values,
-        averaged over examples; `psnr` = −10·log₁₀(mse) in dB for a peak of 1 (infinite without any error; not of
-        standardised values, which have no peak); `examples`, their number.
+        averaged over examples; `psnr` = −10·log₁₀(mse) in dB for a peak of 1 (infinite without any error), or of
+        standardised values, which have no peak, `prd` = √(Σ (x − x̂)² / Σ (x − m)²), m the training mean, the
+        percentage root-mean-square difference of signals, as a fraction; `examples`, their number.
 
     Raises:
         InputError: if the model cannot reconstruct or returns another shape than it was given.
@@ -36,16 +37,20 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
         0.25
     """
     reconstruct, scale = public_method(model, "reconstruct"), getattr(model, "standardization", None)
-    total, examples, values = 0.0, 0, 0
+    total, power, examples, values = 0.0, 0.0, 0, 0
     for x, _, output in outputs(reconstruct, data, batch_size):
         known = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
-        total += _squared_error(_target(x, model), _standardized(output, scale), known)
+        target = _target(x, model)
+        total += _squared_error(target, _standardized(output, scale), known)
+        power += float(np.square(target[known], dtype="float64").sum())
         examples += len(x)
         values += int(known.sum())
     mse = total / max(values, 1)
     found = {"mse": mse, "sse": total / examples}
     if scale is None:
         found["psnr"] = -10 * math.log10(mse) if mse > 0 else math.inf
+    elif power > 0:
+        found["prd"] = math.sqrt(total / power)
     return {**found, "examples": examples}
 
 

@@ -52,6 +52,7 @@ MEANINGS = {
     r"(.*_)?mse": ("", "squared reconstruction error, mean over the values, which are in 0…1"),
     r"(.*_)?sse": ("", "squared reconstruction error, sum over an example's values"),
     r"(.*_)?psnr": ("dB", "peak signal-to-noise ratio of the reconstructions"),
+    r"(.*_)?prd": ("%", "root of the squared error over that of always answering the training mean"),
     r"hidden_error": ("", "error of hidden patches, in the units of the objective; lower is better"),
     r"hidden_mse": ("", "squared error of hidden pixels, mean over these, which are in 0…1"),
     r"hidden_psnr": ("dB", "peak signal-to-noise ratio of hidden pixels"),
