@@ -14,7 +14,7 @@ from pipelines.command_line.figures import finish, without_baselines
 from pipelines.command_line.ranges import within
 from pipelines.finetune import FinetuneFields
 
-DECIDED = ("widths", "activation", "tied")
+DECIDED = ("widths", "activation", "tied", "options")
 """Fields of a recipe that the weights decide which it starts from."""
 
 
@@ -26,6 +26,8 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """Width of the code of each layer, bottom first."""
     variant: str = field(default="denoising", metadata=variants.FIELD)
     """Variant of every layer, see `kerasae list`, or MODULE:CLASS of your own."""
+    options: dict[str, float] = field(default_factory=dict)
+    """Further arguments of the variant for every layer, such as --options.chains 100."""
     activation: Literal["sigmoid", "relu"] = "sigmoid"
     """Activation of the codes. Sigmoid codes are reconstructed by cross-entropy, others by squared error."""
     tied: bool = True
@@ -41,6 +43,8 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """Examples per step of the layers' training."""
     pretrain_rate: float = field(default=1e-3, metadata=within("positive"))
     """Peak learning rate of the layers' training."""
+    pretrain_optimizer: Literal["adam", "sgd"] = "adam"
+    """Optimiser of the layers' training: adam, or sgd without momentum."""
     joint_epochs: int = field(default=0, metadata=within("count_or_none"))
     """Epochs of joint training: the whole stack then learns to reconstruct its input; 0 for none."""
     supervised: bool = True
@@ -170,7 +174,7 @@ def build_layer(i, width, shape, source, recipe):
     corrupt = variants.corruption(recipe, layer=i)
     scale = variants.scale_of(source.info) if i == 1 else source.info.max_value
     model = (recipe.variant, networks, likelihood, scale)
-    return trainable(lambda: variants.build(*model, corruption=corrupt))
+    return trainable(lambda: variants.build(*model, recipe.options, corrupt))
 
 
 def build_layers(shapes, source, recipe):
@@ -191,7 +195,7 @@ def compiled(layer, split, recipe):
     from kerasae.optimizers import schedules
 
     settings = runs.Stage(epochs=recipe.pretrain_epochs, batch_size=recipe.pretrain_batch)
-    layer.compile(schedules.build(settings.steps(split), recipe.pretrain_rate))
+    layer.compile(schedules.build(settings.steps(split), recipe.pretrain_rate, optimizer=recipe.pretrain_optimizer))
     return settings
 
 

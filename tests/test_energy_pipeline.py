@@ -138,3 +138,14 @@ def test_a_stochastic_network_takes_its_options_from_the_command(patterns, tmp_p
     model = runs.load_model(run.path)
     assert model.walkback == 2 and float(model.code_noise) == pytest.approx(0.1)
     assert model.corruption.rate == 0.4 and model.sample(3, seed=1, steps=2).shape == (3, 10)
+
+
+def test_every_layer_takes_the_options_of_its_variant(patterns, tmp_path):
+    options = {"options": {"chains": 20, "centring": 0.1}, "pretrain_optimizer": "sgd", "pretrain_rate": 0.05}
+    first = stacked.run(belief(patterns, tmp_path / "dbn", **options))
+    layers = runs.load_model(first.path).autoencoders
+    assert [(layer.chains, layer.centring) for layer in layers] == [(20, 0.1), (20, 0.1)]
+    again = stacked.run(belief(patterns, tmp_path / "again", start=str(first.path), pretrain_optimizer="sgd"))
+    assert runs.load_model(again.path).autoencoders[1].chains == 20
+    with pytest.raises(InputError, match="has no option 'links'"):
+        stacked.run(belief(patterns, tmp_path / "other", options={"links": 1}))
