@@ -106,6 +106,15 @@ def test_statistics_of_missing_numbers_are_those_of_the_known_ones():
     np.testing.assert_array_equal(deviation, [2.0, 1.0, 1.0])
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 10**6])
+def test_statistics_do_not_depend_on_the_chunks(monkeypatch, chunk):
+    monkeypatch.setattr(any_numbers, "CHUNK", chunk)
+    x = np.where(RNG.random((30, 4)) < 0.2, np.nan, RNG.normal(1e6, 3.0, (30, 4)))
+    mean, deviation = any_numbers.statistics(x)
+    np.testing.assert_allclose(mean, np.nanmean(x, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(deviation, np.nanstd(x, axis=0), rtol=1e-9)
+
+
 # ---- the model
 
 

@@ -1,11 +1,16 @@
 """Numbers of any range: checked, kept as float32, and the statistics by which a model standardises them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from kerasae.errors import InputError
 
 ROUNDING = 0.01
 """Largest error of float32, as a share of a feature's deviation, that is taken for the value itself."""
+
+CHUNK = 2**22
+"""Numbers in double precision in memory at a time."""
 
 
 def refuse_non_finite(x: np.ndarray, name: str) -> None:
@@ -29,16 +34,25 @@ def as_float32(x: np.ndarray, name: str) -> np.ndarray:
     if np.isinf(found).any():
         place = ", ".join(map(str, np.unravel_index(np.argmax(np.isinf(found)), x.shape)))
         raise InputError(f"data: {name}: the number at [{place}] is beyond float32, 3.4e38; divide before storing.")
-    rows, exact = (array.reshape(-1, x.shape[-1]).astype(np.float64) for array in (found, x))
-    lost, deviation = np.nan_to_num(np.abs(rows - exact)).max(axis=0), statistics(exact)[1]
-    if (unclear := (lost > ROUNDING * deviation) & changing(exact)).any():
-        column = int(np.argmax(unclear))
-        place = f"{deviation[column]:.3g} around {np.nanmean(exact[:, column]):.9g}"
-        raise InputError(
-            f"data: {name}: feature {column} changes by {place}, "
-            "which float32 cannot tell apart; subtract a constant before storing."
-        )
+    if not np.can_cast(x.dtype, np.float32):
+        _refuse_rounding(found, x, name)
     return found
+
+
+def _refuse_rounding(found: np.ndarray, x: np.ndarray, name: str) -> None:
+    """Raise InputError for a feature that float32 rounds by more than a share of its deviation."""
+    lost = np.zeros(x.shape[-1])
+    for rounded, exact in zip(_chunks(found), _chunks(x), strict=True):
+        lost = np.maximum(lost, np.nan_to_num(np.abs(rounded - exact)).max(axis=0))
+    mean, deviation, changes = _moments(x)
+    unclear = (lost > ROUNDING * deviation) & changes
+    if unclear.any():
+        column = int(np.argmax(unclear))
+        change = f"{deviation[column]:.3g} around {mean[column]:.9g}"
+        raise InputError(
+            f"data: {name}: feature {column} changes by {change}, which float32 cannot tell apart; subtract a constant "
+            "before storing."
+        )
 
 
 def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -51,15 +65,30 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> mean.tolist(), deviation.tolist()
         ([2.0, 5.0], [1.0, 1.0])
     """
-    rows = x.reshape(-1, x.shape[-1]).astype(np.float64)
-    known = ~np.isnan(rows)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, rows, 0.0).sum(axis=0) / count
-    deviation = np.sqrt((np.where(known, rows - mean, 0.0) ** 2).sum(axis=0) / count)
-    return mean, np.where(changing(rows) & (deviation > 0), deviation, 1.0)
+    mean, deviation, changes = _moments(x)
+    return mean, np.where(changes & (deviation > 0), deviation, 1.0)
 
 
-def changing(rows: np.ndarray) -> np.ndarray:
-    """Tell which columns of [N, C] hold two different numbers, beside missing ones: bool [C]."""
-    known = ~np.isnan(rows)
-    return np.where(known, rows, -np.inf).max(axis=0) > np.where(known, rows, np.inf).min(axis=0)
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and deviation along the last axis, and whether a feature holds two different numbers: [C] each."""
+    width = x.shape[-1]
+    count, total, squares = np.zeros(width), np.zeros(width), np.zeros(width)
+    low, high = np.full(width, np.inf), np.full(width, -np.inf)
+    for part in _chunks(x):
+        known = ~np.isnan(part)
+        count += known.sum(axis=0)
+        total += np.where(known, part, 0.0).sum(axis=0)
+        low = np.minimum(low, np.where(known, part, np.inf).min(axis=0))
+        high = np.maximum(high, np.where(known, part, -np.inf).max(axis=0))
+    mean = total / np.maximum(count, 1)
+    for part in _chunks(x):
+        squares += (np.nan_to_num(part - mean) ** 2).sum(axis=0)
+    return mean, np.sqrt(squares / np.maximum(count, 1)), high > low
+
+
+def _chunks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Rows [n, C] along the last axis in double precision, some at a time, so that memory holds few of them."""
+    rows = x.reshape(-1, x.shape[-1])
+    size = max(1, CHUNK // rows.shape[1])
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size].astype(np.float64)
