@@ -35,7 +35,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     reconstruct = public_method(model, "reconstruct")
     total, examples, values = 0.0, 0, 0
     for x, _, output in outputs(reconstruct, data, batch_size):
-        total += _squared_error(_target(x, model), output)
+        total += _squared_error(as_decoded(x, model), output)
         examples += len(x)
         values += x.size
     mse = total / values
@@ -87,7 +87,7 @@ def mean_score(model, data, batch_size: int = 256) -> float:
     return float(np.concatenate(scores).mean(dtype=np.float64))
 
 
-def _target(x: np.ndarray, model) -> np.ndarray:
+def as_decoded(x: np.ndarray, model) -> np.ndarray:
     """Convert inputs to the model's range: integers are scaled, floats stay."""
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
 

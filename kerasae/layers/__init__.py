@@ -8,7 +8,7 @@ from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
-from kerasae.layers.sparse_codes import KeepLargest
+from kerasae.layers.sparse_codes import Dictionary, JumpReLU, KeepLargest, ScaledTanh
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
     Images,
@@ -30,10 +30,12 @@ __all__ = [
     "Corruption",
     "CrossAttention",
     "CrossBlock",
+    "Dictionary",
     "Dropout",
     "GaussianCorruption",
     "GlobalResponseNorm",
     "Images",
+    "JumpReLU",
     "KeepLargest",
     "LowVariance",
     "MaskQueries",
@@ -45,6 +47,7 @@ __all__ = [
     "Positioned",
     "RestoredTokens",
     "SaltAndPepperCorruption",
+    "ScaledTanh",
     "SelfAttention",
     "TiedDense",
     "TokenNorm",
