@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 ROOMS = {
     "kerasae.layers": (
-        "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dropout GaussianCorruption "
-        "GlobalResponseNorm Images KeepLargest LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens "
-        "Patches RestoredTokens SaltAndPepperCorruption SelfAttention Standardization TiedDense TokenNorm "
-        "TokenPooling TransformerBlock"
+        "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dictionary Dropout "
+        "GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LowVariance MaskQueries MaskedTokens "
+        "MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption ScaledTanh SelfAttention "
+        "Standardization TiedDense TokenNorm TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

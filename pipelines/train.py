@@ -120,6 +120,7 @@ def check(recipe, source):
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
     unused |= {"tied": recipe.network != "dense"}
+    unused["likelihood"] = not variants.variant(recipe.variant).has_likelihood
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None

@@ -54,6 +54,8 @@ class Case:
     """Whether each term depends on its own example only, when the objective is deterministic."""
     evaluates_alike: bool = False
     """Whether the objective outside training is a function of the input although that of training is not."""
+    bounded: bool = True
+    """Whether what is decoded lies in the range of the input."""
     decodes_its_code: bool = True
     """Whether reconstruct is decode(encode(x))."""
     compiled: Callable[[], dict] = adam
@@ -179,6 +181,32 @@ def sparse(**changes):
         "sparsity_weight": 0.3,
         "name": "row",
         **changes,
+    }
+
+
+def dictionary(**changes):
+    return {
+        "shape": (3, 2),
+        "latents": 8,
+        "pixel_max": 15.0,
+        "k": 3.0,
+        "penalty_weight": 0.3,
+        "bandwidth": 3.0,
+        "dead_after": 2,
+        "name": "row",
+        **changes,
+    }
+
+
+def predictive_sparse():
+    return {
+        "shape": (3, 2),
+        "latents": 8,
+        "pixel_max": 15.0,
+        "sparsity_weight": 0.2,
+        "prediction_weight": 0.7,
+        "steps": 20,
+        "name": "row",
     }
 
 
@@ -479,6 +507,19 @@ MODELS = [
         compiled=supervised,
     ),
     Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
+    Case(models.PredictiveSparseDecomposition, predictive_sparse, stored(3, 2), bounded=False),
+    Case(models.SparseDictionary, dictionary, stored(3, 2), leaves=("activation",), bounded=False),
+    *(
+        Case(
+            models.SparseDictionary,
+            lambda activation=activation: dictionary(activation=activation),
+            stored(3, 2),
+            note=activation,
+            per_example=False,
+            bounded=False,
+        )
+        for activation in ("batch-top-k", "jump-relu")
+    ),
     Case(models.ContractiveAutoencoder, contractive, stored(6), deterministic=False),
     Case(models.ContractiveAutoencoder, shallow_contractive, stored(3, 2), note="shallow", leaves=CONTRACTIVE_DRAWS),
     Case(models.WassersteinAutoencoder, wasserstein, stored(6), deterministic=False, per_example=False),
@@ -511,6 +552,11 @@ VALUES = np.linspace(0.1, 0.9, 24, dtype="float32").reshape(4, 6)
 def built_for_tokens(layer):
     """Build the layer now, so that its initial weights are drawn before its first call."""
     layer.build((None, 3, 4))
+    return layer
+
+
+def built_for_values(layer):
+    layer.build((None, 6))
     return layer
 
 
@@ -574,6 +620,9 @@ LAYERS = [
         VALUES,
         deterministic=True,  # as it is called, outside training
     ),
+    Case(layers.ScaledTanh, lambda: {"name": "row"}, VALUES),
+    Case(layers.JumpReLU, lambda: {"threshold": 0.4, "bandwidth": 0.2, "name": "row"}, VALUES),
+    Case(layers.Dictionary, lambda: {"latents": 5, "name": "row"}, VALUES, ready=built_for_values),
     Case(layers.KeepLargest, lambda: {"k": 2, "name": "row"}, VALUES),
     Case(
         layers.TiedDense,
@@ -976,6 +1025,9 @@ FUNCTIONS = {
     "gaussian_log_density": "test_divergences.py",
     "inverse_multiquadratic": "test_wasserstein.py",
     "jacobian_products": "test_contractive.py",
+    "fista": "test_predictive_sparse.py",
+    "shrink": "test_predictive_sparse.py",
+    "jump_relu": "test_dictionary.py",
     "keep_largest": "test_k_sparse.py",
     "mmd": "test_wasserstein.py",
     "normalize_patches": "test_patches.py",
@@ -989,6 +1041,7 @@ FUNCTIONS = {
     "resize_convnext": "test_convnext.py",
     "resize_vit": "test_vit.py",
     "sincos_positions": "test_positions.py",
+    "step_above": "test_dictionary.py",
     "softmax": "test_activations.py",
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",

@@ -384,6 +384,8 @@ def test_shapes(autoencoder):
 
 def test_decoded_values_lie_in_the_range_of_the_input(autoencoder):
     case, model = autoencoder
+    if not case.bounded:
+        pytest.skip("its values have no range")
     z = np.random.default_rng(0).normal(scale=50, size=(30, *model.code_shape)).astype("float32")
     condition = [np.resize(y, 30) for y in given(case)[1:]]
     x = np.asarray(model.decode(z, *condition))

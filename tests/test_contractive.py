@@ -1,5 +1,7 @@
 """Contractive autoencoders: the Jacobian of the encoder against finite differences of a NumPy encoder."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -107,6 +109,18 @@ def test_a_step_descends_the_penalty(widths, jit):
     model.compile(keras.optimizers.SGD(1e-7), jit_compile=jit)
     model.train_on_batch(X)
     assert (before - np.asarray(kernel))[spot] / 1e-7 / 1e6 == pytest.approx(slope, rel=1e-2)
+
+
+def test_a_compiled_step_is_compiled_once():
+    """The steps after the first take a small part of its time."""
+    model = model_of(penalty="stochastic", draws=2)
+    model.compile("adam", jit_compile=True)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        model.train_on_batch(X)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds[1:]) < seconds[0] / 5
 
 
 def test_products_are_those_of_the_jacobian():

@@ -113,7 +113,7 @@ def test_codes_of_several_axes_are_refused():
     ("variant", "option", "match"),
     [
         ("contractive", {"penalty": 2.0}, "option 'penalty' expects a name"),
-        ("k-sparse", {"k": "many"}, "option 'k' expects a number"),
+        ("k-sparse", {"alpha": "many"}, "option 'alpha' expects a number"),
     ],
 )
 def test_options_of_the_command_line_have_the_type_of_the_argument(variant, option, match):

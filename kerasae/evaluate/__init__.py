@@ -11,6 +11,7 @@ from kerasae.evaluate.baselines import (
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
+from kerasae.evaluate.dictionaries import dictionary_measures
 from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
 from kerasae.evaluate.heads import HeadResult
@@ -51,6 +52,7 @@ __all__ = [
     "attentive_probe",
     "class_frequencies",
     "classify",
+    "dictionary_measures",
     "embedded",
     "evidence_lower_bound",
     "exact_log_z",

@@ -40,7 +40,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     total, power, examples, values = 0.0, 0.0, 0, 0
     for x, _, output in outputs(reconstruct, data, batch_size):
         known = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
-        target = _target(x, model)
+        target = as_decoded(x, model)
         total += _squared_error(target, _standardized(output, scale), known)
         power += float(np.square(target[known], dtype="float64").sum())
         examples += len(x)
@@ -98,7 +98,7 @@ def mean_score(model, data, batch_size: int = 256) -> float:
     return float(np.concatenate(scores).mean(dtype=np.float64))
 
 
-def _target(x: np.ndarray, model) -> np.ndarray:
+def as_decoded(x: np.ndarray, model) -> np.ndarray:
     """Convert inputs to the model's units: integers are scaled, floats stay, numbers of any range are standardised."""
     scale = getattr(model, "standardization", None)
     if scale is not None:

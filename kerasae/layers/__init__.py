@@ -8,7 +8,7 @@ from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
-from kerasae.layers.sparse_codes import KeepLargest
+from kerasae.layers.sparse_codes import Dictionary, JumpReLU, KeepLargest, ScaledTanh
 from kerasae.layers.standardization import Standardization
 from kerasae.layers.tied import TiedDense, tie_all
 from kerasae.layers.tokens import (
@@ -31,10 +31,12 @@ __all__ = [
     "Corruption",
     "CrossAttention",
     "CrossBlock",
+    "Dictionary",
     "Dropout",
     "GaussianCorruption",
     "GlobalResponseNorm",
     "Images",
+    "JumpReLU",
     "KeepLargest",
     "LowVariance",
     "MaskQueries",
@@ -46,6 +48,7 @@ __all__ = [
     "Positioned",
     "RestoredTokens",
     "SaltAndPepperCorruption",
+    "ScaledTanh",
     "SelfAttention",
     "Standardization",
     "TiedDense",

@@ -23,7 +23,7 @@ class KSparseAutoencoder(Autoencoder):
 
     Args:
         encoder, decoder, likelihood, pixel_max: as for `Autoencoder`; codes are [B, Z].
-        k: number of units kept, from 1 to Z; a `Knob`.
+        k: number of units kept, from 1 to Z, a tenth of Z when not given; a `Knob`.
         alpha: factor α > 0 of k outside training.
 
     "reconstruction" is [B], nats; `encode` gives z, [B, Z], with α·k values that are not zero.
@@ -38,14 +38,14 @@ class KSparseAutoencoder(Autoencoder):
 
     k = Knob(minimum=1.0)
 
-    def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, k=25.0, alpha=1.0, **kwargs):
+    def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, k=None, alpha=1.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
         name = type(self).__name__
         if len(self.code_shape) != 1:
             raise InputError(f"{name}: codes must be vectors. Received: codes of shape {self.code_shape}")
         if not alpha > 0:
             raise InputError(f"{name}: alpha must be > 0. Received: alpha={alpha}")
-        self.k, self.alpha = k, float(alpha)
+        self.k, self.alpha = max(1.0, self.code_shape[0] / 10) if k is None else k, float(alpha)
         if float(self.k) > self.code_shape[0]:
             raise InputError(f"{name}: k must be at most the code's length, {self.code_shape[0]}. Received: k={k}")
 

@@ -3,19 +3,22 @@
 from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.discrepancy import inverse_multiquadratic, mmd, rbf
 from kerasae.ops.jacobians import jacobian_products
+from kerasae.ops.lasso import fista, shrink
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.permutations import permute_dimensions
 from kerasae.ops.pixels import sum_per_example, to_unit
 from kerasae.ops.positions import resize_positions, sincos_positions
-from kerasae.ops.sparsity import keep_largest
+from kerasae.ops.sparsity import jump_relu, keep_largest, step_above
 
 __all__ = [
     "exact_gelu",
+    "fista",
     "gather_tokens",
     "group_masking",
     "inverse_multiquadratic",
     "jacobian_products",
+    "jump_relu",
     "keep_largest",
     "layer_norm",
     "mmd",
@@ -25,8 +28,10 @@ __all__ = [
     "random_masking",
     "rbf",
     "resize_positions",
+    "shrink",
     "sincos_positions",
     "softmax",
+    "step_above",
     "sum_per_example",
     "to_unit",
     "unpatchify",

@@ -9,7 +9,8 @@ from kerasae.errors import InputError
 def jacobian_products(function, x, directions):
     """Compute a function and Jᵀv, where J is its Jacobian at each example, for several directions v.
 
-    All directions share one forward pass, and the products can be differentiated again, as a penalty on J must be.
+    All directions share one forward pass, and the products can be differentiated again, as a penalty on J must be. Each
+    direction is a backward pass of its own in the graph, so that hundreds of them take long to compile.
 
     Args:
         function: [B, *shape] → [B, Z], of each example alone.
@@ -34,6 +35,6 @@ def jacobian_products(function, x, directions):
         tape.watch(x)
         z = function(x)
         wide = ops.cast(z, "float32")
-    # The zero, which XLA cannot know to be one, keeps it from computing with constant directions while it compiles.
-    directions = directions + 0.0 * ops.stop_gradient(wide[:1])
-    return z, tf.vectorized_map(lambda v: tape.gradient(wide, x, v + tf.zeros_like(wide)), directions)
+    # One by one: `tf.vectorized_map` lets XLA compile anew at every step.
+    products = [tape.gradient(wide, x, v + ops.zeros_like(wide)) for v in ops.unstack(directions)]
+    return z, ops.stack(products)

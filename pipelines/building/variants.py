@@ -109,7 +109,7 @@ def stack_class(name):
 
 def own_arguments(cls):
     """List the constructor arguments that not all variants have."""
-    shared = ("self", "encoder", "decoder", "shape", "hidden", "likelihood", "pixel_max", "args", "kwargs")
+    shared = ("self", "encoder", "decoder", "shape", "hidden", "latents", "likelihood", "pixel_max", "args", "kwargs")
     return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
 
 
