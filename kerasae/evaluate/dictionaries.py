@@ -30,7 +30,7 @@ def dictionary_measures(model, data, batch_size: int = 256) -> dict[str, float]:
     """
     encode, reconstruct = (public_method(model, name) for name in ("encode", "reconstruct"))
     parts = outputs(lambda x: (encode(x), reconstruct(x)), data, batch_size)
-    sums = [sums_of(as_decoded(x, model), z, made) for x, _, (z, made) in parts]
+    sums = [sums_of(as_decoded(x, model), z, as_decoded(made, model)) for x, _, (z, made) in parts]
     total = {name: np.sum([one[name] for one in sums], axis=0) for name in sums[0]}
     mean = total["x"] / total["examples"]
     return {
