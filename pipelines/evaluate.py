@@ -123,8 +123,9 @@ def annealed(model, source, test, recipe):
     }
     if model.code_shape[0] <= kerasae.evaluate.partition.MOST_HIDDEN:
         log_z["exact"] = kerasae.evaluate.LogZ(kerasae.evaluate.exact_log_z(model), 0.0)
-    figures = {f"log_z_{how}": one.value for how, one in log_z.items()}
+    figures = {}
     for how, one in log_z.items():
+        figures[f"log_z_{how}"], figures[f"log_z_{how}_standard_error"] = one
         figures[f"{name}_{how}"], figures[f"{name}_{how}_standard_error"] = log_likelihood(model, test, one)
     return figures | {"reverse_examples": len(some)}
 

@@ -82,6 +82,9 @@ def test_evaluation_gives_the_likelihood_from_above_from_below_and_exactly(patte
     exact = -np.asarray(model.score(x)).mean() - kerasae.evaluate.exact_log_z(model)
     assert found["log_likelihood_exact"] == pytest.approx(exact, abs=1e-4)
     assert abs(found["log_likelihood_forward"] - exact) < 0.2
+    away = found["log_z_forward"] - found["log_z_exact"]
+    assert found["log_z_exact_standard_error"] == 0 < found["log_z_forward_standard_error"]
+    assert abs(away) < 5 * found["log_z_forward_standard_error"]
     assert abs(found["log_likelihood_reverse"] - exact) < 0.3
     assert found["reverse_examples"] == 30 and found["log_likelihood_reverse_standard_error"] > 0
     # Bars have 1.69 nats, pixels without their ties three times as many.

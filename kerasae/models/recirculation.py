@@ -89,8 +89,9 @@ class Recirculation(Codec, Trainable):
     @classmethod
     def of_networks(cls, encoder, decoder, likelihood, pixel_max, **options):
         """Build a network with the sizes of two others, which it does not use, for the command line."""
-        if not isinstance(likelihoods.get(likelihood), likelihoods.Bernoulli):
-            raise InputError(f'{cls.__name__}: likelihood must be "bernoulli". Received: {likelihood!r}')
+        found = likelihoods.get(likelihood)
+        if not isinstance(found, likelihoods.Bernoulli):
+            raise InputError(f"{cls.__name__}: likelihood must be Bernoulli. Received: {type(found).__name__}")
         return cls(tuple(encoder.inputs[0].shape[1:]), decoder.inputs[0].shape[-1], pixel_max, **options)
 
     def encode_batch(self, batch, training=False):
