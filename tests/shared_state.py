@@ -28,6 +28,21 @@ def persistent(chains=6):
     return kerasae.models.RestrictedBoltzmannMachine((8, 8, 1), 4, steps=2, chains=chains, centring=0.2)
 
 
+def batch_top_k():
+    """Sparse dictionary whose largest values are chosen over both replicas; all latents are idle at first."""
+    model = kerasae.models.SparseDictionary((8, 8, 1), 10, activation="batch-top-k", k=1, dead_after=1)
+    model.idle.assign(np.full(10, 5))
+    return model
+
+
+def jump_relu():
+    return kerasae.models.SparseDictionary((8, 8, 1), 10, activation="jump-relu", k=2, bandwidth=0.5)
+
+
+def k_sparse():
+    return kerasae.models.KSparseAutoencoder(*kerasae.networks.dense((8, 8, 1), 6, ()), "bernoulli", k=5)
+
+
 def steps(build, strategy):
     """Make three steps; return weights and state before and after."""
     with strategy.scope():
@@ -58,9 +73,12 @@ def refusal(build, mirrored):
         return str(error)
 
 
+BUILDS = (quantized, diverging, persistent, batch_top_k, jump_relu, k_sparse)
+
+
 def main():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    found = {build.__name__: compare(build, mirrored) for build in (quantized, diverging, persistent)}
+    found = {build.__name__: compare(build, mirrored) for build in BUILDS}
     print(json.dumps({**found, "odd": refusal(lambda: persistent(5), mirrored)}))

@@ -58,7 +58,7 @@ def steps():
     return printed(shared_state.main)
 
 
-@pytest.mark.parametrize("name", ["quantized", "diverging", "persistent"])
+@pytest.mark.parametrize("name", [build.__name__ for build in shared_state.BUILDS])
 def test_codebooks_and_chains_are_those_of_one_device(name, steps):
     assert steps[name]["apart"] < 1e-5 < steps[name]["moved"]
 

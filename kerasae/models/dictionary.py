@@ -85,7 +85,7 @@ class SparseDictionary(OverDictionary):
         check_positive(name, dead_after=dead_after)
         self.activation, self.dead_after = activation, dead_after
         self.k = max(1.0, latents / 10) if k is None else k
-        if float(self.k) > latents:
+        if float(ops.convert_to_numpy(self.k)) > latents:
             raise InputError(f"{name}: k must be at most latents, {latents}. Received: k={k}")
         self.penalty_weight = FIRST_WEIGHTS[self.terms[1]] if penalty_weight is None else penalty_weight
         self.statistics = {"batch-top-k": ("reconstruction",), "jump-relu": ("sparsity",)}.get(activation, ())
@@ -146,7 +146,7 @@ class SparseDictionary(OverDictionary):
     def code_layers(self):
         if self.activation != "top-k":
             return [self.gate]
-        return [keras.layers.ReLU(dtype="float32"), KeepLargest(max(1, round(float(self.k))))]
+        return [keras.layers.ReLU(dtype="float32"), KeepLargest(max(1, round(float(ops.convert_to_numpy(self.k)))))]
 
 
 def sum_squares(error):

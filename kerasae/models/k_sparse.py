@@ -46,7 +46,7 @@ class KSparseAutoencoder(Autoencoder):
         if not alpha > 0:
             raise InputError(f"{name}: alpha must be > 0. Received: alpha={alpha}")
         self.k, self.alpha = max(1.0, self.code_shape[0] / 10) if k is None else k, float(alpha)
-        if float(self.k) > self.code_shape[0]:
+        if float(ops.convert_to_numpy(self.k)) > self.code_shape[0]:
             raise InputError(f"{name}: k must be at most the code's length, {self.code_shape[0]}. Received: k={k}")
 
     def encode_batch(self, batch, training=False):
@@ -56,5 +56,5 @@ class KSparseAutoencoder(Autoencoder):
     def feature_encoder(self):
         """Build a Keras model floats → z that shares this model's weights and keeps the α·k of now."""
         linear = super().feature_encoder()
-        kept = KeepLargest(max(1, min(round(self.alpha * float(self.k)), *self.code_shape)))
+        kept = KeepLargest(max(1, min(round(self.alpha * float(ops.convert_to_numpy(self.k))), *self.code_shape)))
         return keras.Model(linear.inputs[0], kept(linear.outputs[0]), name=linear.name)

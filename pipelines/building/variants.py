@@ -179,6 +179,13 @@ def anneal(model, recipe, steps):
             known = ", ".join(model.knobs()) or "none"
             raise InputError(f"anneal: variant {recipe.variant!r} has no number {name!r} to anneal; it has: {known}")
         # A model that is compiled again has the schedule already, and its value is the first one.
-        last = getattr(model.knob_schedules().get(name), "end_learning_rate", float(getattr(model, name)))
+        last = getattr(model.knob_schedules().get(name), "end_learning_rate", value_of(model, name))
         setattr(model, name, first)  # refuses a value out of range
         setattr(model, name, PolynomialDecay(first, max(1, steps // 2), last))
+
+
+def value_of(model, name):
+    """Read a knob as a float, also where several devices hold it."""
+    import keras
+
+    return float(keras.ops.convert_to_numpy(getattr(model, name)))
