@@ -144,6 +144,41 @@ def test_a_model_computes_as_on_data_standardised_by_hand():
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+OTHERS = {
+    "rbm": lambda scale: models.RestrictedBoltzmannMachine((6,), 4, "gaussian", scale),
+    "dictionary": lambda scale: models.SparseDictionary((6,), 12, scale, k=3),
+    "predictive-sparse": lambda scale: models.PredictiveSparseDecomposition((6,), 12, scale),
+    "gsn": lambda scale: models.GenerativeStochasticNetwork(*pair(), "gaussian", scale, walkback=2),
+    "k-sparse": lambda scale: models.KSparseAutoencoder(*pair(), "gaussian", scale, k=2),
+    "stack of k-sparse": lambda scale: models.StackedAutoencoder([OTHERS["k-sparse"](scale)]),
+    "deep belief": lambda scale: models.DeepBeliefNetwork([OTHERS["rbm"](scale)]),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_model_of_real_numbers_standardises_them(name):
+    """Adapted, called and trained as on data standardised by hand; what it draws is in the units of the data."""
+    scale, z, deviation, mean = scaled()
+    built = []
+    for given, x in ((scale, VECTORS), (1.0, z)):
+        keras.utils.set_random_seed(5)
+        model = OTHERS[name](given)
+        if hasattr(model, "adapt"):
+            model.adapt(np.float32(x))
+        model.compile(keras.optimizers.SGD(1e-3))
+        model.fit(np.float32(x), epochs=1, shuffle=False, verbose=0)
+        built.append(model)
+    own, plain = built
+    np.testing.assert_allclose(own.encode(VECTORS), plain.encode(z), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(own.feature_encoder()(np.float32(VECTORS)), plain.encode(z), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(own.score(VECTORS), plain.score(z), rtol=1e-3, atol=1e-3)
+    restored = np.asarray(plain.reconstruct(z)) * deviation + mean
+    np.testing.assert_allclose(own.reconstruct(VECTORS), restored, rtol=1e-3, atol=1e-2)
+    if own.generative:
+        drawn = np.asarray(plain.sample(4, seed=1, steps=3)) * deviation + mean
+        np.testing.assert_allclose(own.sample(4, seed=1, steps=3), drawn, rtol=1e-3, atol=1e-2)
+
+
 def test_a_variational_model_standardises_once_and_samples_in_the_units_of_the_data():
     scale, z, deviation, mean = scaled()
     own = models.VariationalAutoencoder(*pair(posterior="gaussian"), "gaussian", scale)
@@ -200,6 +235,8 @@ def test_missing_numbers_count_for_nothing():
         (lambda: models.Autoencoder(*pair(), "bernoulli", layers.Standardization([0.0], [1.0])), "gaussian"),
         (lambda: models.Autoencoder(*pair(), pixel_max=layers.Standardization([0.0] * 4, [1.0] * 4)), r"shape \(4,\)"),
         (lambda: models.Autoencoder(*pair(), pixel_max=scaled()[0]).score(holed(np.inf)), "finite numbers"),
+        (lambda: models.RestrictedBoltzmannMachine((6,), 2, "bernoulli", scaled()[0]), "gaussian"),
+        (lambda: models.SparseDictionary((6,), 2, layers.Standardization([0.0], [1.0], missing=True)), "no missing"),
     ],
 )
 def test_mistakes_of_a_model(build, says):

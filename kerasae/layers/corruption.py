@@ -30,7 +30,10 @@ class Corruption(keras.layers.Layer):
 
     def corrupt_and_mark(self, x, training=True):
         """Corrupt x, and mark the corrupted values: (x̃, mask), both [B, ...]; mask 1 = corrupted, 0 = left alone."""
-        random = draws.Draws(self.seed_generator if training else self.seed or 0)
+        return self.with_mask(x, draws.Draws(self.seed_generator if training else self.seed or 0))
+
+    def with_mask(self, x, random):
+        """Corrupt x, and mark the corrupted values, with random numbers from a `kerasae.layers.draws.Draws`."""
         found = self.corrupt(x, random)
         return found if isinstance(found, tuple) else (found, ops.cast(found != x, x.dtype))
 

@@ -8,6 +8,7 @@ from kerasae.distributions import likelihoods
 from kerasae.distributions.binary_hidden import BinaryHidden, as_float32, bernoulli
 from kerasae.errors import InputError
 from kerasae.layers import TiedDense, draws, tie_all
+from kerasae.models.contract.base import check_standardized, refuse_missing, scale_of
 from kerasae.models.contract.batch import examples_of
 from kerasae.models.contract.codec import Codec
 from kerasae.models.contract.replicas import batch_mean
@@ -67,7 +68,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     """
 
     terms = ("contrast", "reconstruction")
-    generative = has_likelihood = has_free_energy = True
+    generative = has_likelihood = has_free_energy = standardizes = True
     posterior_name, code_activation = None, "sigmoid"
 
     def __init__(
@@ -77,8 +78,11 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         name = type(self).__name__
         check_positive(name, hidden=hidden, steps=steps, chains=1 if chains is None else chains)
         self.example_shape, self.code_shape = check_shape(name, shape, (1, 2, 3)), (hidden,)
-        self.likelihood, self.pixel_max, self.steps = visible_units(likelihood), float(pixel_max), steps
+        self.likelihood, self.steps = visible_units(likelihood), steps
+        self.pixel_max, self.standardization = scale_of(name, pixel_max)
         self.binary = self.unit_range = not self.likelihood.any_value
+        check_standardized(self)
+        refuse_missing(self)
         first = keras.initializers.RandomNormal(stddev=FIRST_WEIGHTS)
         self.encoder, self.decoder = dense(
             self.example_shape, hidden, (), code_activation="sigmoid", tied=True, kernel_initializer=first
@@ -225,10 +229,10 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         random, examples = draws.Draws(seed), []
         for i in range(0, n, batch_size):
             v = self.gibbs(random.uniform((min(batch_size, n - i), size(self.example_shape))), steps - 1, random)
-            examples.append(self.decode_code(bernoulli(self.hidden_inputs(v), random)))
+            examples.append(self.restored(self.decode_code(bernoulli(self.hidden_inputs(v), random))))
         return ops.concatenate(examples, axis=0)
 
-    def feature_encoder(self):
+    def unit_encoder(self):
         """Build the model [B, *shape] → p(h = 1 | v), which shares W and c."""
         return self.encoder
 

@@ -60,7 +60,8 @@ class DeepBeliefNetwork(StackedAutoencoder):
         parts = []
         for i in range(0, n, batch_size):
             v = random.uniform((min(batch_size, n - i), size(top.example_shape)))
-            parts.append(self.down(bernoulli(top.hidden_inputs(top.gibbs(v, steps - 1, random)), random), random))
+            h = bernoulli(top.hidden_inputs(top.gibbs(v, steps - 1, random)), random)
+            parts.append(self.restored(self.down(h, random)))
         return ops.concatenate(parts, axis=0)
 
     def down(self, h, random):

@@ -53,8 +53,8 @@ class KSparseAutoencoder(Autoencoder):
         k = ops.convert_to_tensor(self.k)
         return keep_largest(self.encoded(batch, training), k if training else self.alpha * k)
 
-    def feature_encoder(self):
+    def unit_encoder(self):
         """Build a Keras model floats → z that shares this model's weights and keeps the α·k of now."""
-        linear = super().feature_encoder()
+        linear = super().unit_encoder()
         kept = KeepLargest(max(1, min(round(self.alpha * float(ops.convert_to_numpy(self.k))), *self.code_shape)))
         return keras.Model(linear.inputs[0], kept(linear.outputs[0]), name=linear.name)

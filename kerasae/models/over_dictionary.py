@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from kerasae.errors import InputError
 from kerasae.layers import Dictionary
+from kerasae.models.contract.base import check_standardized, refuse_missing, scale_of
 from kerasae.models.contract.batch import examples_of
 from kerasae.models.contract.codec import Codec
 from kerasae.models.contract.trainable import Trainable
@@ -23,7 +23,7 @@ class OverDictionary(Codec, Trainable):
     Args:
         shape: shape of an example, (D,), (T, D) or (H, W, C), flattened.
         latents: number M of atoms.
-        pixel_max: the integer that means 1.0; floats are used as they are.
+        pixel_max: the integer that means 1.0; floats are used as they are. Or a `kerasae.layers.Standardization`.
 
     Raises:
         InputError: for sizes that are no positive whole numbers, and a `pixel_max` that is not positive.
@@ -31,16 +31,16 @@ class OverDictionary(Codec, Trainable):
 
     units = "squared error"
     posterior_name, code_activation = None, None
-    unit_range = False
+    unit_range, standardizes = False, True
 
     def __init__(self, shape, latents, pixel_max=255.0, **kwargs):
         super().__init__(**kwargs)
         name = type(self).__name__
         check_positive(name, latents=latents)
-        if not pixel_max > 0:
-            raise InputError(f"{name}: pixel_max must be > 0. Received: pixel_max={pixel_max}")
         self.example_shape, self.code_shape = check_shape(name, shape, (1, 2, 3)), (latents,)
-        self.pixel_max = float(pixel_max)
+        self.pixel_max, self.standardization = scale_of(name, pixel_max)
+        check_standardized(self)
+        refuse_missing(self)
         self.dictionary = Dictionary(latents, name="dictionary")
         self.dictionary.build((None, size(self.example_shape)))
 
@@ -103,7 +103,7 @@ class OverDictionary(Codec, Trainable):
         """The model [B, *shape] → z; see `feature_encoder`."""
         return self.feature_encoder()
 
-    def feature_encoder(self):
+    def unit_encoder(self):
         """Build the model [B, *shape] → z, which shares the weights, with the numbers of now."""
         x = inputs = keras.Input(self.example_shape)
         x = self.dictionary(keras.layers.Flatten()(x) if len(self.example_shape) > 1 else x)

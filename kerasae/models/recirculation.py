@@ -104,7 +104,7 @@ class Recirculation(Codec, Trainable):
         """Compute −log p(x | encode(x)): [B], nats."""
         return self.objective(batch)["reconstruction"]
 
-    def feature_encoder(self):
+    def unit_encoder(self):
         """Build the model [B, *shape] → h₁, which shares V and c."""
         return self.encoder
 

@@ -57,9 +57,8 @@ def check_chain(autoencoders):
 def _up(autoencoders):
     x = inputs = keras.Input(autoencoders[0].example_shape)
     for i, autoencoder in enumerate(autoencoders, 1):
-        standardized = autoencoder.standardization is not None  # the stack standardises once, before its encoder
-        encoder = autoencoder.unit_encoder() if standardized else autoencoder.feature_encoder()
-        x = _renamed(encoder, f"layer_{i}_encoder")(x)
+        # The stack standardises once, before its encoder.
+        x = _renamed(autoencoder.unit_encoder(), f"layer_{i}_encoder")(x)
     return keras.Model(inputs, x, name="stacked_encoder")
 
 

@@ -75,7 +75,7 @@ class GenerativeStochasticNetwork(DenoisingAutoencoder):
 
     def parameters_after(self, batch, random, training=False):
         """Corrupt, encode, add noise and decode: the parameters of p(x_t | z_t) for x_{t−1} = batch.x."""
-        z = self.encoded(batch._replace(x=self.corruption.corrupt(batch.x, random)), training)
+        z = self.encoded(batch._replace(x=self.corruption.with_mask(batch.x, random)[0]), training)
         noise = ops.convert_to_tensor(self.code_noise) * random.normal(ops.shape(z))
         return call_network(self.decoder, z + ops.cast(noise, z.dtype), training=training)
 
@@ -113,5 +113,5 @@ class GenerativeStochasticNetwork(DenoisingAutoencoder):
     def _walk(self, x, steps, random):
         for _ in range(steps):
             parameters = self.parameters_after(Batch(x, x), random)
-            yield ops.cast(self.likelihood.mean(parameters), "float32")
+            yield self.restored(ops.cast(self.likelihood.mean(parameters), "float32"))
             x = self.likelihood.draw(parameters, random)

@@ -134,7 +134,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         corruption: corruption layer, for the variants that take one.
     """
     cls, options = variant(name), dict(options or {})
-    if isinstance(pixel_max, kerasae.layers.Standardization) and not issubclass(cls, kerasae.models.Autoencoder):
+    if isinstance(pixel_max, kerasae.layers.Standardization) and not cls.standardizes:
         raise InputError(
             f"variant: {name} takes values from 0 to 1 only, not numbers of any range; give min_value and max_value, "
             "or another variant"

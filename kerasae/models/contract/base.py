@@ -47,7 +47,7 @@ class Autoencoder(Codec, Trainable):
     """Required last activation of the encoder, or None for any."""
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
-    has_likelihood = takes_target = True
+    has_likelihood = takes_target = standardizes = True
     may_be_conditional = True
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
@@ -103,15 +103,7 @@ class Autoencoder(Codec, Trainable):
         """Compute −log p(x | encode(x)): [B], nats."""
         return self.reconstruction_term(self.encode_batch(batch), batch._replace(target=batch.x))
 
-    def feature_encoder(self):
-        inner = self.unit_encoder()
-        if self.standardization is None:
-            return inner
-        x = keras.Input(self.example_shape)
-        return keras.Model(x, inner(self.standardization(x)), name=f"{self.name}_standardized_features")
-
     def unit_encoder(self):
-        """Build a Keras model from values as a `Batch` holds them to codes, that shares this model's weights."""
         if len(self.encoder.inputs) > 1:
             raise InputError(
                 f"{type(self).__name__}: the encoder takes {self.encoder.inputs[1].name!r} too, which a classifier "
@@ -196,6 +188,12 @@ def check_standardized(model):
         )
     if given != (1,) and given != model.example_shape[-len(given) :]:
         raise InputError(f"{name}: expected means for examples {model.example_shape}. Received: means of shape {given}")
+
+
+def refuse_missing(model):
+    """Raise InputError for a standardisation of values of which some are missing, where the model takes no mask."""
+    if model.standardization is not None and model.standardization.missing:
+        raise InputError(f"{type(model).__name__}: takes no missing values; fill them in, or choose another variant")
 
 
 def check_range(name, decoder, likelihood):

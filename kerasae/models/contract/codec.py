@@ -66,7 +66,15 @@ class Codec:
 
     def feature_encoder(self):
         """Build a Keras model floats → codes, for a classifier, that shares this model's weights."""
-        raise NotImplementedError(f"{type(self).__name__} must write feature_encoder")
+        inner = self.unit_encoder()
+        if self.standardization is None:
+            return inner
+        x = keras.Input(self.example_shape)
+        return keras.Model(x, inner(self.standardization(x)), name=f"{self.name}_standardized_features")
+
+    def unit_encoder(self):
+        """Build a Keras model from values as a `Batch` holds them to codes, that shares this model's weights."""
+        raise NotImplementedError(f"{type(self).__name__} must write unit_encoder")
 
     def feature_decoder(self):
         """Build a Keras model codes → parameters of the likelihood that shares this model's weights."""

@@ -12,13 +12,14 @@ class Preparation:
     """Prepare a model's input as a `Batch`, once; a mix-in of `Trainable`.
 
     Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max`,
-    `standardization` of `Trainable`.
+    `standardization`, `standardizes` of `Trainable`.
     """
 
     conditional = takes_mask = takes_target = unit_range = False
     example_shape = None
     pixel_max = 255.0
     standardization = None
+    standardizes = False
 
     def prepare(self, x, y=None, weight=None):
         """Make a `Batch` of stored values: integers are divided by `pixel_max`, classes become one-hot rows.

@@ -39,6 +39,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         example_shape: shape of one example without the batch; None where any will do.
         pixel_max: the integer that means 1.0.
         standardization: `kerasae.layers.Standardization` of stored numbers of any range, or None.
+        standardizes: whether the class takes one in the place of `pixel_max`.
 
     Example:
         >>> class Mean(Trainable):
