@@ -58,7 +58,8 @@ def raw_input(data, maximum, side: int = SIDE, batch_size: int = 256) -> np.ndar
     """
 
     def flat(x):
-        x = maximum(x) if callable(maximum) else tf.cast(x, tf.float32) / (maximum if x.dtype.is_integer else 1.0)
+        any_range = hasattr(maximum, "imputed")
+        x = maximum.imputed(x) if any_range else tf.cast(x, tf.float32) / (maximum if x.dtype.is_integer else 1.0)
         longest = max(x.shape[1:3]) if x.shape.rank == 4 else 0
         if longest > side:
             x = tf.image.resize(x, [max(1, round(n * side / longest)) for n in x.shape[1:3]], "area")

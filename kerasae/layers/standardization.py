@@ -20,7 +20,7 @@ class Standardization(keras.layers.Layer):
         deviation: of the same shape, > 0; 1 for a feature that never changes, which becomes 0.
         missing: True where NaN means a missing value, which becomes the mean.
 
-    Shapes: [B, ..., C] → float32 [B, ..., C].
+    Shapes: [B, ..., C] → [B, ..., C]; it computes in float32 and gives the type of its policy.
 
     Raises:
         InputError: statistics that are not finite, of different lengths, or deviations that are not positive.
@@ -30,7 +30,7 @@ class Standardization(keras.layers.Layer):
     """
 
     def __init__(self, mean, deviation, missing=False, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32", "autocast": False})  # bfloat16 would round what is stored
+        super().__init__(autocast=False, **kwargs)  # bfloat16 would round what is stored
         self.mean, self.deviation, self.missing = _numbers(mean), _numbers(deviation), bool(missing)
         shapes = np.shape(self.mean), np.shape(self.deviation)
         if shapes[0] != shapes[1] or 0 in shapes[0] or not np.min(self.deviation) > 0:
@@ -40,13 +40,16 @@ class Standardization(keras.layers.Layer):
             )
 
     def get_config(self):
-        config = {name: value for name, value in super().get_config().items() if name not in ("dtype", "autocast")}
-        return {**config, "mean": self.mean, "deviation": self.deviation, "missing": self.missing}
+        return {**super().get_config(), "mean": self.mean, "deviation": self.deviation, "missing": self.missing}
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def call(self, x):
+        return ops.cast(self.imputed(x), self.compute_dtype)
+
+    def imputed(self, x):
+        """Compute (x − mean) / deviation, and 0 where x is missing: float32, of the shape of x."""
         z = self.standardized(x)
         return ops.where(ops.isnan(z), 0.0, z) if self.missing else z
 
