@@ -41,7 +41,7 @@ class KeepLargest(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("kerasae")
 class JumpReLU(keras.layers.Layer):
-    """Compute x · 1[x > θ_j] with a threshold θ_j ≥ 0 of each unit: [B, Z] → float32 [B, Z].
+    """Compute x · 1[x > θ_j] with a threshold θ_j ≥ 0 of each unit: [B, Z] → [B, Z].
 
     Rajamanoharan et al., arXiv 2407.14435, eq. 5; the gradients are those of `kerasae.ops.jump_relu`.
 
@@ -68,21 +68,24 @@ class JumpReLU(keras.layers.Layer):
         self.thresholds = self.add_weight(
             (input_shape[-1],),
             keras.initializers.Constant(self.threshold),
-            "float32",
             constraint=keras.constraints.NonNeg(),
             autocast=False,
             name="thresholds",
         )
 
     def call(self, x):
-        return jump_relu(ops.cast(x, "float32"), ops.convert_to_tensor(self.thresholds), self.bandwidth)
+        return ops.cast(self.passed(x), self.compute_dtype)
+
+    def passed(self, x):
+        """Compute x · 1[x > θ] in float32: [B, Z] → [B, Z]."""
+        return jump_relu(ops.cast(x, "float32"), ops.cast(self.thresholds, "float32"), self.bandwidth)
 
     def active(self, x):
         """Compute 1[x > θ], whose gradient passes to θ alone: [B, Z] → float32 [B, Z]."""
-        return step_above(ops.cast(x, "float32"), ops.convert_to_tensor(self.thresholds), self.bandwidth)
+        return step_above(ops.cast(x, "float32"), ops.cast(self.thresholds, "float32"), self.bandwidth)
 
     def compute_output_spec(self, x):
-        return keras.KerasTensor(x.shape, "float32")
+        return keras.KerasTensor(x.shape, self.compute_dtype)
 
     def get_config(self):
         return {**super().get_config(), "threshold": self.threshold, "bandwidth": self.bandwidth}

@@ -109,7 +109,7 @@ class SparseDictionary(OverDictionary):
         if self.activation == "top-k":
             return keep_largest(positive, self.k), ops.zeros(())
         if self.activation == "jump-relu" or not training:
-            return self.gate(inputs), ops.zeros(())
+            return self.gate.passed(inputs), ops.zeros(())
         everywhere = ops.reshape(whole_batch(ops.stop_gradient(positive)), (-1,))
         kept = keep_largest(everywhere, self.k * (ops.shape(everywhere)[0] / self.code_shape[0]))
         least = ops.min(ops.where(kept > 0, kept, float("inf")))
@@ -135,7 +135,7 @@ class SparseDictionary(OverDictionary):
         state = [(self.idle, ops.where(sums["active"] > 0, 0.0, self.idle + 1.0))]
         if self.activation != "batch-top-k":
             return state
-        running = ops.convert_to_tensor(self.gate.thresholds)
+        running = ops.cast(self.gate.thresholds, "float32")
         least = ops.where(ops.isfinite(sums["least"]), sums["least"], running)
         first = running == 0.0  # as active values are positive
         return [*state, (self.gate.thresholds, ops.where(first, least, DECAY * running + (1.0 - DECAY) * least))]
