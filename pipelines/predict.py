@@ -31,7 +31,8 @@ class Recipe:
     model: str = field(metadata={"positional": True})
     """Directory of a run, or of an export."""
     inputs: tuple[str, ...] = field(metadata={"positional": True})
-    """Image files, folders, which are searched at any depth, .npz files with x_test, x_train or x, and tables."""
+    """Image files, folders, which are searched at any depth, .npz files with x_test, x_train or x, tables,
+    and .txt files, of which each line is an example."""
     to: str | None = None
     """File to write, which appears when it is whole; standard output when not given."""
     format: Literal["csv", "json"] = "csv"
@@ -78,7 +79,9 @@ def refuse_missing(inputs) -> None:
     """Raise InputError for the first input that does not exist."""
     for name in inputs:
         if "\0" in name or not os.path.exists(name):
-            raise InputError(f"input: {name!r} does not exist; expected image files, folders, .npz files or tables")
+            raise InputError(
+                f"input: {name!r} does not exist; expected image files, folders, .npz files, tables or texts"
+            )
 
 
 @contextlib.contextmanager
@@ -163,6 +166,8 @@ def examples(inputs, intake) -> Iterator[tuple[str, Any]]:
             yield from array_rows.rows(name)
         elif name.lower().endswith((".csv", ".tsv", ".parquet")):
             yield from ((f"{name}/{i}", row) for i, row in enumerate(intake.table(name)))
+        elif name.lower().endswith(".txt"):
+            yield from ((f"{name}/{i}", row) for i, row in enumerate(intake.lines(name)))
         else:
             yield name, None
 

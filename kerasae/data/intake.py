@@ -13,6 +13,7 @@ from kerasae.data.inspection import UNUSABLE, read_stored
 from kerasae.data.layouts import UNREADABLE
 from kerasae.data.pixel_format import WIDTHS, PixelFormat
 from kerasae.data.table import read_rows
+from kerasae.data.text import read_lines
 from kerasae.errors import InputError
 
 
@@ -57,6 +58,8 @@ class Intake:
     """The `table_columns.Column`s of the table that the model has learned from; none of other data."""
     target: str | None = None
     """Column of the label, which a table may hold too."""
+    text: bool = False
+    """Whether the columns are words, and examples are lines of text."""
 
     @classmethod
     def as_read(cls, recipe: dict, shape, dtype: str, maximum: float, value_range=None, **further) -> "Intake":
@@ -65,7 +68,8 @@ class Intake:
         resized = len(shape) == 3 and (bool(recipe.get("image_size")) or center < 1)
         scale = None if value_range is None else (float(value_range[0]), float(value_range[1]))
         kept = tuple(bands) if bands else None
-        return cls(tuple(shape), dtype, maximum, scale, kept, resized, center, **further)
+        text = str(recipe.get("data")).startswith("text:")
+        return cls(tuple(shape), dtype, maximum, scale, kept, resized, center, text=text, **further)
 
     def resizing(self, size: tuple[int, ...]) -> "Intake":
         """The same with images resized to `size`, a side or (height, width), which must be the model's."""
@@ -88,9 +92,15 @@ class Intake:
 
     def table(self, file: str) -> np.ndarray:
         """Read the rows of a table as examples [N, D]; raises InputError for columns that are not the model's."""
-        if not self.columns:
+        if not self.columns or self.text:
             raise InputError(f"input: {file} is a table, but the model takes examples {list(self.shape)}; give those")
         return read_rows(file, self.columns, self.target)
+
+    def lines(self, file: str) -> np.ndarray:
+        """Read the lines of a text file as examples [N, V + 1]; raises InputError if the model takes no text."""
+        if not self.text:
+            raise InputError(f"input: {file} is text, but the model takes examples {list(self.shape)}; give those")
+        return read_lines(file, self.columns)
 
     def image(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Bring an image [H, W, C] into the model's form; raises InputError, naming it, if it is of another kind."""

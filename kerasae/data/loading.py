@@ -16,6 +16,7 @@ KINDS = {
     "table": "table:FILE",
     "ratings": "ratings:FILE",
     "series": "series:FILE",
+    "text": "text:FILE_OR_DIR",
     "onehot": "onehot:N",
 }
 
@@ -38,6 +39,7 @@ def load(
     target: str | None = None,
     category_columns: tuple[str, ...] | None = None,
     columns: tuple | None = None,
+    words: int | None = None,
     by: str | None = None,
     window: int | None = None,
     step: int | None = None,
@@ -54,6 +56,7 @@ def load(
     | `table:FILE` | rows of numbers and categories, CSV or Parquet; missing cells are NaN; in memory |
     | `ratings:FILE` | u.data, ratings.dat or CSV: a row of ratings for each item, or user; in memory |
     | `series:FILE` | windows of long recordings, .npz or CSV; the end of each recording is held out; in memory |
+    | `text:FILE_OR_DIR` | lines as bags of words, of .txt files; files or folders are classes; in memory |
     | `onehot:N` | the encoder problem: N patterns of N units, of which one is on |
 
     Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
@@ -84,7 +87,8 @@ def load(
         window: for series, samples in a window.
         step: for series, samples from one window's start to the next; the window when not given.
         test_share: for series, share of each recording, at its end, that is held out; 0.2 when not given.
-        columns: for table, `info.columns` of what a model has learned from; a file with others is refused.
+        columns: for table and text, `info.columns` of what a model has learned from; a table with others is refused.
+        words: for text, the most words of the vocabulary; 2,000 when not given.
 
     Raises:
         InputError: the spec, an argument or the data cannot be used; the message says what to do.
@@ -99,7 +103,7 @@ def load(
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
     given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
     given |= {"target": target, "category_columns": category_columns, "columns": columns, "by": by}
-    given |= {"window": window, "step": step, "test_share": test_share}
+    given |= {"window": window, "step": step, "test_share": test_share, "words": words}
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
     known = ("label_kind",) if target is not None else ()
@@ -140,6 +144,10 @@ def load(
         from kerasae.data.series import load_series
 
         return load_series(rest, window, step, test_share, _bands(bands))
+    if kind == "text":
+        from kerasae.data.text import load_text
+
+        return load_text(rest, words, columns)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)
@@ -203,7 +211,8 @@ def _refuse_unused(kind: str, **given) -> None:
     users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz", "ratings"))
     users["by"] = ("ratings",)
     users |= dict.fromkeys(("window", "step", "test_share"), ("series",))
-    users |= dict.fromkeys(("target", "category_columns", "columns"), ("table",))
+    users |= dict.fromkeys(("target", "category_columns"), ("table",))
+    users |= {"columns": ("table", "text"), "words": ("text",)}
     for name, kinds in users.items():
         used = cut if name == "center" else given[name] is not None and given[name] is not False
         if used and kind not in kinds:

@@ -12,7 +12,7 @@ from kerasae.training.checkpoint import write_atomic
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("window", "step"), ("a whole number", lambda value: type(value) is int)),
+    **dict.fromkeys(("window", "step", "words"), ("a whole number", lambda value: type(value) is int)),
     **dict.fromkeys(
         ("center", "min_value", "max_value", "test_share"), ("a number", lambda value: type(value) in (int, float))
     ),

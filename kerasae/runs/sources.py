@@ -67,6 +67,7 @@ def reading(recipe, data_dir=None):
         "window": recipe.get("window"),
         "step": recipe.get("step"),
         "test_share": recipe.get("test_share"),
+        "words": recipe.get("words"),
         "category_columns": tuple(recipe.get("category_columns") or ()) or None,
         "labels_file": recipe.get("labels_file"),
         "name_column": recipe.get("name_column"),

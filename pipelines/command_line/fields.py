@@ -11,7 +11,7 @@ from pipelines.command_line.voice import printable
 LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 """Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
 
-VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share")
+VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share", "words")
 """Fields by which stored values and folders are read."""
 
 READ_BY_RUNS = (*VALUES, "bands", "category_columns", *LABELS)
@@ -23,8 +23,8 @@ class DataRecipe:
     """A recipe that reads data."""
 
     data: str = "digits"
-    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE, series:FILE or
-    onehot:N."""
+    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE, series:FILE,
+    text:FILE_OR_DIR or onehot:N."""
     data_dir: str | None = None
     """Folder in which TensorFlow Datasets keeps its data sets."""
     image_size: tuple[int, ...] | None = None
@@ -63,6 +63,8 @@ class DataRecipe:
     """Samples from the start of a window to that of the next; the window when not given."""
     test_share: float | None = field(default=None, metadata=within("share"))
     """Share of each recording, at its end, that is the test part; 0.2 when not given, 0 for none."""
+    words: int | None = field(default=None, metadata=within("count"))
+    """Most words of the vocabulary of a text; 2,000 when not given."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))
@@ -155,10 +157,10 @@ class StartedRecipe(DataRecipe):
         return self.reading_like_run()
 
     def known_columns(self):
-        """Return the columns that the run has learned from, if its data and these are tables."""
+        """Return the columns that the run has learned from, if its data and these are tables, or texts."""
         from kerasae.runs import table_columns
 
-        return table_columns(self.run) if self.data.startswith("table:") else None
+        return table_columns(self.run) if self.data.startswith(("table:", "text:")) else None
 
     def reading_like_run(self):
         """Take over the run's data and how they are read, unless this recipe names data."""

@@ -1,0 +1,121 @@
+"""Lines of text as bags of words: text:FILE_OR_DIR."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kerasae.data.checks import fits_in_memory, whole
+from kerasae.data.fingerprints import fingerprint_data
+from kerasae.data.info import TEST_FRACTION, Source, make_source
+from kerasae.data.splits import ArrayStore, Split
+from kerasae.data.subsets import holdout_by_name
+from kerasae.data.table_columns import Column
+from kerasae.errors import InputError
+
+WORDS = 2000
+"""Words of a vocabulary when no number is given."""
+
+UNKNOWN = "<unknown>"
+"""Name of the last place: whether a line has a word that is not in the vocabulary."""
+
+WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+"""Letters and digits of any script, with apostrophes inside."""
+
+
+def load_text(path: str, words: int | None = None, columns: tuple[Column, ...] | None = None) -> Source:
+    """Read lines as bags of words, uint8 [N, V + 1]: 1 where a line has the word, last 1 if it has an unknown one.
+
+    Of a folder each .txt file is a class, or each folder in it, with all .txt files below; a file alone has no classes.
+    Words are lower-cased runs of letters and digits. The vocabulary holds the words that most training lines have,
+    equally frequent ones in alphabetical order. A tenth of the lines is held out by a hash of their words: lines that
+    are added later move none, and equal lines stay together. Lines without a word are left out, and counted.
+
+    Args:
+        path: .txt file in UTF-8, or folder of them.
+        words: size V of the vocabulary at most; 2,000 when None.
+        columns: the vocabulary of a model, `info.columns`, in place of that of the training lines.
+
+    Raises:
+        InputError: a file that is no text in UTF-8, fewer than two lines with words, or a folder whose classes are not
+            clear.
+    """
+    words = whole("words", WORDS if words is None else words, 1, 1_000_000)
+    classes = _classes(Path(path))
+    files = [(file, label) for label, found in enumerate(classes.values()) for file in found]
+    read = [(_words(line), label) for file, label in files for line in lines(file)]
+    kept = [(bag, label) for bag, label in read if bag]
+    if len(kept) < 2:
+        raise InputError(f"data: text:{path} has {len(kept)} lines with words; expected two or more.")
+    bags, labels = [bag for bag, _ in kept], np.array([label for _, label in kept])
+    train, test, _ = holdout_by_name([" ".join(bag) for bag in bags], TEST_FRACTION)
+    columns = columns or _vocabulary([bags[row] for row in train], words)
+    x = encode(bags, columns)
+    everything = Split(ArrayStore(x), labels if len(classes) > 1 else None)
+    facts = {"kind": "text", "columns": columns, "notes": (_note(x, len(read) - len(kept)),)}
+    facts["fingerprint"] = fingerprint_data([*map(str, columns), x, labels])
+    splits = {"train": everything.subset(train), "test": everything.subset(test)}
+    return make_source(f"text:{path}", splits, 1, list(classes) if len(classes) > 1 else None, **facts)
+
+
+def read_lines(file: str, columns: Sequence[Column]) -> np.ndarray:
+    """Encode the lines of a file, those without words too, by the vocabulary of a model: uint8 [N, V + 1]."""
+    return encode([_words(line) for line in lines(Path(file))], columns)
+
+
+def lines(file: Path) -> list[str]:
+    """Read the lines of a UTF-8 file; raises InputError with the place of what is none."""
+    try:
+        return file.read_bytes().decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError(f"data: text: {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"data: text: {file} is not UTF-8 at byte {error.start:,}; save it as UTF-8.") from None
+
+
+def encode(bags: Sequence[Sequence[str]], columns: Sequence[Column]) -> np.ndarray:
+    """Mark the words of each bag: uint8 [N, V + 1]."""
+    fits_in_memory(len(bags) * len(columns), f"{len(bags):,} lines of {len(columns):,} words", "choose fewer words")
+    x = np.zeros((len(bags), len(columns)), np.uint8)
+    places = {column.name: place for place, column in enumerate(columns[:-1])}
+    for row, bag in enumerate(bags):
+        x[row, [places.get(word, len(columns) - 1) for word in bag]] = 1
+    return x
+
+
+def _words(line: str) -> list[str]:
+    return WORD.findall(line.lower())
+
+
+def _vocabulary(bags: Sequence[Sequence[str]], words: int) -> tuple[Column, ...]:
+    """The words that most bags have, and the place for all others."""
+    counts = Counter(word for bag in bags for word in set(bag))
+    chosen = sorted(counts, key=lambda word: (-counts[word], word))[:words]
+    return (*map(Column, chosen), Column(UNKNOWN))
+
+
+def _classes(path: Path) -> dict[str, list[Path]]:
+    """Find the files of each class: name → files; one name for a file, or a folder of one."""
+    if path.is_file():
+        return {path.stem: [path]}
+    if not path.is_dir():
+        raise InputError(f"data: text:{path} does not exist; expected a .txt file, or a folder of them.")
+    files = {file.stem: [file] for file in sorted(path.glob("*.txt"))}
+    folders = {part.name: sorted(part.rglob("*.txt")) for part in sorted(path.iterdir()) if part.is_dir()}
+    folders = {name: found for name, found in folders.items() if found}
+    if files and folders:
+        raise InputError(
+            f"data: text:{path} has .txt files beside folders of them, {next(iter(folders))!r}; either are classes: "
+            "move one of the two."
+        )
+    if not files and not folders:
+        raise InputError(f"data: text:{path} has no .txt file; expected some, each a class, or in a folder per class.")
+    return files or folders
+
+
+def _note(x: np.ndarray, empty: int) -> str:
+    """Say what was read."""
+    without = f", {empty:,} lines without words left out" if empty else ""
+    return f"{len(x):,} lines, {x.shape[1] - 1:,} words, {x[:, -1].mean():.0%} of the lines have others{without}"
