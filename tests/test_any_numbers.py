@@ -318,7 +318,7 @@ def test_other_data_must_be_of_the_same_kind(here, mistake):
     ("tokens", "says"),
     [
         (["train", "plain", "--likelihood", "bernoulli"], "likelihood: bernoulli needs values from 0 to 1"),
-        (["train", "rbm"], "rbm takes values from 0 to 1 only"),
+        (["train", "recirculation"], "recirculation takes values from 0 to 1 only"),
         (["mae"], "a masked autoencoder needs"),
     ],
 )

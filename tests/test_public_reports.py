@@ -137,10 +137,11 @@ def test_standardised_columns_are_reconstructed_beyond_what_a_sigmoid_could():
         models.Autoencoder(*networks.dense(6, 1, ()), likelihood="bernoulli").score(x)
 
 
-def test_standardised_columns_in_a_file_say_which_values_they_may_have(tmp_path, mistake):
+def test_columns_of_any_range_in_a_file_are_standardised_unless_a_likelihood_or_a_range_is_given(tmp_path, mistake):
     np.savez(tmp_path / "x.npz", x_train=STANDARD / STANDARD.std())
-    line = mistake("train", "plain", "--data", "npz:x.npz", "--likelihood", "gaussian", *QUICK)
-    assert "x_train" in line and "min_value" in line and "max_value" in line
+    line = mistake("train", "plain", "--data", "npz:x.npz", "--likelihood", "bernoulli", *QUICK)
+    assert "likelihood" in line and "min_value" in line and "max_value" in line
+    command("train", "plain", "--data", "npz:x.npz", "--out", "own", *QUICK)
     given = ["--min-value", "-6", "--max-value", "6"]
     command("train", "plain", "--data", "npz:x.npz", "--out", "run", *given, "--likelihood", "gaussian", *QUICK)
 

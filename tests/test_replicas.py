@@ -22,8 +22,8 @@ def test_two_replicas_train_as_one_device_does(case, results):
     assert found["start"] == 0 and found["moved"] > 1e-3
     assert found["apart"] < 1e-5 * max(1.0, found["moved"])
     assert set(found["two"]) == set(found["one"]) >= {"loss"}
-    for name, value in found["one"].items():
-        assert found["two"][name] == pytest.approx(value, rel=1e-5), name
+    for name, value in found["one"].items():  # a contrast is a small difference of large energies
+        assert found["two"][name] == pytest.approx(value, rel=1e-5, abs=1e-6), name
 
 
 @pytest.fixture(scope="module")
