@@ -208,3 +208,23 @@ def test_a_wrong_spec_says_what_was_meant(spec, says):
 def test_arguments_a_source_would_ignore_are_refused(spec, arguments, says):
     with pytest.raises(InputError, match=says):
         load(spec, **arguments)
+
+
+@pytest.mark.parametrize("tokens", [None, 3])
+def test_codes_that_were_written_are_examples(tmp_path, tokens):
+    codes = np.random.default_rng(0).normal(size=(8, 2) if tokens is None else (8, tokens, 2)).astype("float32")
+    splits, labels = np.array(["train"] * 5 + ["validation"] + ["test"] * 2), np.arange(8) % 2
+    np.savez(tmp_path / "a.npz", codes=codes, splits=splits, labels=labels, names=np.arange(8).astype(str))
+    source = load(f"npz:{tmp_path / 'a.npz'}")
+    for part, rows in (("train", slice(0, 5)), ("test", slice(6, 8))):
+        np.testing.assert_array_equal(source.split(part).arrays()[0], codes[rows].reshape(-1, 2))
+        np.testing.assert_array_equal(source.split(part).labels, np.repeat(labels[rows], tokens or 1))
+    np.savez(tmp_path / "b.npz", codes=codes, splits=splits[5:], labels=labels)
+    with pytest.raises(InputError, match="expected codes .*splits .3."):
+        load(f"npz:{tmp_path / 'b.npz'}")
+
+
+def test_codes_of_one_part_without_all_labels_are_unlabelled_training_examples(tmp_path):
+    np.savez(tmp_path / "a.npz", codes=np.eye(20), splits=np.full(20, "test"), labels=np.arange(20) - 1)
+    source = load(f"npz:{tmp_path / 'a.npz'}")
+    assert source.train.labels is None and len(source.train) + len(source.test) == 20

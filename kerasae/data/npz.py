@@ -1,9 +1,10 @@
-"""Arrays from one .npz file: x_train, y_train, x_test, y_test."""
+"""Arrays from one .npz file: x_train, y_train, x_test, y_test, or codes."""
 
 import difflib
 
 import numpy as np
 
+from kerasae.data import npz_codes
 from kerasae.data.any_numbers import as_float32, refuse_non_finite
 from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.info import Source, make_source, standardizing, with_test
@@ -23,7 +24,8 @@ def load_npz(file: str, value_range: tuple[float | None, float | None] = (None, 
     the stored values that mean 0 (of floats only) and 1, floats are scaled by it, and integers up to 65535 are kept as
     uint16. Any other finite numbers are kept as float32, for a model to standardise by the `mean` and `deviation` of
     `info`. y is integers 0..K-1, [N] or [N, 1]. Without x_test a fixed 10 % of every class of the train part is held
-    out. Nothing in the file is ever unpickled.
+    out. A file that `kerasae embed` has written is read as `npz_codes.parts_of_codes` says. Nothing in the file is ever
+    unpickled.
 
     Raises:
         InputError: the file is missing, damaged, or holds something else.
@@ -81,10 +83,13 @@ def _read(file: str) -> dict[str, np.ndarray]:
     """The known arrays of the file, by name."""
 
     def choose(names):
+        if "codes" in names and "x_train" not in names:
+            return [name for name in npz_codes.ARRAYS if name in names]
         _check_names(names, file)
         return [key for key in KEYS if key in names]
 
-    return read_arrays(file, "npz", choose, "write images as uint8, or as files in a folder: source")
+    found = read_arrays(file, "npz", choose, "write images as uint8, or as files in a folder: source")
+    return npz_codes.parts_of_codes(found, file) if "codes" in found else found
 
 
 def _check_names(names: list[str], file: str) -> None:
