@@ -1,4 +1,4 @@
-"""Measure frozen features by linear and attentive probes and nearest neighbours, beside baselines."""
+"""Measure frozen features by linear, attentive and kernel probes and nearest neighbours, beside baselines."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,10 +17,11 @@ USUAL = ("linear", "knn")
 class Recipe(DerivedRecipe):
     """Probe the encoder of a run."""
 
-    probes: tuple[Literal["linear", "knn", "sgd", "attentive"], ...] = USUAL
+    probes: tuple[Literal["linear", "knn", "svm", "sgd", "attentive"], ...] = USUAL
     """What to fit: linear (logistic regression, or ridge regression of numbers; the only one of labels that are not one
-    class), knn (nearest neighbours), sgd (batch norm and a linear layer, trained by small batches), attentive (a
-    learned query over all tokens, of vision transformers only)."""
+    class), knn (nearest neighbours), svm (support vectors with a radial kernel; slow with more than thousands of
+    labels), sgd (batch norm and a linear layer, trained by small batches), attentive (a learned query over all tokens,
+    of vision transformers only)."""
     labels: tuple[int, ...] | None = field(default=None, metadata=within("count"))
     """Labelled training examples to use, balanced over the classes; all of them when not given. Several numbers give a
     curve."""

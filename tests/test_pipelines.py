@@ -159,19 +159,19 @@ def masked_run(small_digits, tmp_path):
 def test_all_probes_stand_in_one_table_with_their_protocols(masked_run, capsys):
     recipe = probe.Recipe(
         run=str(masked_run),
-        probes=("attentive", "knn", "linear", "sgd"),
+        probes=("attentive", "knn", "linear", "sgd", "svm"),
         labels=(40,),
         repeats=2,
         sgd_batch=16,
         baselines=False,
     )
     probed = probe.run(recipe)
-    assert probed.path.name == "probe-40-attentive-knn-linear-sgd"
+    assert probed.path.name == "probe-40-attentive-knn-linear-sgd-svm"
     rows = runs.read_rows(probed.path / "probes.csv")
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split("  ")[0] == "probe" and len({line.index("test acc") for line in printed[:1]}) == 1
     summary = json.loads((probed.path / "summary.json").read_text())
-    names = {"attentive": "attentive", "knn": "knn", "linear": "probe", "sgd": "sgd_probe"}
+    names = {"attentive": "attentive", "knn": "knn", "linear": "probe", "sgd": "sgd_probe", "svm": "svm_probe"}
     assert set(summary) == {f"{name}_accuracy{end}" for name in names.values() for end in ("", "_std")}
     for line, found, name in zip(printed[1:], rows, names, strict=False):
         assert found["probe"] == name == line.split()[0] and found["labels"] == "40" and found["repeats"] == "2"

@@ -29,6 +29,7 @@ MEANINGS = {
         "%",
         "test accuracy of batch norm and a linear layer on the frozen code, trained by SGD",
     ),
+    r"(.*_)?svm_probe_accuracy": ("%", "test accuracy of a support vector machine on the frozen code"),
     r"(.*_)?attentive_accuracy": ("%", "test accuracy of a learned query over all frozen tokens"),
     r"(.*_)?raw_probe_accuracy": ("%", "test accuracy of a linear classifier on the raw input"),
     r"(.*_)?raw_nearest_accuracy": ("%", "test accuracy of the nearest neighbours in the raw input"),

@@ -48,6 +48,7 @@ METHODS = {
     "probe": "linear probe",
     "sgd_probe": "linear probe by SGD",
     "attentive": "attentive probe",
+    "svm_probe": "support vectors",
     "knn": "nearest neighbours",
 }
 """NAME of the figure NAME_accuracy → label of the method."""

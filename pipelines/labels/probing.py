@@ -12,7 +12,7 @@ from pipelines.labels import causes, table
 from pipelines.labels.baselines import Baselines, neighbours
 from pipelines.labels.repeats import check_labels, labelled, spread
 
-FIGURES = {"linear": "probe", "knn": "knn", "sgd": "sgd_probe", "attentive": "attentive"}
+FIGURES = {"linear": "probe", "knn": "knn", "svm": "svm_probe", "sgd": "sgd_probe", "attentive": "attentive"}
 """Probe → prefix of its figure, as in probe_accuracy."""
 
 
@@ -115,6 +115,8 @@ def fit(name, data, recipe, seed, kind=LABEL_KINDS["class"]):
         return kind.probe(*data, seed=seed)
     if name == "knn":
         return evaluate.knn_probe(*data, k=recipe.neighbours or neighbours(len(data[1])))
+    if name == "svm":
+        return evaluate.support_vectors(*data)
     if name == "sgd":
         budget = {"epochs": recipe.sgd_epochs, "batch_size": recipe.sgd_batch}
         return evaluate.sgd_probe(*data, optimizer=recipe.sgd_optimizer, **budget, seed=seed)
