@@ -14,6 +14,7 @@ from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.dictionaries import dictionary_measures
 from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
+from kerasae.evaluate.geometry import score_field, tangents
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
@@ -75,8 +76,10 @@ __all__ = [
     "reverse_log_z",
     "ridge_probe",
     "rmse",
+    "score_field",
     "several_probe",
     "sgd_probe",
+    "tangents",
     "tokens_and_features",
     "top_items",
 ]
