@@ -136,7 +136,7 @@ def build(recipe, info):
     """Build the model of a recipe for data of a given shape and range."""
 
     cls = variants.variant(recipe.variant)
-    code_activation = cls.code_activation or getattr(cls, "usual_code_activation", None)
+    code_activation = cls.code_activation or cls.usual_code_activation
 
     def networks(posterior, pixel_parameters):
         if recipe.network == "lstm":

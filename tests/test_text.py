@@ -98,6 +98,12 @@ def test_bytes_that_are_no_text_are_named(tmp_path):
         load(f"text:{tmp_path}")
 
 
+def test_lines_end_where_editors_end_them(tmp_path):
+    """A form feed, or Unicode's own separators, end no line: one example stays one."""
+    (tmp_path / "a.txt").write_bytes("one\x0ctwo\u2028three\x85four\r\nfive\rsix\n\nseven".encode())
+    assert kerasae.data.text.lines(tmp_path / "a.txt") == ["one\x0ctwo\u2028three\x85four", "five", "six", "", "seven"]
+
+
 def test_words_belong_to_texts_only(tmp_path):
     with pytest.raises(InputError, match="words: only used with text"):
         load("digits", words=5)

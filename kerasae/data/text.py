@@ -1,5 +1,6 @@
 """Lines of text as bags of words: text:FILE_OR_DIR."""
 
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -66,9 +67,10 @@ def read_lines(file: str, columns: Sequence[Column]) -> np.ndarray:
 
 
 def lines(file: Path) -> list[str]:
-    """Read the lines of a UTF-8 file; raises InputError with the place of what is none."""
+    """Read the lines, ended by LF, CR LF or CR, of a UTF-8 file; raises InputError with the place of what is none."""
     try:
-        return file.read_bytes().decode("utf-8-sig").splitlines()
+        text = file.read_bytes().decode("utf-8-sig")
+        return [line.removesuffix("\n") for line in io.StringIO(text, newline=None)]
     except OSError as error:
         raise InputError(f"data: text: {file} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError as error:

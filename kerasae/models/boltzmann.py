@@ -178,9 +178,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         Args:
             split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 10,000 examples are used.
         """
-        v = self._means_and_count(split)
-        share = (v[0] * v[1] + 1.0) / (v[1] + 2.0)
-        return np.log(share / (1.0 - share)) if self.binary else v[0]
+        return self._bias_of(*self._means_and_count(split))
 
     # The contract.
 
@@ -198,9 +196,10 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         Args:
             split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 10,000 examples are used.
         """
-        self.visible_bias.assign(self.base_bias(split))
+        means, count = self._means_and_count(split)
+        self.visible_bias.assign(self._bias_of(means, count))
         if self.centring:
-            self.visible_offset.assign(self._means_and_count(split)[0])
+            self.visible_offset.assign(means)
 
     def encode_batch(self, batch, training=False):
         return ops.sigmoid(self.hidden_inputs(self._units(batch.x)))
@@ -270,6 +269,11 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
         examples = examples_of(split, ADAPT_EXAMPLES)
         v = ops.convert_to_numpy(self.by_batches(lambda batch: self._units(batch.x), examples))
         return v.mean(0), len(v)
+
+    def _bias_of(self, means, count):
+        """Compute biases of units alone with these means; binary ones as if one more 1 and 0 had been seen."""
+        share = (means * count + 1.0) / (count + 2.0)
+        return np.log(share / (1.0 - share)) if self.binary else means
 
     def _units(self, x):
         return ops.reshape(x, (-1, size(self.example_shape)))

@@ -59,12 +59,6 @@ class GenerativeStochasticNetwork(DenoisingAutoencoder):
         check_positive(type(self).__name__, walkback=walkback)
         self.walkback, self.code_noise = walkback, code_noise
 
-    @classmethod
-    def of_networks(cls, encoder, decoder, likelihood, pixel_max, walkback=5, **options):
-        """Build a network with a whole number of steps, for the command line, whose options are all floats."""
-        steps = int(walkback) if float(walkback).is_integer() else walkback
-        return cls(encoder, decoder, likelihood, pixel_max, walkback=steps, **options)
-
     def objective(self, batch, training=False):
         random, x, errors = self.random(training), batch.x, []
         for _ in range(self.walkback):

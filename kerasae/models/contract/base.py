@@ -45,8 +45,6 @@ class Autoencoder(Codec, Trainable):
     """Name of the default posterior, whose parameters the encoder outputs; None where it outputs the code itself."""
     code_activation = None
     """Required last activation of the encoder, or None for any."""
-    usual_code_activation = None
-    """Last activation of the encoder that the commands choose, where any will do."""
     has_likelihood = takes_target = standardizes = True
     may_be_conditional = True
 

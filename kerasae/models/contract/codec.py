@@ -27,6 +27,8 @@ class Codec:
     """
 
     generative = has_likelihood = has_tokens = has_free_energy = False
+    usual_code_activation = None
+    """Last activation of the encoder that the commands choose, where any will do."""
 
     # What users call.
 
