@@ -14,10 +14,12 @@ ROOMS = {
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dictionary Dropout "
         "GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LowVariance MaskQueries MaskedTokens "
         "MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption ScaledTanh SelfAttention "
-        "Standardization TiedDense TokenNorm TokenPooling TransformerBlock"
+        "SharedVariance Standardization TiedDense TokenNorm TokenPooling TransformerBlock"
     ),
-    "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns",
+    "kerasae.distributions": "Bernoulli Categorical Gaussian GaussianPerValue LogisticMixture TableColumns",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",
+    "kerasae.distributions.full_gaussian": "FullGaussianPosterior",
+    "kerasae.distributions.one_hot": "OneHotPosterior UniformOneHot",
     "kerasae.distributions.priors": "StandardNormal UniformSphere",
     "kerasae.optimizers": "LARS LayerwiseAdamW",
 }

@@ -6,7 +6,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, going_on, starting, variants
+from pipelines.building import budget, distributions, going_on, starting, variants
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
@@ -170,7 +170,7 @@ def build_layer(i, width, shape, source, recipe):
 
     # Cross-entropy needs values in [0, 1]: the data, and sigmoid codes.
     likelihood = "bernoulli" if activation == "sigmoid" else "gaussian"
-    likelihood = variants.likelihood_of("auto", source.info) if i == 1 else likelihood
+    likelihood = distributions.likelihood_of("auto", source.info) if i == 1 else likelihood
     corrupt = variants.corruption(recipe, layer=i)
     scale = variants.scale_of(source.info) if i == 1 else source.info.max_value
     model = (recipe.variant, networks, likelihood, scale)

@@ -6,7 +6,8 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, going_on, variants
+from pipelines.building import budget, distributions, going_on, variants
+from pipelines.building.distributions import DistributionFields
 from pipelines.building.masked_networks import side
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
@@ -16,7 +17,8 @@ from pipelines.command_line.ranges import within
 
 DECIDED = (
     *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
-    *("likelihood", "options"),
+    *distributions.DECIDED,
+    "options",
 )
 """Fields of a recipe that the weights decide which it starts from."""
 
@@ -25,7 +27,7 @@ REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(CorruptionFields, NumericsFields, RunRecipe):
+class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     """Settings for training one autoencoder."""
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
@@ -61,9 +63,6 @@ class Recipe(CorruptionFields, NumericsFields, RunRecipe):
     autorec, else 0, when not given."""
     code_dropout: float = field(default=0.0, metadata=within("share"))
     """Share of the code that the decoder of a dense or conv network does not see in training."""
-    likelihood: Literal["auto", "bernoulli", "gaussian", "categorical"] = "auto"
-    """Distribution of the input, whose parameters the decoder predicts; auto is bernoulli, or gaussian for numbers of
-    any range."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -120,7 +119,7 @@ def check(recipe, source):
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
     unused |= {"tied": recipe.network != "dense"}
-    unused["likelihood"] = not variants.variant(recipe.variant).has_likelihood
+    unused |= distributions.unused(recipe, variants.variant(recipe.variant))
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
@@ -150,11 +149,9 @@ def build(recipe, info):
             return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
         return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
 
-    likelihood = variants.likelihood_of(recipe.likelihood, info)
-    if likelihood == "categorical":
-        likelihood = kerasae.distributions.Categorical(int(info.max_value) + 1 if "int" in info.dtype else 256)
-    corrupt = variants.corruption(recipe)
-    return variants.build(recipe.variant, networks, likelihood, variants.scale_of(info), recipe.options, corrupt)
+    likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
+    model = (recipe.variant, distributions.with_variance(networks, recipe), likelihood, variants.scale_of(info))
+    return variants.build(*model, recipe.options, variants.corruption(recipe), of_code)
 
 
 def weight_decay(recipe):

@@ -257,6 +257,27 @@ def wasserstein():
     }
 
 
+def gaussian_wasserstein():
+    given = {name: value for name, value in wasserstein().items() if name in ("encoder", "decoder", "likelihood")}
+    return {**given, "pixel_max": 15.0, "w2_weight": 3.0, "name": "row"}
+
+
+def importance_weighted(estimator):
+    given = {
+        name: value for name, value in factor().items() if name not in ("gamma", "discriminator", "beta", "free_bits")
+    }
+    return {**given, "samples": 3, "estimator": estimator}
+
+
+def total_correlation():
+    return {name: value for name, value in factor().items() if name != "discriminator"}
+
+
+def information():
+    given = {name: value for name, value in factor().items() if name not in ("gamma", "discriminator")}
+    return {**given, "mmd_weight": 3.0}
+
+
 def factor():
     """Arguments that include every argument of the parent class."""
     return {
@@ -531,6 +552,16 @@ MODELS = [
         leaves=("penalty",),
     ),
     Case(models.SparseAutoencoder, lambda: sparse(penalty="l1"), stored(6), note="l1", leaves=("target_activity",)),
+    Case(models.GaussianWassersteinAutoencoder, gaussian_wasserstein, stored(6), per_example=False),
+    Case(
+        models.ImportanceWeightedAutoencoder,
+        lambda: importance_weighted("doubly"),
+        stored(6),
+        deterministic=False,
+        fixed=("beta", "free_bits"),
+    ),
+    Case(models.TotalCorrelationAutoencoder, total_correlation, stored(6), deterministic=False, per_example=False),
+    Case(models.InfoVariationalAutoencoder, information, stored(6), deterministic=False, per_example=False),
     Case(models.FactorVariationalAutoencoder, factor, stored(6), deterministic=False, per_example=False),
 ]
 
@@ -588,6 +619,7 @@ TOKENS = np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 4)
 MAPS = np.concatenate([VALUES, 1 - VALUES, VALUES**2, 1 - VALUES**2]).reshape(4, 2, 3, 4)
 
 LAYERS = [
+    Case(layers.SharedVariance, lambda: {"log_variance": -1.0, "name": "row"}, VALUES),
     Case(layers.GlobalResponseNorm, lambda: {"epsilon": 0.3, "name": "row"}, MAPS, ready=responding),
     Case(
         layers.ConvNextBlock,
@@ -814,6 +846,8 @@ LIKELIHOODS = [
     Case(distributions.Bernoulli, lambda: {}, np.float32(stored(3, 2, levels=2))),
     Case(distributions.Gaussian, lambda: {"scale": 0.3, "squash": True}, stored(3, 2) / np.float32(15)),
     Case(distributions.Categorical, lambda: {"levels": 5}, stored(3, 2, levels=5) / np.float32(4)),
+    Case(distributions.GaussianPerValue, lambda: {"floor": 0.1}, stored(3, 2) / np.float32(15)),
+    Case(distributions.LogisticMixture, lambda: {"levels": 5, "components": 2}, stored(3, 2, levels=5) / np.float32(4)),
     Case(
         distributions.TableColumns,
         lambda: {"numbers": 1, "categories": [3, 2], "shift": [0.2, 0.5, 0.3, 0.6, 0.4]},
@@ -992,18 +1026,22 @@ NETWORKS_OF_SEQUENCES = [
 POSTERIORS = [
     Case(distributions.GaussianPosterior, lambda: {}, VALUES),
     Case(distributions.VonMisesFisherPosterior, lambda: {}, VALUES),
+    Case(distributions.FullGaussianPosterior, lambda: {}, VALUES[:, :5]),
+    Case(distributions.OneHotPosterior, lambda: {"classes": 3, "temperature": 0.5}, VALUES),
 ]
 """Rows whose x is the output of an encoder."""
 
 PRIORS = [
     Case(distributions.StandardNormal, lambda: {}, VALUES),
     Case(distributions.UniformSphere, lambda: {}, VALUES),
+    Case(distributions.UniformOneHot, lambda: {"classes": 3}, VALUES),
     Case(
         distributions.PosteriorMixture,
         lambda: {"posterior": distributions.GaussianPosterior(), "encoded": np.concatenate([VALUES, -VALUES], -1)},
         VALUES,
     ),
     Case(models.VampPrior, lambda: {"components": 3, "seed": 4, "name": "row"}, None),
+    Case(models.MixturePrior, lambda: {"components": 3, "spread": 2.0, "seed": 4, "name": "row"}, None),
 ]
 """Rows whose x are codes; None if the prior is made of encoded inputs."""
 
@@ -1022,6 +1060,7 @@ FUNCTIONS = {
     "gather_tokens": "test_patches.py",
     "group_masking": "test_patches.py",
     "gaussian_kl": "test_divergences.py",
+    "gaussian_w2": "test_wasserstein.py",
     "gaussian_log_density": "test_divergences.py",
     "inverse_multiquadratic": "test_wasserstein.py",
     "jacobian_products": "test_contractive.py",
@@ -1036,6 +1075,7 @@ FUNCTIONS = {
     "pool_vit": "test_vit.py",
     "random_masking": "test_patches.py",
     "rbf": "test_wasserstein.py",
+    "share_variance": "test_one_hot.py",
     "shape_code": "test_vector_quantized.py",
     "resize_positions": "test_positions.py",
     "resize_convnext": "test_convnext.py",

@@ -122,7 +122,7 @@ def test_saves_and_loads(code, tmp_path):
 def test_mistakes_are_refused():
     with pytest.raises(InputError, match="at least 2 dimensions"):
         spherical(code=1)
-    with pytest.raises(InputError, match='give prior="sphere"'):
+    with pytest.raises(InputError, match="of another kind .sphere. than those of StandardNormal"):
         spherical(prior="standard")
     with pytest.raises(InputError, match="the encoder gives"):
         VariationalAutoencoder(*kerasae.networks.dense((5,), 3, posterior="gaussian"), posterior="von_mises_fisher")

@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import stats
 from scipy.special import expit, log_softmax, softmax
 
-from kerasae.distributions import Bernoulli, Categorical, Gaussian, likelihoods
+from kerasae.distributions import Bernoulli, Categorical, Gaussian, GaussianPerValue, LogisticMixture, likelihoods
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
 from kerasae.ops import sum_per_example, to_unit
@@ -130,3 +131,55 @@ def test_draws_have_the_probabilities_of_the_likelihood(likelihood):
     for value in np.linspace(0, 1, 2 if isinstance(likelihood, Bernoulli) else 4, dtype="float32"):
         log_p = np.asarray(likelihood.value_log_prob(raw, np.full((1, 3), value)))
         np.testing.assert_allclose(np.isclose(found, value).mean(0), np.exp(log_p[0]), atol=0.015)
+
+
+def test_gaussian_per_value_is_scipys():
+    raw, x = RNG.normal(0, 2, (5, 3, 4)), RNG.normal(size=(5, 3, 2))
+    mean, deviation = raw[..., :2], np.sqrt(0.1**2 + np.exp(raw[..., 2:]))
+    likelihood = GaussianPerValue(floor=0.1)
+    expected = stats.norm.logpdf(x, mean, deviation).sum((1, 2))
+    np.testing.assert_allclose(likelihood.log_prob(raw, x.astype("float32")), expected, rtol=1e-4)
+    draws = np.stack([likelihood.draw(raw, Draws(seed)) for seed in range(400)])
+    np.testing.assert_allclose(draws.mean(0), mean, atol=5 * deviation.max() / 20)
+    np.testing.assert_allclose(draws.std(0), deviation, rtol=0.25)
+
+
+@pytest.mark.parametrize("levels", [2, 9, 256])
+def test_logistic_mixture_is_the_difference_of_scipys_distributions(levels):
+    level, raw = RNG.integers(0, levels, (6, 2)), RNG.normal(0, 1, (6, 2 * 3 * 4))
+    level[:2] = [[0, levels - 1], [levels - 1, 0]]
+    logits, means, scales = np.moveaxis(raw.reshape(6, 2, 3, 4), 2, 0)
+    means, scales = means + 0.5, np.exp(np.maximum(scales - 2, -7))
+    x, half = level / (levels - 1), 0.5 / (levels - 1)
+    above = np.where(level == levels - 1, np.inf, x + half)[..., None]
+    below = np.where(level == 0, -np.inf, x - half)[..., None]
+    mass = stats.logistic.cdf(above, means, scales) - stats.logistic.cdf(below, means, scales)
+    expected = np.log((softmax(logits, -1) * mass).sum(-1)).sum(-1)
+    likelihood = LogisticMixture(levels, components=4)
+    np.testing.assert_allclose(likelihood.log_prob(raw, x.astype("float32")), expected, rtol=2e-3)
+
+
+def test_logistic_mixture_sums_to_one_and_draws_as_often_as_it_says():
+    raw, levels = np.tile(RNG.normal(0, 1, (1, 1, 6)), (20_000, 1, 1)).astype("float32"), 6
+    likelihood = LogisticMixture(levels, components=2)
+    values = np.linspace(0, 1, levels, dtype="float32")[:, None, None]
+    chances = np.exp(likelihood.log_prob(raw[:levels], values))
+    assert chances.sum() == pytest.approx(1.0, abs=1e-4)
+    drawn = np.rint(np.array(likelihood.draw(raw, Draws(1))).ravel() * (levels - 1)).astype(int)
+    counts = np.bincount(drawn, minlength=levels)
+    np.testing.assert_allclose(counts / len(raw), chances, atol=0.015)
+
+
+@pytest.mark.parametrize("far", [-60.0, 60.0])
+def test_logistic_mixture_is_finite_with_gradients_far_out(far):
+    raw = keras.Variable(np.full((1, 1, 6), far, "float32"))
+    with tf.GradientTape() as tape:
+        log_p = LogisticMixture(256, 2).log_prob(raw.value, np.full((1, 1, 1), 0.5, "float32"))
+    assert np.isfinite(log_p).all() and np.isfinite(tape.gradient(log_p, raw.value)).all()
+
+
+def test_spread_likelihoods_refuse_sizes_without_a_meaning():
+    with pytest.raises(InputError, match="floor must be > 0"):
+        GaussianPerValue(0)
+    with pytest.raises(InputError, match="components at least 1"):
+        LogisticMixture(256, 0)

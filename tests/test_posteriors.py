@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy.special import logsumexp, softplus
 from scipy.stats import norm, vonmises_fisher
 
+from kerasae.distributions import posteriors, priors
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior, get_posterior
 from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere, get_prior
 from kerasae.distributions.von_mises_fisher import entropy, log_area
@@ -206,8 +207,8 @@ def test_plain_values_are_saved_by_keras(thing):
 
 def test_names_give_objects_and_objects_themselves():
     for get, names, parent in (
-        (get_posterior, {"gaussian": GaussianPosterior, "von_mises_fisher": VonMisesFisherPosterior}, Posterior),
-        (get_prior, {"standard": StandardNormal, "sphere": UniformSphere}, Prior),
+        (get_posterior, posteriors.named(), Posterior),
+        (get_prior, priors.named(), Prior),
     ):
         for name, cls in names.items():
             assert type(get(name)) is cls and isinstance(get(name), parent)

@@ -4,12 +4,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.linalg import sqrtm
 
 import kerasae
 from kerasae.distributions.priors import UniformSphere
 from kerasae.errors import InputError
-from kerasae.models import WassersteinAutoencoder
-from kerasae.ops import inverse_multiquadratic, mmd, rbf
+from kerasae.models import GaussianWassersteinAutoencoder, WassersteinAutoencoder
+from kerasae.models.gaussian_wasserstein import to_normal
+from kerasae.models.wasserstein import several_scales
+from kerasae.ops import gaussian_w2, inverse_multiquadratic, mmd, rbf
 
 RNG = np.random.default_rng(0)
 
@@ -39,12 +42,16 @@ def model_of(code=3, **options):
     return WassersteinAutoencoder(*networks, **{"pixel_max": 15.0, **options})
 
 
+def kernel_of(model):
+    return several_scales(model.kernel, model.scales, *model.code_shape)
+
+
 @pytest.mark.parametrize("kind", ["inverse_multiquadratic", "rbf"])
 @pytest.mark.parametrize("scales", [(1.0,), (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)])
 def test_discrepancy_is_the_double_loop(kind, scales):
     x, y = RNG.normal(size=(7, 4)), RNG.normal(1.0, 2.0, size=(7, 4))
     model = model_of(4, kernel=kind, scales=scales)
-    found = float(mmd(x.astype("float32"), y.astype("float32"), model.kernel_of))
+    found = float(mmd(x.astype("float32"), y.astype("float32"), kernel_of(model)))
     assert found == pytest.approx(double_loop(x, y, kind, scales), rel=1e-4, abs=1e-6)
 
 
@@ -78,14 +85,14 @@ def test_kernels_are_one_at_no_distance_and_fall():
 def test_equal_points_have_finite_gradients():
     codes = tf.Variable(tf.zeros((5, 3)))
     with tf.GradientTape() as tape:
-        value = mmd(codes, tf.zeros((4, 3)), model_of().kernel_of)
+        value = mmd(codes, tf.zeros((4, 3)), kernel_of(model_of()))
     assert abs(float(value)) < 1e-5 and np.isfinite(tape.gradient(value, codes)).all()
 
 
 def test_one_example_has_no_pairs():
     model = model_of(scales=(1.0,))
     draw, code = np.float32([[1.0, 0.0, 0.0]]), np.zeros((1, 3), "float32")
-    assert float(mmd(code, draw, model.kernel_of)) == pytest.approx(-2 * 6 / (6 + 1))
+    assert float(mmd(code, draw, kernel_of(model))) == pytest.approx(-2 * 6 / (6 + 1))
 
 
 @pytest.mark.parametrize(
@@ -132,3 +139,58 @@ def test_learns_digits_and_brings_the_codes_to_the_prior():
     assert figures[0] < 0.05 < figures[1]
     codes = np.array(model.encode(test))
     assert np.abs(codes.mean(0)).max() < 0.3 and np.all((codes.std(0) > 0.7) & (codes.std(0) < 1.3))
+
+
+# ---- the distance of two Gaussians
+
+
+def covariance(size, seed, rank=None):
+    roots = np.random.default_rng(seed).normal(size=(size, rank or size + 2))
+    return (roots @ roots.T / roots.shape[1]).astype("float32")
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_distance_of_gaussians_is_that_of_scipys_matrix_roots(size):
+    m, n, s, t = RNG.normal(size=size), RNG.normal(size=size), covariance(size, 1), covariance(size, 2)
+    root = sqrtm(t)
+    expected = ((m - n) ** 2).sum() + np.trace(s + t - 2 * sqrtm(root @ s @ root).real)
+    given = [tf.constant(v, tf.float32) for v in (m, s, n, t)]
+    assert float(gaussian_w2(*given)) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert float(gaussian_w2(given[2], given[3], *given[:2])) == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+def test_gradient_of_the_distance_to_the_normal_is_that_of_finite_differences():
+    codes = RNG.normal(0.5, 2.0, size=(9, 3))
+
+    def distance(z):  # in float64: W₂² = ‖m‖² + Σ (√λ − 1)², λ the eigenvalues of the covariance
+        return (z.mean(0) ** 2).sum() + ((np.sqrt(np.linalg.eigvalsh(np.cov(z.T, bias=True))) - 1) ** 2).sum()
+
+    z = tf.Variable(codes.astype("float32"))
+    with tf.GradientTape() as tape:
+        found = to_normal(z)
+    gradient = tape.gradient(found, z).numpy()
+    assert float(found) == pytest.approx(distance(codes), rel=1e-4)
+    for place in ((0, 0), (4, 2), (8, 1)):
+        step = np.zeros_like(codes)
+        step[place] = 1e-5
+        slope = (distance(codes + step) - distance(codes - step)) / 2e-5
+        assert gradient[place] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+def test_distance_of_fewer_codes_than_dimensions_has_a_finite_gradient():
+    z = tf.Variable(RNG.normal(size=(3, 5)).astype("float32"))
+    with tf.GradientTape() as tape:
+        found = to_normal(z)
+    assert np.isfinite(tape.gradient(found, z)).all()
+
+
+def test_codes_get_the_moments_of_the_prior():
+    keras.utils.set_random_seed(3)
+    x = RNG.normal(size=(512, 6)).astype("float32") @ RNG.normal(size=(6, 6)).astype("float32")
+    model = GaussianWassersteinAutoencoder(*kerasae.networks.dense((6,), 3, (32,)), w2_weight=10.0)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, batch_size=128, epochs=60, verbose=0)
+    codes = np.array(model.encode(x))
+    assert np.abs(codes.mean(0)).max() < 0.2
+    assert np.abs(np.cov(codes.T) - np.eye(3)).max() < 0.3
+    assert model.sample(5, seed=1).shape == (5, 6)

@@ -154,13 +154,23 @@ class Categorical(Likelihood):
         return ops.squeeze(ops.take_along_axis(logits, ops.expand_dims(level, -1), axis=-1), -1)
 
 
-BY_NAME = {"bernoulli": Bernoulli, "gaussian": Gaussian, "categorical": Categorical}
+def named():
+    """Map the likelihoods' names to their classes."""
+    from kerasae.distributions import spread_likelihoods as spread  # here, as they are children of `Likelihood`
+
+    return {
+        "bernoulli": Bernoulli,
+        "gaussian": Gaussian,
+        "gaussian_per_value": spread.GaussianPerValue,
+        "categorical": Categorical,
+        "logistic_mixture": spread.LogisticMixture,
+    }
 
 
 def get(likelihood):
-    """Get a `Likelihood` by its name, "bernoulli", "gaussian" or "categorical"; a `Likelihood` is returned as it is."""
+    """Get a `Likelihood` by its name, see `named`; a `Likelihood` is returned as it is."""
     if isinstance(likelihood, Likelihood):
         return likelihood
-    if isinstance(likelihood, str) and likelihood in BY_NAME:
-        return BY_NAME[likelihood]()
-    raise InputError(f"likelihood: expected one of {', '.join(BY_NAME)}, or a Likelihood. Received: {likelihood!r}")
+    if isinstance(likelihood, str) and likelihood in named():
+        return named()[likelihood]()
+    raise InputError(f"likelihood: expected one of {', '.join(named())}, or a Likelihood. Received: {likelihood!r}")

@@ -15,7 +15,17 @@ from kerasae.errors import InputError
 
 
 class Posterior(PlainValues):
-    """Compute `mean`, `draw`, `log_prob` and `kl` of `encoded` [B, ..., outputs(Z)]: the parent of the posteriors."""
+    """Compute `mean`, `draw`, `log_prob` and `kl` of `encoded` [B, ..., outputs(Z)]: the parent of the posteriors.
+
+    Attributes:
+        support: where codes lie, as of `Prior`; a prior must have the same.
+    """
+
+    support = "reals"
+
+    def usual_prior(self):
+        """Return the prior of a model that names none."""
+        return StandardNormal()
 
     def outputs(self, code):
         """Return the length of the encoder output's last axis for a code whose last axis has length `code`."""
@@ -108,6 +118,11 @@ class VonMisesFisherPosterior(Posterior):
         >>> VonMisesFisherPosterior().mean(encoded)  # [[0.6, 0.8]]
     """
 
+    support = "sphere"
+
+    def usual_prior(self):
+        return UniformSphere()
+
     def outputs(self, code):
         von_mises_fisher.log_area(code)  # refuses Z < 2
         return code + 1
@@ -133,13 +148,22 @@ class VonMisesFisherPosterior(Posterior):
         return von_mises_fisher.unit(encoded[..., :-1]), ops.softplus(encoded[..., -1:]) + 1.0
 
 
-BY_NAME = {"gaussian": GaussianPosterior, "von_mises_fisher": VonMisesFisherPosterior}
+def named():
+    """Map the posteriors' names to their classes."""
+    from kerasae.distributions import full_gaussian, one_hot  # here, as they are children of `Posterior`
+
+    return {
+        "gaussian": GaussianPosterior,
+        "full_gaussian": full_gaussian.FullGaussianPosterior,
+        "von_mises_fisher": VonMisesFisherPosterior,
+        "one_hot": one_hot.OneHotPosterior,
+    }
 
 
 def get_posterior(posterior):
-    """Get a `Posterior` by its name, "gaussian" or "von_mises_fisher"; a `Posterior` is returned as it is."""
+    """Get a `Posterior` by its name, see `named`; a `Posterior` is returned as it is."""
     if isinstance(posterior, Posterior):
         return posterior
-    if isinstance(posterior, str) and posterior in BY_NAME:
-        return BY_NAME[posterior]()
-    raise InputError(f"posterior: expected one of {', '.join(BY_NAME)}, or a Posterior. Received: {posterior!r}")
+    if isinstance(posterior, str) and posterior in named():
+        return named()[posterior]()
+    raise InputError(f"posterior: expected one of {', '.join(named())}, or a Posterior. Received: {posterior!r}")

@@ -18,9 +18,11 @@ class Prior(PlainValues):
 
     Attributes:
         of_encoder: whether the prior is made of encoded inputs; it then has draws and a density only after `bind`.
+        support: where codes lie: "reals", "sphere" or "one-hot"; of a prior of encoded inputs it is the posterior's.
     """
 
     of_encoder = False
+    support = "reals"
 
     def draw(self, shape, random):
         """Draw z ~ p(z): float32 of `shape` = (n, *code_shape); `random` has ``normal(shape)``, ``uniform(shape)``."""
@@ -60,6 +62,8 @@ class UniformSphere(Prior):
     Example:
         >>> UniformSphere().log_prob(np.eye(3))  # −log 4π = -2.5310 nats, three times
     """
+
+    support = "sphere"
 
     def draw(self, shape, random):
         log_area(shape[-1])  # refuses Z < 2
@@ -111,13 +115,17 @@ def check_axes(axes, most):
         raise InputError(f"axes: expected 1 to {most}, the number of the code's axes. Received: axes={axes}")
 
 
-BY_NAME = {"standard": StandardNormal, "sphere": UniformSphere}
+def named():
+    """Map the names of priors without weights to their classes."""
+    from kerasae.distributions import one_hot  # here, as it is a child of `Prior`
+
+    return {"standard": StandardNormal, "sphere": UniformSphere, "one_hot": one_hot.UniformOneHot}
 
 
 def get_prior(prior):
-    """Get a `Prior` by its name, "standard" or "sphere"; a `Prior` is returned as it is."""
+    """Get a `Prior` by its name, see `named`; a `Prior` is returned as it is."""
     if isinstance(prior, Prior):
         return prior
-    if isinstance(prior, str) and prior in BY_NAME:
-        return BY_NAME[prior]()
-    raise InputError(f"prior: expected one of {', '.join(BY_NAME)}, or a Prior. Received: {prior!r}")
+    if isinstance(prior, str) and prior in named():
+        return named()[prior]()
+    raise InputError(f"prior: expected one of {', '.join(named())}, or a Prior. Received: {prior!r}")

@@ -8,6 +8,7 @@ from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
+from kerasae.layers.shared_variance import SharedVariance
 from kerasae.layers.sparse_codes import Dictionary, JumpReLU, KeepLargest, ScaledTanh
 from kerasae.layers.standardization import Standardization
 from kerasae.layers.tied import TiedDense, tie_all
@@ -50,6 +51,7 @@ __all__ = [
     "SaltAndPepperCorruption",
     "ScaledTanh",
     "SelfAttention",
+    "SharedVariance",
     "Standardization",
     "TiedDense",
     "TokenNorm",

@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from kerasae.distributions.posteriors import VonMisesFisherPosterior
 from kerasae.errors import InputError
 from kerasae.layers.draws import part_of_replica
 from kerasae.models.adversarial import build_discriminator, check_discriminator, discriminator_logits
@@ -50,9 +49,9 @@ class FactorVariationalAutoencoder(VariationalAutoencoder):
         self, encoder, decoder, likelihood="bernoulli", pixel_max=255.0, gamma=6.0, discriminator=None, **kwargs
     ):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        if isinstance(self.posterior, VonMisesFisherPosterior):
+        if self.posterior.support != "reals":
             raise InputError(
-                f"{type(self).__name__}: dimensions of a von Mises-Fisher posterior's codes are never independent; "
+                f"{type(self).__name__}: dimensions of codes of {type(self.posterior).__name__} are never independent; "
                 'give posterior="gaussian"'
             )
         self.gamma = gamma

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from kerasae.distributions import free_bits as floor
-from kerasae.distributions.posteriors import VonMisesFisherPosterior, get_posterior
+from kerasae.distributions.posteriors import get_posterior
 from kerasae.distributions.priors import get_prior
 from kerasae.errors import InputError
 from kerasae.layers.draws import Draws
@@ -32,10 +32,10 @@ class VariationalAutoencoder(Autoencoder):
         beta: weight β ≥ 0 of the divergence; a `Knob`.
         free_bits: floor in nats, ≥ 0, of each dimension's batch-mean divergence in the training loss; 0 is the exact
             bound. The logged divergence has no floor.
-        posterior: "gaussian", "von_mises_fisher" (hyperspherical: Davidson et al., arXiv 1804.00891), or a
-            `kerasae.distributions.Posterior`.
-        prior: None for the posterior's default prior, "standard", "sphere", or a `kerasae.distributions.Prior`
-            such as `VampPrior`.
+        posterior: "gaussian", "full_gaussian", "von_mises_fisher" (hyperspherical: Davidson et al., arXiv 1804.00891),
+            "one_hot", or a `kerasae.distributions.Posterior`.
+        prior: None for the posterior's usual prior, "standard", "sphere", "one_hot", or a
+            `kerasae.distributions.Prior` such as `VampPrior` or `MixturePrior`.
 
     Example:
         >>> networks = kerasae.networks.dense((28, 28, 1), code=40, widths=(400,), posterior="gaussian")
@@ -61,8 +61,7 @@ class VariationalAutoencoder(Autoencoder):
     ):
         self.posterior = get_posterior(posterior)
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
-        sphere = isinstance(self.posterior, VonMisesFisherPosterior)
-        self.prior = get_prior(prior or ("sphere" if sphere else "standard"))
+        self.prior = get_prior(prior or self.posterior.usual_prior())
         if not free_bits >= 0:
             raise InputError(f"{type(self).__name__}: free_bits must be ≥ 0. Received: free_bits={free_bits}")
         self.beta, self.free_bits = beta, float(free_bits)
@@ -128,10 +127,13 @@ class VariationalAutoencoder(Autoencoder):
 
     def _log_weight(self, batch, samples, seed):
         encoded = self.encoded(batch)
-        z = self.posterior.draw(encoded, Draws(seed), samples)
-        flat = ops.reshape(z, (-1, *self.code_shape))
+        return self.log_weights(encoded, self.posterior.draw(encoded, Draws(seed), samples), batch)
+
+    def log_weights(self, encoded, z, batch, training=False):
+        """Compute log p(x | z) + log p(z) − log q(z | x) at draws z [samples, B, ...]: [samples, B], nats."""
+        samples, flat = z.shape[0], ops.reshape(z, (-1, *self.code_shape))
         copies = keras.tree.map_structure(lambda v: v if v is None else repeated(v, samples), batch)
-        log_p = ops.reshape(-self.reconstruction_term(flat, copies), (samples, -1))
+        log_p = ops.reshape(-self.reconstruction_term(flat, copies, training), (samples, -1))
         return log_p + self.bound_prior().log_prob(z, self._axes) - self.posterior.log_prob(encoded, z, self._axes)
 
     def bound(self, x, samples=1, seed=0, y=None, batch_size=100):
@@ -166,16 +168,20 @@ class VariationalAutoencoder(Autoencoder):
                 f"{name}: free_bits needs a divergence in closed form, which {type(self.posterior).__name__} and "
                 f"{type(prior).__name__} do not have"
             )
-        if isinstance(self.posterior, VonMisesFisherPosterior) and type(prior).__name__ == "StandardNormal":
-            raise InputError(f'{name}: codes of a von Mises-Fisher posterior lie on the sphere; give prior="sphere"')
+        if not prior.of_encoder and prior.support != self.posterior.support:
+            raise InputError(
+                f"{name}: codes of {type(self.posterior).__name__} are of another kind ({self.posterior.support}) than "
+                f"those of {type(prior).__name__} ({prior.support}); leave the prior out for the usual one"
+            )
 
     def _build_prior(self, name, prior):
         """Build the prior's weights at construction, like all weights of a model."""
+        shape, of = (self.example_shape, "examples") if prior.of_encoder else (self.code_shape, "codes")
         if not prior.built:
-            prior.build((None, *self.example_shape))
+            prior.build((None, *shape))
         made_for = tuple(prior.weights[0].shape[1:])
-        if made_for != self.example_shape:
-            raise InputError(f"{name}: the prior was built for examples of {made_for}, not {self.example_shape}")
+        if made_for != shape:
+            raise InputError(f"{name}: the prior was built for {of} of {made_for}, not {shape}")
 
 
 def repeated(values, times):

@@ -74,22 +74,26 @@ class WassersteinAutoencoder(Autoencoder):
     def objective(self, batch, training=False):
         z = self.encode_batch(batch, training)
         draws = self.prior.draw(ops.shape(z), self.random(training))
-        codes, draws = (
-            whole_batch(ops.reshape(ops.cast(v, "float32"), (-1, size(self.code_shape)))) for v in (z, draws)
-        )
+        kernel = several_scales(self.kernel, self.scales, size(self.code_shape))
         return {
             "reconstruction": self.reconstruction_term(z, batch, training),
-            "mmd": Statistic(mmd(codes, draws, self.kernel_of)),
+            "mmd": Statistic(mmd(whole_vectors(z), whole_vectors(draws), kernel)),
         }
 
     @property
     def term_weights(self):
         return {"mmd": self.mmd_weight}
 
-    def kernel_of(self, squared):
-        """Sum the kernels of all scales, for squared distances of any shape."""
-        return sum(self.kernel(squared, 2.0 * size(self.code_shape) * scale) for scale in self.scales)
-
     def sample(self, n, y=None, seed=None, batch_size=256):
         """Decode `n` draws z ~ p(z) to means of p(x | z): [n, *shape]; the same for the same integer seed."""
         return self.decode_draws(self.prior, n, y, seed, batch_size)
+
+
+def several_scales(kernel, scales, dimensions):
+    """Build the kernel Σ_s k(·, 2 Z s) of squared distances, Z the dimensions of the code."""
+    return lambda squared: sum(kernel(squared, 2.0 * dimensions * scale) for scale in scales)
+
+
+def whole_vectors(z):
+    """Flatten the codes of the batch of all replicas: float32 [B, Z]."""
+    return whole_batch(ops.reshape(ops.cast(z, "float32"), (-1, size(z.shape[1:]))))

@@ -6,6 +6,7 @@ from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_min
 from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import lstm
+from kerasae.networks.shared_variance import share_variance
 from kerasae.networks.vgg_pair import vgg
 from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
@@ -21,6 +22,7 @@ __all__ = [
     "resize_convnext",
     "resize_vit",
     "shape_code",
+    "share_variance",
     "vgg",
     "vit",
     "vit_base",

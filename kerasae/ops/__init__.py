@@ -2,6 +2,7 @@
 
 from kerasae.ops.activations import exact_gelu, softmax
 from kerasae.ops.discrepancy import inverse_multiquadratic, mmd, rbf
+from kerasae.ops.gaussian_distance import gaussian_w2
 from kerasae.ops.jacobians import jacobian_products
 from kerasae.ops.lasso import fista, shrink
 from kerasae.ops.normalization import layer_norm
@@ -15,6 +16,7 @@ __all__ = [
     "exact_gelu",
     "fista",
     "gather_tokens",
+    "gaussian_w2",
     "group_masking",
     "inverse_multiquadratic",
     "jacobian_products",

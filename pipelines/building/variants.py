@@ -53,32 +53,6 @@ def variant(name):
     return of_user(name) if ":" in name else catalogue.trained()[name].load()
 
 
-def likelihood_of(asked, info):
-    """Choose the distribution of the input where "auto" is asked for: Gaussian for numbers of any range.
-
-    Of a table with categories it is `kerasae.distributions.TableColumns`.
-
-    Raises InputError for another one that needs values from 0 to 1.
-    """
-    if asked == "auto" and any(column.categories for column in info.columns):
-        return of_columns(info)
-    if asked == "auto":
-        return "gaussian" if info.standardized else "bernoulli"
-    if info.standardized and asked != "gaussian":
-        raise InputError(
-            f"likelihood: {asked} needs values from 0 to 1, but {info.spec} holds numbers of any range; leave it out, "
-            "or give min_value and max_value"
-        )
-    return asked
-
-
-def of_columns(info):
-    """Build the likelihood of a table: unit Gaussians for its numbers, softmaxes for its categories."""
-    sizes = [column.width for column in info.columns if column.categories is not None]
-    numbers = len(info.columns) - len(sizes)
-    return kerasae.distributions.TableColumns(numbers, sizes, info.mean[numbers:])
-
-
 def of_user(target):
     """Import a user's class MODULE:CLASS from the working directory or from an installed package."""
     import keras
@@ -122,7 +96,7 @@ def as_argument(cls, name, option, value):
     return int(value) if type(default) is int and float(value).is_integer() else value
 
 
-def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
+def build(name, networks, likelihood, pixel_max, options=None, corruption=None, distributions=None):
     """Build a model of a variant.
 
     Args:
@@ -132,6 +106,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         pixel_max: stored integer that means 1.0, or a `kerasae.layers.Standardization`; see `scale_of`.
         options: further constructor arguments of the variant.
         corruption: corruption layer, for the variants that take one.
+        distributions: the objects `posterior` and `prior` in place of the variant's own, where it has them.
     """
     cls, options = variant(name), dict(options or {})
     if isinstance(pixel_max, kerasae.layers.Standardization) and not cls.standardizes:
@@ -147,7 +122,8 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         options[option] = as_argument(cls, name, option, options[option])
     if "corruption" in own:
         options["corruption"] = corruption
-    pair = networks(cls.posterior_name, likelihood.parameters)
+    options |= distributions or {}
+    pair = networks(options.get("posterior", cls.posterior_name), likelihood.parameters)
     return getattr(cls, "of_networks", cls)(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
 
 
