@@ -60,6 +60,8 @@ class Intake:
     """Column of the label, which a table may hold too."""
     text: bool = False
     """Whether the columns are words, and examples are lines of text."""
+    text_as: str | None = None
+    """What a token of a line is, where examples are ids: "words" or "characters"; None for bags of words."""
 
     @classmethod
     def as_read(cls, recipe: dict, shape, dtype: str, maximum: float, value_range=None, **further) -> "Intake":
@@ -69,7 +71,18 @@ class Intake:
         scale = None if value_range is None else (float(value_range[0]), float(value_range[1]))
         kept = tuple(bands) if bands else None
         text = str(recipe.get("data")).startswith("text:")
-        return cls(tuple(shape), dtype, maximum, scale, kept, resized, center, text=text, **further)
+        return cls(
+            tuple(shape),
+            dtype,
+            maximum,
+            scale,
+            kept,
+            resized,
+            center,
+            text=text,
+            text_as=recipe.get("text_as"),
+            **further,
+        )
 
     def resizing(self, size: tuple[int, ...]) -> "Intake":
         """The same with images resized to `size`, a side or (height, width), which must be the model's."""
@@ -97,10 +110,10 @@ class Intake:
         return read_rows(file, self.columns, self.target)
 
     def lines(self, file: str) -> np.ndarray:
-        """Read the lines of a text file as examples [N, V + 1]; raises InputError if the model takes no text."""
+        """Read the lines of a text file as bags [N, V + 1] or ids [N, T]; raises InputError for a model of no text."""
         if not self.text:
             raise InputError(f"input: {file} is text, but the model takes examples {list(self.shape)}; give those")
-        return read_lines(file, self.columns)
+        return read_lines(file, self.columns, self.text_as, self.shape[0])
 
     def image(self, pixels: np.ndarray, name: str) -> np.ndarray:
         """Bring an image [H, W, C] into the model's form; raises InputError, naming it, if it is of another kind."""

@@ -40,6 +40,8 @@ def load(
     category_columns: tuple[str, ...] | None = None,
     columns: tuple | None = None,
     words: int | None = None,
+    text_as: str | None = None,
+    steps: int | None = None,
     by: str | None = None,
     window: int | None = None,
     step: int | None = None,
@@ -56,7 +58,7 @@ def load(
     | `table:FILE` | rows of numbers and categories, CSV or Parquet; missing cells are NaN; in memory |
     | `ratings:FILE` | u.data, ratings.dat or CSV: a row of ratings for each item, or user; in memory |
     | `series:FILE` | windows of long recordings, .npz or CSV; the end of each recording is held out; in memory |
-    | `text:FILE_OR_DIR` | lines as bags of words, of .txt files; files or folders are classes; in memory |
+    | `text:FILE_OR_DIR` | lines of .txt files as bags of words, or sequences of ids; files are classes; in memory |
     | `onehot:N` | the encoder problem: N patterns of N units, of which one is on |
 
     Without a test part a fixed 10 % is held out as "test": of arrays class by class, of files by their names alone, so
@@ -89,6 +91,8 @@ def load(
         test_share: for series, share of each recording, at its end, that is held out; 0.2 when not given.
         columns: for table and text, `info.columns` of what a model has learned from; a table with others is refused.
         words: for text, the most words of the vocabulary; 2,000 when not given.
+        text_as: for text, "words" or "characters" in their order, as ids; bags of words when not given.
+        steps: for text with `text_as`, the most tokens of a line; 64 when not given.
 
     Raises:
         InputError: the spec, an argument or the data cannot be used; the message says what to do.
@@ -103,7 +107,14 @@ def load(
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
     given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
     given |= {"target": target, "category_columns": category_columns, "columns": columns, "by": by}
-    given |= {"window": window, "step": step, "test_share": test_share, "words": words}
+    given |= {
+        "window": window,
+        "step": step,
+        "test_share": test_share,
+        "words": words,
+        "text_as": text_as,
+        "steps": steps,
+    }
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
     known = ("label_kind",) if target is not None else ()
@@ -147,7 +158,7 @@ def load(
     if kind == "text":
         from kerasae.data.text import load_text
 
-        return load_text(rest, words, columns)
+        return load_text(rest, words, columns, text_as, steps)
     from kerasae.data.npz import load_npz
 
     return load_npz(rest, value_range)
@@ -212,7 +223,7 @@ def _refuse_unused(kind: str, **given) -> None:
     users["by"] = ("ratings",)
     users |= dict.fromkeys(("window", "step", "test_share"), ("series",))
     users |= dict.fromkeys(("target", "category_columns"), ("table",))
-    users |= {"columns": ("table", "text"), "words": ("text",)}
+    users |= {"columns": ("table", "text"), **dict.fromkeys(("words", "text_as", "steps"), ("text",))}
     for name, kinds in users.items():
         used = cut if name == "center" else given[name] is not None and given[name] is not False
         if used and kind not in kinds:

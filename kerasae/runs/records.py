@@ -12,7 +12,7 @@ from kerasae.training.checkpoint import write_atomic
 READ = {
     **dict.fromkeys(("data", "data_dir", "run", "dest"), ("a text", lambda value: isinstance(value, str))),
     "image_size": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("window", "step", "words"), ("a whole number", lambda value: type(value) is int)),
+    **dict.fromkeys(("window", "step", "words", "steps"), ("a whole number", lambda value: type(value) is int)),
     **dict.fromkeys(
         ("center", "min_value", "max_value", "test_share"), ("a number", lambda value: type(value) in (int, float))
     ),
@@ -21,6 +21,7 @@ READ = {
     "category_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
     "label_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
     "label_kind": ("class, classes or numbers", lambda value: value in ("class", "classes", "numbers")),
+    "text_as": ("words or characters", lambda value: value in ("words", "characters")),
     **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
     **dict.fromkeys(("repeats", "epochs", "pretrain_epochs"), ("a whole number", lambda value: type(value) is int)),
 }

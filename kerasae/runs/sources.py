@@ -68,6 +68,8 @@ def reading(recipe, data_dir=None):
         "step": recipe.get("step"),
         "test_share": recipe.get("test_share"),
         "words": recipe.get("words"),
+        "text_as": recipe.get("text_as"),
+        "steps": recipe.get("steps"),
         "category_columns": tuple(recipe.get("category_columns") or ()) or None,
         "labels_file": recipe.get("labels_file"),
         "name_column": recipe.get("name_column"),

@@ -12,7 +12,7 @@ SOURCES = {
     "ratings:FILE": "user, item, rating in each line: u.data, ratings.dat or .csv, for autorec; --by item or user",
     "series:FILE": "windows of long recordings, .npz or .csv, by --window and --step; the end of each is held out",
     "table:FILE": "rows of numbers and categories, .csv or .parquet, with missing cells; --target names the label",
-    "text:FILE_OR_DIR": "lines of .txt files as bags of words; files or folders are classes; --words",
+    "text:FILE_OR_DIR": "lines of .txt files as bags of words, or by --text-as in order; files or folders are classes",
     "onehot:N": "the encoder problem: N patterns of N units, of which one is on",
 }
 
