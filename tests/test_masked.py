@@ -57,7 +57,7 @@ def test_forward_pass_is_the_papers(options):
             x[i].astype("float64"),
             noise[i],
             mae_reference.Weights(model.encoder, model.decoder),
-            patch=ops.patches.pair(given.get("patch", 2)),
+            patch=ops.patches.sides_of(given.get("patch", 2), 2),
             ratio=given.get("ratio", 0.75),
             normalize=given.get("normalize", True),
             mean=given["mean"],

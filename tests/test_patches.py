@@ -1,5 +1,7 @@
 """Patches and masks against NumPy: loops over patches, and a transcription of the masking of the paper's code."""
 
+import math
+
 import keras
 import mae_reference
 import numpy as np
@@ -29,6 +31,35 @@ def test_patches_come_row_by_row_and_go_back(shape, patch):
     patches = np.asarray(patchify(images, patch))
     np.testing.assert_array_equal(patches, by_loop(images, p, q))
     np.testing.assert_array_equal(unpatchify(patches, patch, (shape[0] // p, shape[1] // q)), images)
+
+
+@pytest.mark.parametrize(
+    ("shape", "patch"),
+    [((12, 2), 4), ((6, 1), (6,)), ((4, 6, 3), (2, 3)), ((4, 6, 2, 3), 2), ((2, 6, 5, 1), (1, 3, 5))],
+)
+def test_patches_of_any_rank_are_slices_in_order(shape, patch):
+    x = RNG.normal(size=(3, *shape)).astype("float32")
+    sides = (patch,) * (len(shape) - 1) if isinstance(patch, int) else patch
+    grid = tuple(n // p for n, p in zip(shape, sides, strict=False))
+    patches = np.asarray(patchify(x, patch))
+    for number, where in enumerate(np.ndindex(*grid)):
+        place = tuple(slice(i * p, (i + 1) * p) for i, p in zip(where, sides, strict=True))
+        np.testing.assert_array_equal(patches[:, number], x[(slice(None), *place)].reshape(3, -1))
+    np.testing.assert_array_equal(unpatchify(patches, patch, grid), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "says"),
+    [
+        ((500,), 16, "window of 500 .* patch 16; .*: 496 and 512; choose another window"),
+        ((4, 4, 5), 2, "volume of 4×4×5 .* 4×4×4 and 4×4×6"),
+        ((4, 4, 4), (2, 2), "one for each of 3 axes"),
+        ((8,), (2, 2), "one for each of 1 axes"),
+    ],
+)
+def test_a_patch_that_does_not_fit_a_signal_or_volume(size, patch, says):
+    with pytest.raises(InputError, match=says):
+        patchify(np.zeros((1, *size, 1), "float32"), patch)
 
 
 def test_a_linear_layer_on_patches_is_a_strided_convolution():
@@ -146,6 +177,19 @@ def test_groups_are_hidden_together(grid, group, ratio):
         np.testing.assert_array_equal(order[:visible], keep)
         np.testing.assert_array_equal(hidden[order], np.arange(count) >= visible)
         assert np.all(np.diff(row[order[:visible]]) > 0) and np.all(np.diff(row[order[visible:]]) > 0)
+
+
+@pytest.mark.parametrize(("grid", "group", "ratio"), [((12,), 3, 0.5), ((4, 2, 6), 2, 0.7)])
+def test_groups_of_signals_and_volumes_are_hidden_together(grid, group, ratio):
+    noise = RNG.uniform(size=(5, math.prod(grid))).astype("float32")
+    ids_keep, _, mask = map(np.asarray, group_masking(noise, ratio, grid, group))
+    groups = math.prod(grid) // group ** len(grid)
+    hidden = mask.reshape(5, *grid)
+    for where in np.ndindex(*(n // group for n in grid)):
+        block = hidden[(slice(None), *(slice(i * group, (i + 1) * group) for i in where))].reshape(5, -1)
+        assert np.all(block == block[:, :1])
+    assert np.all(mask.sum(axis=1) == (groups - int(groups * (1 - ratio))) * group ** len(grid))
+    np.testing.assert_array_equal(np.take_along_axis(mask, ids_keep, axis=1), np.zeros_like(ids_keep))
 
 
 def test_groups_of_one_patch_are_random_masking():

@@ -367,14 +367,14 @@ def test_resizing_mistakes():
         ({"heads": 3}, "heads=3.*16"),
         ({"mean": (0.1, 0.2)}, "mean has 2 values, but the images have 3 channels"),
         ({"std": (0.1, 0.2, 0.0)}, "std"),
-        ({"width": 18, "heads": 2}, "multiple of 4"),
+        ({"width": 9}, "even width"),
         ({"pooling": "class", "class_token": False}, "class token"),
         ({"pooling": "max"}, "'mean'"),
         ({"drop_path": 1.0}, "drop_path"),
         ({"depth": 0}, "depth=0"),
         ({"decoder": "cross", "decoder_heads": 5}, "heads=5.*12"),
         ({"decoder": "wide"}, "deep, shallow, cross, linear.*'wide'"),
-        ({"shape": (8, 12)}, "H, W, C"),
+        ({"shape": (12,)}, "H, W, C"),
     ],
 )
 def test_mistakes_are_named(changes, text):

@@ -1,19 +1,23 @@
-"""Layers from images to tokens and back: patches, positions, class tokens and mask tokens."""
+"""Layers from images, signals or volumes to tokens and back: patches, positions, class tokens and mask tokens."""
+
+import math
 
 import keras
 from keras import layers, ops
 
 from kerasae.errors import InputError
 from kerasae.ops import gather_tokens, patchify, sincos_positions, unpatchify
-from kerasae.ops.patches import grid_of, pair
+from kerasae.ops.patches import grid_of, sides_of
 
 
 @keras.saving.register_keras_serializable("kerasae")
 class Patches(layers.Layer):
     """Cut images into standardised patches: patchify((x − mean) / std), [B, H, W, C] → [B, N, p·q·C].
 
+    Signals [B, T, C] and volumes [B, D, H, W, C] are cut likewise.
+
     Args:
-        patch: side of a square patch, or (height, width).
+        patch: one side for all axes, or one for each, (height, width) of an image.
         mean, std: one number, or one for every channel, in the units of x.
 
     Raises:
@@ -22,12 +26,13 @@ class Patches(layers.Layer):
 
     def __init__(self, patch, mean=0.0, std=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.patch, self.mean, self.std = pair(patch), plain(mean), plain(std)
+        self.patch = patch if isinstance(patch, int) else sides_of(patch, len(patch))
+        self.mean, self.std = plain(mean), plain(std)
         if min(self.std if isinstance(self.std, tuple) else (self.std,)) <= 0:
             raise InputError(f"Patches: std must be > 0. Received: std={std}")
 
     def build(self, input_shape):
-        channels = input_shape[-1]
+        channels, self.patch = input_shape[-1], sides_of(self.patch, len(input_shape) - 2)
         for name, value in (("mean", self.mean), ("std", self.std)):
             if isinstance(value, tuple) and len(value) != channels:
                 raise InputError(f"{name} has {len(value)} values, but the images have {channels} channels: {value}")
@@ -40,9 +45,9 @@ class Patches(layers.Layer):
         return images * self._row(self.std, images) + self._row(self.mean, images)
 
     def compute_output_shape(self, input_shape):
-        batch, h, w, c = input_shape
-        rows, columns = grid_of((h, w), self.patch)
-        return (batch, rows * columns, self.patch[0] * self.patch[1] * c)
+        batch, *size, c = input_shape
+        values = math.prod(sides_of(self.patch, len(size))) * c
+        return (batch, math.prod(grid_of(size, self.patch)), values)
 
     def get_config(self):
         return {**super().get_config(), "patch": self.patch, "mean": self.mean, "std": self.std}
@@ -56,20 +61,20 @@ class Images(layers.Layer):
     """Assemble images from tokens that hold patches: [B, N, p·q·C] → [B, H, W, C]; a class token is left out.
 
     Args:
-        patch: side of a square patch, or (height, width).
-        grid: (rows, columns) of patches.
+        patch: one side for all axes, or one for each, (height, width) of an image.
+        grid: number of patches along each axis, (rows, columns) of an image; one of a signal, three of a volume.
     """
 
     def __init__(self, patch, grid, **kwargs):
         super().__init__(**kwargs)
-        self.patch, self.grid = pair(patch), tuple(grid)
+        self.patch, self.grid = sides_of(patch, len(grid)), tuple(grid)
 
     def call(self, x):
-        return unpatchify(x[:, -self.grid[0] * self.grid[1] :], self.patch, self.grid)
+        return unpatchify(x[:, -math.prod(self.grid) :], self.patch, self.grid)
 
     def compute_output_shape(self, input_shape):
-        (p, q), (rows, columns) = self.patch, self.grid
-        return (input_shape[0], rows * p, columns * q, input_shape[-1] // (p * q))
+        size = (n * p for n, p in zip(self.grid, self.patch, strict=True))
+        return (input_shape[0], *size, input_shape[-1] // math.prod(self.patch))
 
     def get_config(self):
         return {**super().get_config(), "patch": self.patch, "grid": self.grid}
@@ -79,7 +84,7 @@ class Positioned(layers.Layer):
     """Add position codes to tokens: the parent of such layers.
 
     Args:
-        grid: (rows, columns) of patches.
+        grid: number of patches along each axis, (rows, columns) of an image.
         class_token: whether the sequence starts with a class token, which has no place; its fixed code is 0.
         learned: False for the fixed codes of `kerasae.ops.sincos_positions`, True to learn all codes, also the class
             token's, from N(0, 0.02²).
@@ -90,7 +95,7 @@ class Positioned(layers.Layer):
         self.grid, self.class_token, self.learned = tuple(grid), bool(class_token), bool(learned)
 
     def build(self, input_shape):
-        count = self.grid[0] * self.grid[1] + self.class_token
+        count = math.prod(self.grid) + self.class_token
         initializer = keras.initializers.RandomNormal(stddev=0.02) if self.learned else self._fixed
         # Fixed codes are a weight too, so that codes interpolated for another image size can be saved.
         self.positions = self.add_weight(
@@ -162,7 +167,7 @@ class RestoredTokens(Positioned):
         return (x if ids_restore is None else self._restore(x, ids_restore)) + positions
 
     def compute_output_shape(self, x_shape, ids_restore_shape=None, ids_shape=None):
-        return (x_shape[0], self.grid[0] * self.grid[1] + self.class_token, x_shape[-1])
+        return (x_shape[0], math.prod(self.grid) + self.class_token, x_shape[-1])
 
     def _filled(self, x):
         """Append mask tokens to the visible tokens: [B, (1 +) N, D]."""
@@ -203,7 +208,7 @@ class MaskQueries(Positioned):
         return ops.take(queries[0], ids, axis=0)
 
     def compute_output_shape(self, x_shape, ids_shape=None):
-        return (x_shape[0], self.grid[0] * self.grid[1] if ids_shape is None else ids_shape[1], self.width)
+        return (x_shape[0], math.prod(self.grid) if ids_shape is None else ids_shape[1], self.width)
 
     def get_config(self):
         config = {**super().get_config(), "width": self.width}

@@ -1,4 +1,4 @@
-"""Masked autoencoders: hide most patches of an image, and predict them from the visible ones."""
+"""Masked autoencoders: hide most patches of an image, signal or volume, and predict them from the visible ones."""
 
 import keras
 import numpy as np
@@ -47,9 +47,9 @@ class MaskedAutoencoder(Autoencoder):
         mask_ratio: share of the patches hidden; the first int(N·(1 − mask_ratio)) by noise stay visible.
         normalize_targets: whether the target is normalised patch by patch. The features are better for it, but
             predictions then lack brightness and contrast.
-        pixel_max: as for `Autoencoder`.
-        mask_group: side g of the groups of g×g patches that are hidden together, of `kerasae.ops.group_masking`; then
-            the ratio is rounded up to whole groups.
+        pixel_max: as for `Autoencoder`; nothing is clipped where it is a `kerasae.layers.Standardization`.
+        mask_group: side g of the groups of g×g patches (g of a signal, g×g×g of a volume) that are hidden together, of
+            `kerasae.ops.group_masking`; then the ratio is rounded up to whole groups.
         target: None, or a `kerasae.layers.LowVariance`, which takes the leading principal components out of the
             target (after normalisation, if any); call `adapt_target` before training.
 
@@ -86,8 +86,6 @@ class MaskedAutoencoder(Autoencoder):
         **kwargs,
     ):
         super().__init__(encoder, decoder, "gaussian", pixel_max, **kwargs)
-        if self.standardization is not None:
-            raise InputError(f"{type(self).__name__}: pixel_max: expected a number, as pictures are clipped to 0 and 1")
         self._check_chains()
         patches = encoder.layers[1]
         self.patches_shape = tuple(patches.output.shape[1:])
@@ -100,20 +98,20 @@ class MaskedAutoencoder(Autoencoder):
     # What users call.
 
     def decode_code(self, z, y=None, training=False):
-        """Decode a code in which no patch is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1].
+        """Decode a code in which no patch is hidden: [B, *code_shape] → [B, H, W, C] in [0, 1], or standardised.
 
-        With normalised targets the prediction lacks each patch's mean and standard deviation: 0.5 and 0.25 replace
-        them.
+        With normalised targets the prediction lacks each patch's mean and standard deviation: 0.5 and 0.25, or of
+        standardised values 0 and 1, replace them.
         """
         images = ops.cast(self.decoder(z, training=training), "float32")
         if self.target is not None:
             images = images + self.decoder.layers[-1](self.target.shift(ops.zeros((1, *self.patches_shape))))
         if self.normalize_targets:
-            return ops.clip(0.5 + 0.25 * images, 0.0, 1.0)
-        return ops.clip(self._first.undo(images), 0.0, 1.0)
+            return self._in_range(images if self.standardization else 0.5 + 0.25 * images)
+        return self._in_range(self._first.undo(images))
 
     def reconstruct(self, x, noise=None, batch_size=256):
-        """Keep the visible patches of x, and fill hidden ones with predictions, clipped to [0, 1].
+        """Keep the visible patches of x, and fill hidden ones with predictions, clipped to [0, 1] where x has a range.
 
         With normalised targets the prediction of a patch holds its pattern only: its colours are meaningless. The
         pattern then gets the mean and standard deviation of the *visible* patches, never those of the hidden patch.
@@ -125,11 +123,15 @@ class MaskedAutoencoder(Autoencoder):
             batch_size: examples in memory at a time.
 
         Returns:
-            float32 [B, H, W, C].
+            float32 [B, H, W, C]; of a model with a `standardization`, in the units of the data.
         """
         if noise is None:
-            return self.by_batches(self.reconstruct_batch, x, batch_size=batch_size)
-        return in_chunks(lambda x, noise: self._picture(self.prepare(x).x, noise), (x, noise), batch_size)
+            return super().reconstruct(x, batch_size=batch_size)
+
+        def picture(x, noise):
+            return self.restored(self._picture(self.prepare(x).x, noise))
+
+        return in_chunks(picture, (x, noise), batch_size)
 
     def reconstruct_batch(self, batch, training=False):
         return self._picture(batch.x, self._fixed_noise(batch.x), training)
@@ -143,7 +145,7 @@ class MaskedAutoencoder(Autoencoder):
             prediction = at_visible_level(prediction, out["patches"], 1.0 - hidden)
         images = self.decoder.layers[-1]
         hidden = images(hidden * ops.ones_like(prediction))
-        return ops.where(hidden > 0, ops.clip(self._first.undo(images(prediction)), 0.0, 1.0), x)
+        return ops.where(hidden > 0, self._in_range(self._first.undo(images(prediction))), x)
 
     def tokens(self, x, batch_size=256):
         """Encode x to all tokens after the last normalisation: [B, H, W, C] → [B, (1 +) N, D].
@@ -163,13 +165,23 @@ class MaskedAutoencoder(Autoencoder):
     def hide(self, x, noise):
         """Show the encoder's input: images with hidden patches in grey (0.5), float32 [B, H, W, C].
 
+        Of standardised values, hidden ones become the mean.
+
         Args:
             x, noise: as for `reconstruct`.
         """
-        x = self.prepare(x).x
+        grey = 0.0 if self.standardization else 0.5
+        return self.restored(ops.where(self.hidden(noise), grey, self.prepare(x).x))
+
+    def hidden(self, noise):
+        """Tell which values of an example are hidden: noise [B, N] → bool [B, H, W, C]."""
         mask = self._masks(ops.convert_to_tensor(noise, "float32"))[2]
         hidden = ops.expand_dims(mask, -1) * ops.ones((self.patches_shape[1],), mask.dtype)
-        return ops.where(self.decoder.layers[-1](hidden) > 0, 0.5, x)
+        return self.decoder.layers[-1](hidden) > 0
+
+    def score_noise(self):
+        """Compute the noise of the fixed masks of `score`, under which every patch is hidden: float32 [K, N]."""
+        return np.stack([self._noise(turn) for turn in self._turns])
 
     def score_batch(self, batch):
         """Measure the prediction error of hidden patches: [B], the objective's units, higher = less like the data.
@@ -177,8 +189,7 @@ class MaskedAutoencoder(Autoencoder):
         It is the mean over the fewest fixed masks under which every patch is hidden at least once.
         """
         x = batch.x
-        groups, size = self.groups.shape
-        turns = range(0, groups, groups - self.visible // size)
+        turns = self._turns
         return sum(self._error(self._forward(x, self._fixed_noise(x, turn))) for turn in turns) / len(turns)
 
     def forward(self, x, noise, training=False):
@@ -265,7 +276,7 @@ class MaskedAutoencoder(Autoencoder):
 
     @property
     def _grid(self):
-        """(rows, columns) of patches."""
+        """Number of patches along each axis, (rows, columns) of an image."""
         return self.decoder.layers[-1].grid
 
     @property
@@ -302,11 +313,24 @@ class MaskedAutoencoder(Autoencoder):
 
     def _fixed_noise(self, x, turn=0):
         """Make fixed noise, the same for every example: float32 [B, N], one permutation, rotated by `turn`."""
+        return ops.tile(ops.convert_to_tensor(self._noise(turn)[None]), (ops.shape(x)[0], 1))
+
+    def _noise(self, turn):
         groups, size = self.groups.shape
         ranks = (np.random.default_rng(0).permutation(groups) + turn) % groups
-        noise = np.empty(groups * size)
+        noise = np.empty(groups * size, "float32")
         noise[self.groups] = ranks[:, None] + np.arange(size) / size
-        return ops.tile(ops.convert_to_tensor(noise[None], "float32"), (ops.shape(x)[0], 1))
+        return noise
+
+    @property
+    def _turns(self):
+        """Rotations of the fixed noise under which every patch is hidden at least once."""
+        groups, size = self.groups.shape
+        return range(0, groups, groups - self.visible // size)
+
+    def _in_range(self, x):
+        """Clip values to [0, 1], unless they are standardised."""
+        return x if self.standardization else ops.clip(x, 0.0, 1.0)
 
     def _group(self, mask_ratio, mask_group):
         """Set the groups of patches that are hidden together, and the number of visible patches."""

@@ -6,7 +6,7 @@ from kerasae.errors import InputError
 from kerasae.layers import ConvNextBlock, TokenNorm
 from kerasae.networks.convolutional_pair import check_code, convolutional_pair
 from kerasae.networks.shapes import check_positive, check_shape
-from kerasae.ops.patches import pair
+from kerasae.ops.patches import sides_of
 
 
 def convnext(
@@ -65,7 +65,7 @@ def convnext(
     Example:
         >>> encoder, decoder = convnext((32, 32, 3), patch=4, widths=(64, 128), depths=(2, 6))
     """
-    shape, patch = check_shape("convnext", shape, (3,)), pair(patch)
+    shape, patch = check_shape("convnext", shape, (3,)), sides_of(patch, 2)
     check_positive("convnext", widths=widths, depths=depths, kernel=kernel, pixel_parameters=pixel_parameters)
     check_positive("convnext", decoder_width=decoder_width, decoder_depth=decoder_depth)
     check_code("convnext", code, pooling, posterior, code_activation)

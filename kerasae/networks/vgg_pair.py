@@ -4,7 +4,7 @@ from kerasae.errors import InputError
 from kerasae.layers import ConvBlock
 from kerasae.networks.convolutional_pair import check_code, convolutional_pair
 from kerasae.networks.shapes import check_positive, check_shape
-from kerasae.ops.patches import pair
+from kerasae.ops.patches import sides_of
 
 
 def vgg(
@@ -48,7 +48,7 @@ def vgg(
     Example:
         >>> encoder, decoder = vgg((32, 32, 3), patch=8)  # 64, 128, 256 and 512 channels
     """
-    shape, side = check_shape("vgg", shape, (3,)), pair(patch)
+    shape, side = check_shape("vgg", shape, (3,)), sides_of(patch, 2)
     widths = widths_of(side, widths)
     check_positive("vgg", widths=widths, kernel=kernel, pixel_parameters=pixel_parameters)
     check_positive("vgg", decoder_width=decoder_width, decoder_depth=decoder_depth)

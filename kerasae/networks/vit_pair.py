@@ -21,7 +21,7 @@ from kerasae.layers import (
 )
 from kerasae.networks.shapes import check_positive, check_shape
 from kerasae.ops import resize_positions
-from kerasae.ops.patches import adapt_channels, grid_of, pair
+from kerasae.ops.patches import adapt_channels, by, grid_of, sides_of
 
 
 def vit(
@@ -45,14 +45,14 @@ def vit(
     std=1.0,
     name="vit",
 ):
-    """Build a vision transformer encoder and a decoder that predicts hidden patches.
+    """Build a vision transformer encoder and a decoder that predicts hidden patches, of images, signals or volumes.
 
     Encoder: Dosovitskiy et al., arXiv 2010.11929; decoder: He et al., arXiv 2111.06377, section 3. Both are chains of
     layers, which `kerasae.models.MaskedAutoencoder` also runs on the visible patches alone.
 
     Args:
-        shape: (H, W, C) of an image.
-        patch: side of a square patch, or (height, width); it must divide the image.
+        shape: (H, W, C) of an image, (T, C) of a signal, or (D1, D2, D3, C) of a volume.
+        patch: one side for all axes, or one for each, (height, width) of an image; it must divide the example.
         width, depth, heads: width D of the encoder's tokens, number of blocks, heads of their attention.
         decoder: kind of the decoder of hidden patches.
             "deep": self-attention between visible and mask tokens, `decoder_depth` blocks, the paper's;
@@ -68,12 +68,12 @@ def vit(
         learned_positions: False for fixed sin-cos positions, True to learn them.
         drop_path: rate at which the encoder's last block drops a branch in training; it rises linearly from 0.
         layer_scale: None, or what the encoder's learned factor of every branch and channel starts from.
-        mean, std: of the images in [0, 1], one number or one per channel; the encoder sees (x − mean) / std, and the
-            decoder gives images in these units.
+        mean, std: of the values in [0, 1], one number or one per channel; the encoder sees (x − mean) / std, and the
+            decoder gives images in these units; 0 and 1 where the model standardises the values itself.
         name: prefix of the layers' names.
 
     Returns:
-        (encoder, decoder): functional models, [B, H, W, C] → code and code → [B, H, W, C].
+        (encoder, decoder): functional models, [B, *shape] → code and code → [B, *shape].
 
     Raises:
         InputError: if the patch does not divide the image (names the nearest sizes), the heads do not divide the
@@ -82,12 +82,13 @@ def vit(
     Example:
         >>> encoder, decoder = vit((32, 32, 3), patch=4, width=192, depth=12, heads=3)
     """
-    shape, patch = check_shape("vit", shape, (3,)), pair(patch)
+    shape = check_shape("vit", shape, (2, 3, 4))
+    patch = sides_of(patch, len(shape) - 1)
     check_positive("vit", width=width, depth=depth, heads=heads)
     check_positive("vit", decoder_width=decoder_width, decoder_depth=decoder_depth, decoder_heads=decoder_heads)
     if decoder not in DECODERS:
         raise InputError(f"vit: decoder must be one of {', '.join(DECODERS)}. Received: decoder={decoder!r}")
-    place = {"grid": grid_of(shape[:2], patch), "class_token": class_token, "learned": learned_positions}
+    place = {"grid": grid_of(shape[:-1], patch), "class_token": class_token, "learned": learned_positions}
     # Pixels keep float32 in mixed precision, as they are also the target.
     x = inputs = keras.Input(shape)
     x = Patches(patch, mean, std, name=f"{name}_patches", dtype="float32")(x)
@@ -107,7 +108,7 @@ def vit(
         x = layers.RepeatVector(count, name=f"{name}_decoder_repeat")(x)
     sizes = {"width": decoder_width, "depth": decoder_depth, "heads": decoder_heads, "mlp_ratio": mlp_ratio}
     x = DECODERS[decoder](x, place, name=f"{name}_decoder", **sizes)
-    x = layers.Dense(patch[0] * patch[1] * shape[-1], name=f"{name}_decoder_pred")(x)
+    x = layers.Dense(math.prod(patch) * shape[-1], name=f"{name}_decoder_pred")(x)
     x = Images(patch, place["grid"], name=f"{name}_decoder_images", dtype="float32")(x)
     return encoder, keras.Model(inputs, x, name=f"{name}_decoder")
 
@@ -194,7 +195,7 @@ def pool_vit(encoder, pooling):
     after = pooling == "mean_norm"
     tokens, options = (blocks[-1] if after else norm).output, {"dtype": norm.dtype_policy}
     images, patch = _images_of(encoder)
-    class_token = tokens.shape[1] > math.prod(grid_of(images[:2], patch))
+    class_token = tokens.shape[1] > math.prod(grid_of(images[:-1], patch))
     x = TokenPooling("mean" if after else pooling, class_token, name=f"{encoder.name}_{pooling}", **options)(tokens)
     if after:
         x = TokenNorm(epsilon=norm.epsilon, name=f"{encoder.name}_fc_norm", **options)(x)
@@ -209,23 +210,26 @@ def resize_vit(network, shape, mean=None, std=None):
 
     Args:
         network: an encoder or a decoder of `vit`.
-        shape: (H, W, C) of the new images.
+        shape: of the new images, signals or volumes, with as many axes as the old.
         mean, std: of the new images, as for `vit`; None keeps what the encoder subtracts and divides by.
 
     Returns:
         A functional model with weights of its own.
 
     Raises:
-        InputError: if the patch does not divide the new size, or mean and std do not fit the channels.
+        InputError: if the patch does not divide the new size, the shapes have different numbers of axes, or mean and
+            std do not fit the channels.
 
     Example:
         >>> larger = resize_vit(encoder, (48, 32, 3))
     """
-    shape, chain = check_shape("resize_vit", shape, (3,)), network.layers[1:]
+    shape, chain = check_shape("resize_vit", shape, (2, 3, 4)), network.layers[1:]
     images, patch = _images_of(network)
-    grid = grid_of(shape[:2], patch)
+    if len(shape) != len(images):
+        raise InputError(f"resize_vit: a network of examples {by(images)} cannot be resized to {by(shape)}")
+    grid = grid_of(shape[:-1], patch)
     last = chain[-2] if isinstance(chain[-1], Images) else None  # the layer that predicts the patches of a decoder
-    count = grid[0] * grid[1] + _tokens_of(network) - math.prod(grid_of(images[:2], patch))
+    count = math.prod(grid) + _tokens_of(network) - math.prod(grid_of(images[:-1], patch))
     code = network.input_shape[1:]  # of a decoder; a pooled code does not depend on the image size
     x = inputs = keras.Input(shape if isinstance(chain[0], Patches) else (count, *code[1:]) if code[1:] else code)
     for layer in chain:

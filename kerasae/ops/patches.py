@@ -1,69 +1,101 @@
-"""Patches of images, and the random masks of masked autoencoders."""
+"""Patches of signals, images and volumes, and the random masks of masked autoencoders."""
+
+import math
 
 import numpy as np
 from keras import ops
 
 from kerasae.errors import InputError
 
+NAMES = {1: ("window of", "choose another window"), 2: ("image size", "resize the images"), 3: ("volume of", "crop it")}
+"""Number of axes → name of their size, and a way out where no patch fits."""
 
-def patchify(images, patch):
-    """Cut images into patches: [B, H, W, C] → [B, N, p·q·C], N = (H/p)(W/q), row by row.
 
-    A patch is flattened in the order (row, column, channel), so that a linear layer on it is a convolution with stride
-    `patch` whose kernel [p, q, C, D] was reshaped to [p·q·C, D].
+def patchify(examples, patch):
+    """Cut examples into patches: images [B, H, W, C] → [B, N, p·q·C], N = (H/p)(W/q), row by row.
+
+    Signals [B, T, C] become [B, T/p, p·C], and volumes [B, D, H, W, C] likewise [B, N, p·q·r·C]. A patch is flattened
+    in the order (row, column, channel), so that a linear layer on it is a convolution with stride `patch` whose kernel
+    [p, q, C, K] was reshaped to [p·q·C, K].
 
     Args:
-        images: [B, H, W, C] of known H, W and C.
-        patch: the side of a square patch, or (p, q), height first.
+        examples: [B, ..., C] of known sizes.
+        patch: one side for all axes, or one for each, in the order of the axes: (height, width) of an image.
 
     Raises:
-        InputError: if the patch does not divide the image; names the nearest sizes that it divides.
+        InputError: if the patch does not divide the example; names the nearest sizes that it divides.
 
     Example:
         >>> patchify(np.zeros((1, 6, 8, 3)), (3, 2)).shape  # 2 · 4 patches of 3 · 2 · 3 values
         (1, 8, 18)
     """
-    h, w, c = images.shape[1:]
-    (p, q), (rows, columns) = pair(patch), grid_of((h, w), patch)
-    x = ops.reshape(images, (-1, rows, p, columns, q, c))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows * columns, p * q * c))
+    size, c = examples.shape[1:-1], examples.shape[-1]
+    sides, grid = sides_of(patch, len(size)), grid_of(size, patch)
+    x = ops.reshape(examples, (-1, *in_turn(grid, sides), c))
+    return ops.reshape(ops.transpose(x, swapped(len(grid))), (-1, math.prod(grid), math.prod(sides) * c))
 
 
 def unpatchify(patches, patch, grid):
-    """Assemble images from patches, the inverse of `patchify`: [B, N, p·q·C] → [B, rows·p, columns·q, C].
+    """Assemble examples from patches, the inverse of `patchify`: [B, N, p·q·C] → [B, rows·p, columns·q, C].
 
     Args:
         patches: [B, N, p·q·C].
         patch: as for `patchify`.
-        grid: (rows, columns) of patches in the image, N = rows · columns.
+        grid: number of patches along each axis, (rows, columns) of an image; N is their product.
     """
-    (p, q), (rows, columns) = pair(patch), grid
-    c = patches.shape[-1] // (p * q)
-    x = ops.reshape(patches, (-1, rows, columns, p, q, c))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, rows * p, columns * q, c))
+    sides = sides_of(patch, len(grid))
+    c = patches.shape[-1] // math.prod(sides)
+    x = ops.reshape(patches, (-1, *grid, *sides, c))
+    size = (n * p for n, p in zip(grid, sides, strict=True))
+    return ops.reshape(ops.transpose(x, restored(len(grid))), (-1, *size, c))
 
 
-def pair(patch):
-    """Convert a patch size, a number or (height, width), to (height, width)."""
-    sides = (patch, patch) if isinstance(patch, int) else tuple(patch)
-    if len(sides) != 2 or any(not isinstance(n, int) or n < 1 for n in sides):
-        raise InputError(f"patch must be a positive whole number or (height, width). Received: patch={patch}")
+def in_turn(first, second):
+    """List two sequences of one length in turn: (a, b), (c, d) → [a, c, b, d]."""
+    return [n for both in zip(first, second, strict=True) for n in both]
+
+
+def swapped(axes):
+    """Order the axes [B, rows, p, columns, q, …, C] as [B, rows, columns, …, p, q, …, C]."""
+    return (0, *range(1, 2 * axes, 2), *range(2, 2 * axes + 1, 2), 2 * axes + 1)
+
+
+def restored(axes):
+    """Order the axes [B, rows, columns, …, p, q, …, C] as [B, rows, p, columns, q, …, C]."""
+    return (0, *in_turn(range(1, axes + 1), range(axes + 1, 2 * axes + 1)), 2 * axes + 1)
+
+
+def sides_of(patch, axes):
+    """Convert a patch size, a number or one for each axis, to a tuple of one for each axis."""
+    sides = (patch,) * axes if isinstance(patch, int) else tuple(patch)
+    if len(sides) != axes or any(not isinstance(n, int) or n < 1 for n in sides):
+        each = "(height, width)" if axes == 2 else f"one for each of {axes} axes"
+        raise InputError(f"patch must be a positive whole number or {each}. Received: patch={patch}")
     return sides
 
 
 def grid_of(size, patch):
-    """Compute the grid (rows, columns) of patches in an image (H, W); raise InputError with the nearest sizes."""
-    sides = pair(patch)
+    """Compute the grid of patches in an example, (rows, columns) of an image (H, W).
+
+    Raises InputError with the nearest sizes if the patch does not divide it.
+    """
+    sides = sides_of(patch, len(size))
     if any(n % p for n, p in zip(size, sides, strict=True)):
         # For each side, the multiples of the patch below, if not 0, and above.
         fits = [sorted({max(p, n // p * p), -(-n // p) * p}) for n, p in zip(size, sides, strict=True)]
         below, above = (tuple(side[i] for side in fits) for i in (0, -1))
-        nearest = " and ".join(f"{h}×{w}" for h, w in sorted({below, above}))
+        nearest = " and ".join(by(found) for found in sorted({below, above}))
+        name, change = NAMES.get(len(size), ("size", "choose another"))
         raise InputError(
-            f"image size {size[0]}×{size[1]} is not divisible by the patch {sides[0]}×{sides[1]}; "
-            f"the nearest sizes that are: {nearest}; resize the images or choose another patch"
+            f"{name} {by(size)} is not divisible by the patch {by(sides)}; "
+            f"the nearest sizes that are: {nearest}; {change} or choose another patch"
         )
     return tuple(n // p for n, p in zip(size, sides, strict=True))
+
+
+def by(size):
+    """Write the sizes of axes as text: (28, 28) as 28×28."""
+    return "×".join(map(str, size))
 
 
 def random_masking(noise, ratio):
@@ -92,7 +124,7 @@ def random_masking(noise, ratio):
 
 
 def group_masking(noise, ratio, grid, group):
-    """Hide groups of `group` × `group` neighbouring patches together, otherwise as `random_masking`.
+    """Hide groups of neighbouring patches together, `group` along each axis, otherwise as `random_masking`.
 
     Of the G groups, the int(G·(1 − ratio)) with the least mean noise stay visible: the hidden share is the ratio
     rounded up to whole groups. Visible patches, and hidden ones, are in the order of their noise, so that the last
@@ -100,10 +132,10 @@ def group_masking(noise, ratio, grid, group):
     al., arXiv 2512.15715, hides 4×4 patches at once.
 
     Args:
-        noise: [B, N], as for `random_masking`; N = rows · columns.
+        noise: [B, N], as for `random_masking`; N is the product of the grid.
         ratio: share of the groups to hide, in (0, 1).
-        grid: (rows, columns) of patches.
-        group: patches along the side of a group; it must divide rows and columns.
+        grid: number of patches along each axis, (rows, columns) of an image.
+        group: patches along the side of a group; it must divide the grid.
 
     Returns:
         ids_keep, ids_restore and mask, as from `random_masking`.
@@ -129,15 +161,15 @@ def group_masking(noise, ratio, grid, group):
 
 
 def group_members(grid, group):
-    """List the patch indices of each group, row by row: a NumPy array of ints [G, group²]."""
+    """List the patch indices of each group, row by row: a NumPy array of ints [G, patches of a group]."""
     if not isinstance(group, int) or group < 1 or any(n % group for n in grid):
         raise InputError(
-            f"mask_group must be a whole number that divides the grid of {grid[0]}×{grid[1]} patches. "
+            f"mask_group must be a whole number that divides the grid of {by(grid)} patches. "
             f"Received: mask_group={group}; choose another, or another patch"
         )
-    rows, columns = (n // group for n in grid)
-    places = np.arange(grid[0] * grid[1]).reshape(rows, group, columns, group)
-    return places.transpose(0, 2, 1, 3).reshape(rows * columns, group * group)
+    groups = [n // group for n in grid]
+    places = np.arange(math.prod(grid)).reshape(1, *in_turn(groups, [group] * len(grid)), 1)
+    return places.transpose(swapped(len(grid))).reshape(math.prod(groups), group ** len(grid))
 
 
 def visible_count(patches, ratio, one="patch", many="patches"):
