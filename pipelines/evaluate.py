@@ -138,7 +138,7 @@ def log_likelihood(model, test, log_z):
 
 def likelihood_name(model, info):
     """Name the likelihood figure: "nll", or "cross_entropy_bound" for grey values under a Bernoulli likelihood."""
-    binary = "int" in info.dtype and info.max_value == 1
+    binary = info.binarized or ("int" in info.dtype and info.max_value == 1)
     if binary or not isinstance(model.likelihood, kerasae.distributions.Bernoulli):
         return "nll"
     print("a Bernoulli likelihood of grey values is not a density: compare these nats only with other such figures")

@@ -2,6 +2,7 @@
 
 from kerasae.data.augment import Chain, ElasticDistortion, RandomAffine
 from kerasae.data.batching import batches, in_order, steps_per_epoch
+from kerasae.data.binary_draws import binarized
 from kerasae.data.classes import match_classes
 from kerasae.data.crops import RandomFlip, RandomResizedCrop
 from kerasae.data.erasing import RandomErasing
@@ -33,6 +34,7 @@ __all__ = [
     "Split",
     "balanced_subset",
     "batches",
+    "binarized",
     "channel_statistics",
     "holdout",
     "holdout_in_time",

@@ -65,6 +65,8 @@ class Info:
     """Of ratings, the names of the places of an example, users or items."""
     rating_range: tuple[float, float] | None = None
     """Of ratings, the least and the greatest one."""
+    binarized: bool = False
+    """Whether stored values are draws of 0 and `max_value`, whose chances the data hold."""
     kind: str = ""
     """What an example is: "image", "vector", "sequence" or "array" by its axes, unless a source names another."""
     mean: tuple[float, ...] | None = None

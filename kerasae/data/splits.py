@@ -120,17 +120,28 @@ class Split:
         """Examples [B, ...] and their labels, int64 [B] (-1 where there are none) or float32 [B, D], for Dataset.map.
 
         Of an `encoded` split, `crop`, a `RandomResizedCrop`, is cut from each image as it is stored, before it is
-        resized; `seeds` int32 [B, 2] are its own.
+        resized; `seeds` int32 [B, 2] are those of the crop, or of an example that is drawn anew each time.
 
         Raises tf.errors.InvalidArgumentError for an index outside 0..N-1.
         """
         with tf.device("CPU:0"):
             indices = tf.cast(tf.convert_to_tensor(indices), tf.int64)
             rows = tf.gather(self._row_tensor, indices)
-            images = self._store.read(rows) if crop is None else self._store.read_cropped(rows, seeds, crop)
+            images = self._read(rows, crop, seeds)
             if self._label_tensor is None:
                 return images, tf.fill(tf.shape(indices), tf.constant(-1, tf.int64))
             return images, tf.gather(self._label_tensor, indices)
+
+    def _read(self, rows, crop, seeds):
+        if crop is not None:
+            return self._store.read_cropped(rows, seeds, crop)
+        if seeds is not None and hasattr(self._store, "read_drawn"):
+            return self._store.read_drawn(rows, seeds)
+        return self._store.read(rows)
+
+    def stored_as(self, wrap) -> "Split":
+        """The same examples from `wrap(store)`, a store of as many."""
+        return Split(wrap(self._store), self.labels, self._rows)
 
     def subset(self, indices: np.ndarray) -> "Split":
         """The examples at `indices`, in that order, as a split; raises `InputError` for an index outside."""

@@ -22,7 +22,9 @@ READ = {
     "label_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
     "label_kind": ("class, classes or numbers", lambda value: value in ("class", "classes", "numbers")),
     "text_as": ("words or characters", lambda value: value in ("words", "characters")),
-    **dict.fromkeys(("skip_broken", "unlabelled"), ("true or false", lambda value: isinstance(value, bool))),
+    **dict.fromkeys(
+        ("skip_broken", "unlabelled", "binarize"), ("true or false", lambda value: isinstance(value, bool))
+    ),
     **dict.fromkeys(("repeats", "epochs", "pretrain_epochs"), ("a whole number", lambda value: type(value) is int)),
 }
 

@@ -23,6 +23,7 @@ def open_source(recipe, data_dir=None):
         >>> source = open_source(read_recipe("runs/mae")["recipe"])
     """
     source = kerasae.data.load(recipe["data"], **reading(recipe, data_dir))
+    source = kerasae.data.binarized(source) if recipe.get("binarize") else source
     if count := source.info.skipped:
         logger.warning("%s: %s broken image%s skipped", recipe["data"], count, "s"[: count > 1])
     return source

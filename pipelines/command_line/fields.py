@@ -13,11 +13,11 @@ LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 
 VALUES = (
     *("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share"),
-    *("words", "text_as", "steps"),
+    *("words", "text_as", "steps", "binarize"),
 )
 """Fields by which stored values and folders are read."""
 
-READ_BY_RUNS = (*VALUES, "bands", "category_columns", *LABELS)
+READ_BY_RUNS = (*(name for name in VALUES if name != "binarize"), "bands", "category_columns", *LABELS)
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
 
 
@@ -72,6 +72,8 @@ class DataRecipe:
     """What the tokens of a text are, whose order is kept; bags of words when not given."""
     steps: int | None = field(default=None, metadata=within("count"))
     """Most tokens of a line of such a text, of which longer ones are cut; 64 when not given."""
+    binarize: bool = False
+    """Take values from 0 to 1 as chances: training steps draw 0 or 1 anew, all else sees one fixed draw."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))
@@ -101,6 +103,7 @@ class DataRecipe:
         options = {name: getattr(self, name) for name in READ_BY_RUNS}
         options |= {"image_size": size, "skip_broken": self.skip_broken, "columns": self.known_columns()}
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
+        source = kerasae.data.binarized(source) if self.binarize else source
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
         for note in source.info.notes:
