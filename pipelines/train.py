@@ -37,6 +37,8 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     anneal: dict[str, float] = field(default_factory=dict)
     """First values of numbers of the objective, such as --anneal.beta 0 or --anneal.k 100: each then changes linearly,
     to its value in `options`, over the first half of the steps."""
+    anneal_cycles: int = field(default=1, metadata=within("count"))
+    """Times that this happens, each in an equal share of the steps."""
     network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
     """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
     V2, images only), or lstm (recurrent, sequences only, for the variant recurrent)."""
@@ -122,6 +124,7 @@ def check(recipe, source):
     unused |= distributions.unused(recipe, variants.variant(recipe.variant))
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
+    unused["anneal_cycles"] = not recipe.anneal
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
         unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)

@@ -156,6 +156,7 @@ def variational():
         "pixel_max": 3.0,
         "beta": 0.5,
         "free_bits": 0.001,
+        "capacity": 0.3,
         "posterior": distributions.posteriors.GaussianPosterior(),
         "prior": distributions.priors.StandardNormal(),
         "name": "row",
@@ -262,10 +263,11 @@ def gaussian_wasserstein():
     return {**given, "pixel_max": 15.0, "w2_weight": 3.0, "name": "row"}
 
 
+LEFT = ("gamma", "discriminator", *models.ImportanceWeightedAutoencoder.sets_itself)
+
+
 def importance_weighted(estimator):
-    given = {
-        name: value for name, value in factor().items() if name not in ("gamma", "discriminator", "beta", "free_bits")
-    }
+    given = {name: value for name, value in factor().items() if name not in LEFT}
     return {**given, "samples": 3, "estimator": estimator}
 
 
@@ -288,6 +290,7 @@ def factor():
         "discriminator": small_discriminator(),
         "beta": 0.5,
         "free_bits": 0.001,
+        "capacity": 0.3,
         "posterior": distributions.posteriors.GaussianPosterior(),
         "prior": distributions.priors.StandardNormal(),
         "name": "row",
@@ -558,7 +561,7 @@ MODELS = [
         lambda: importance_weighted("doubly"),
         stored(6),
         deterministic=False,
-        fixed=("beta", "free_bits"),
+        fixed=models.ImportanceWeightedAutoencoder.sets_itself,
     ),
     Case(models.TotalCorrelationAutoencoder, total_correlation, stored(6), deterministic=False, per_example=False),
     Case(models.InfoVariationalAutoencoder, information, stored(6), deterministic=False, per_example=False),
@@ -937,9 +940,9 @@ MODELS += [
             deterministic=False,
         )
         for arguments, labels, leaves in (
-            (vamp, None, ("beta", "free_bits", "posterior")),
-            (hyperspherical, None, ("likelihood", "free_bits")),
-            (conditional, LABELS, ("likelihood", "free_bits", "posterior", "prior")),
+            (vamp, None, ("beta", "free_bits", "posterior", "capacity")),
+            (hyperspherical, None, ("likelihood", "free_bits", "capacity")),
+            (conditional, LABELS, ("likelihood", "free_bits", "posterior", "prior", "capacity")),
         )
     ),
 ]

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import kerasae
-from kerasae.distributions import Gaussian, OneHotPosterior
+from kerasae.distributions import Gaussian, OneHotPosterior, gaussian_kl
 from kerasae.errors import InputError
 from kerasae.models import (
     ImportanceWeightedAutoencoder,
@@ -18,6 +18,9 @@ from kerasae.models import (
     VariationalAutoencoder,
 )
 from kerasae.models.total_correlation import total_correlation
+from kerasae.optimizers import Cyclical
+from pipelines import train
+from pipelines.building import variants
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3)).astype("float32")
@@ -96,6 +99,42 @@ def test_importance_weights_take_a_learned_prior_and_refuse_what_has_no_gradient
         ImportanceWeightedAutoencoder(*kerasae.networks.dense((3,), 4, (), posterior=posterior), posterior=posterior)
     with pytest.raises(TypeError, match="beta"):
         linear(beta=2.0)
+
+
+def test_capacity_is_what_the_divergence_is_held_to():
+    model = linear(VariationalAutoencoder, capacity=3.0)
+    batch = model.prepare(X)
+    term = model.objective(batch)["kl"]
+    kl = gaussian_kl(*np.split(np.array(model.encoder(X)), 2, -1)).numpy().sum(-1)
+    np.testing.assert_allclose(term.logged, kl, rtol=1e-5)
+    np.testing.assert_allclose(term.minimised, np.abs(kl - 3.0), rtol=1e-5)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.beta = 50.0
+    x = np.tile(X, (20, 1))
+    model.fit(x, batch_size=30, epochs=60, verbose=0)
+    assert model.evaluate(x, verbose=0, return_dict=True)["kl"] == pytest.approx(3.0, abs=0.3)
+
+
+def test_cycles_rise_and_stay():
+    found = [float(Cyclical(0.0, 1.0, steps=16, cycles=2)(step)) for step in range(18)]
+    once = [0, 0.25, 0.5, 0.75, 1, 1, 1, 1]
+    assert found == pytest.approx([*once, *once, 1, 1])
+    with pytest.raises(InputError, match="cycles of at least 1"):
+        Cyclical(0, 1, 10, 0)
+
+
+def test_commands_anneal_in_cycles_and_reach_the_arguments_of_parents():
+    recipe = train.Recipe(
+        variant="total-correlation", anneal={"beta": 0.0}, anneal_cycles=3, options={"beta": 2.0, "gamma": 1.0}
+    )
+    model = train.build(recipe, kerasae.data.load("digits").info)
+    variants.anneal(model, recipe, steps=12)
+    schedule = model.knob_schedules()["beta"]
+    assert (schedule.first, schedule.last, schedule.cycles) == (0.0, 2.0, 3)
+    with pytest.raises(InputError, match="no option 'beta'; it has: samples, estimator"):
+        train.build(
+            train.Recipe(variant="importance-weighted", options={"beta": 2.0}), kerasae.data.load("digits").info
+        )
 
 
 def test_total_correlation_is_the_double_loop():

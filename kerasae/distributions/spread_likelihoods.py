@@ -49,7 +49,7 @@ class GaussianPerValue(Likelihood):
 
     def _parts(self, parameters):
         mean, log_variance = ops.split(ops.cast(parameters, "float32"), 2, axis=-1)
-        return mean, self.floor**2 + ops.exp(log_variance)
+        return mean, self.floor**2 + ops.exp(ops.minimum(log_variance, 30.0))  # e³⁰ is far from overflow
 
 
 @keras.saving.register_keras_serializable("kerasae")

@@ -37,8 +37,9 @@ class ImportanceWeightedAutoencoder(VariationalAutoencoder):
     """
 
     terms = ("negative_bound",)
-    beta = 1.0
-    """No `Knob` here: a weight of the divergence has no place in the bound of several draws."""
+    sets_itself = ("beta", "free_bits", "capacity")
+    beta, capacity = 1.0, 0.0
+    """No `Knob`s here: the bound of several draws has no divergence to weigh."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class ImportanceWeightedAutoencoder(VariationalAutoencoder):
         prior=None,
         **kwargs,
     ):
-        super().__init__(encoder, decoder, likelihood, pixel_max, 1.0, 0.0, posterior, prior, **kwargs)
+        super().__init__(encoder, decoder, likelihood, pixel_max, 1.0, 0.0, posterior, prior, 0.0, **kwargs)
         name = type(self).__name__
         if not samples >= 1:
             raise InputError(f"{name}: samples must be at least 1. Received: samples={samples}")

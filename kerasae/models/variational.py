@@ -36,6 +36,8 @@ class VariationalAutoencoder(Autoencoder):
             "one_hot", or a `kerasae.distributions.Posterior`.
         prior: None for the posterior's usual prior, "standard", "sphere", "one_hot", or a
             `kerasae.distributions.Prior` such as `VampPrior` or `MixturePrior`.
+        capacity: C ≥ 0 nats; a `Knob`. The loss has β |KL − C|, for each example: Burgess et al., arXiv 1804.03599,
+            eq. 8, where C rises from 0 to 25 in training. With 0 it is the divergence itself.
 
     Example:
         >>> networks = kerasae.networks.dense((28, 28, 1), code=40, widths=(400,), posterior="gaussian")
@@ -46,6 +48,7 @@ class VariationalAutoencoder(Autoencoder):
     posterior_name = "gaussian"
     generative = True
     beta = Knob(minimum=0.0)
+    capacity = Knob(minimum=0.0)
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class VariationalAutoencoder(Autoencoder):
         free_bits=0.0,
         posterior="gaussian",
         prior=None,
+        capacity=0.0,
         **kwargs,
     ):
         self.posterior = get_posterior(posterior)
@@ -64,7 +68,7 @@ class VariationalAutoencoder(Autoencoder):
         self.prior = get_prior(prior or self.posterior.usual_prior())
         if not free_bits >= 0:
             raise InputError(f"{type(self).__name__}: free_bits must be ≥ 0. Received: free_bits={free_bits}")
-        self.beta, self.free_bits = beta, float(free_bits)
+        self.beta, self.free_bits, self.capacity = beta, float(free_bits), capacity
         self.statistics = (*self.statistics, *(("kl",) if self.free_bits else ()))
         self._check_prior()
 
@@ -82,9 +86,13 @@ class VariationalAutoencoder(Autoencoder):
         prior = self.bound_prior()
         kl = self.posterior.kl(encoded, prior)
         if kl is None:
-            return self.posterior.log_prob(encoded, z, self._axes) - prior.log_prob(z, self._axes)
+            return self.off_capacity(self.posterior.log_prob(encoded, z, self._axes) - prior.log_prob(z, self._axes))
         total = sum_per_example(kl)
-        return Term(total, floor(batch_mean(kl), self.free_bits)) if self.free_bits else total
+        return Term(total, floor(batch_mean(kl), self.free_bits)) if self.free_bits else self.off_capacity(total)
+
+    def off_capacity(self, kl):
+        """Let the loss be how far the divergence is from the capacity."""
+        return Term(kl, ops.where(self.capacity > 0.0, ops.abs(kl - self.capacity), kl))
 
     def bound_prior(self):
         """Return the prior; a prior of encoded inputs, such as `VampPrior`, is bound to the encoder."""

@@ -81,15 +81,27 @@ def stack_class(name):
     return kerasae.models.DeepBeliefNetwork if machines else kerasae.models.StackedAutoencoder
 
 
+SHARED = ("self", "encoder", "decoder", "shape", "hidden", "latents", "likelihood", "pixel_max", "posterior", "prior")
+"""Constructor arguments that are no options: networks, or what has fields of its own."""
+
+
 def own_arguments(cls):
-    """List the constructor arguments that not all variants have."""
-    shared = ("self", "encoder", "decoder", "shape", "hidden", "latents", "likelihood", "pixel_max", "args", "kwargs")
-    return [name for name in inspect.signature(cls.__init__).parameters if name not in shared]
+    """Map the constructor arguments that not all variants have to their defaults, those passed to parents included."""
+    found = {}
+    for step in cls.__mro__:
+        if issubclass(kerasae.models.Autoencoder, step):  # whose arguments are those of all
+            break
+        if "__init__" in vars(step):
+            arguments = inspect.signature(step.__init__).parameters.values()
+            named = {a.name: a.default for a in arguments if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)}
+            found = named | found
+            if len(named) == len(arguments):
+                break
+    return {name: default for name, default in found.items() if name not in (*SHARED, *cls.sets_itself)}
 
 
-def as_argument(cls, name, option, value):
-    """Convert an option of the command line, a float or a name, to the type that the variant's argument has."""
-    default = inspect.signature(cls.__init__).parameters[option].default
+def as_argument(name, option, value, default):
+    """Convert an option of the command line, a float or a name, to the type of the argument's default."""
     if isinstance(value, str) != isinstance(default, str):
         expected = "a name" if isinstance(default, str) else "a number"
         raise InputError(f"variant {name!r}: option {option!r} expects {expected}. Received: {value!r}")
@@ -119,7 +131,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None, 
         if option not in own:
             known = ", ".join(n for n in own if n not in ("corruption", "discriminator")) or "none"
             raise InputError(f"variant {name!r} has no option {option!r}; it has: {known}")
-        options[option] = as_argument(cls, name, option, options[option])
+        options[option] = as_argument(name, option, options[option], own[option])
     if "corruption" in own:
         options["corruption"] = corruption
     options |= distributions or {}
@@ -147,17 +159,17 @@ def corruption(fields, layer=1):
 
 
 def anneal(model, recipe, steps):
-    """Let the knobs in `recipe.anneal` change linearly, from the values there, over the first half of the steps."""
-    from keras.optimizers.schedules import PolynomialDecay
+    """Let the knobs in `recipe.anneal` change linearly, from the values there, over the first half of each cycle."""
+    from kerasae.optimizers import Cyclical
 
     for name, first in recipe.anneal.items():
         if name not in model.knobs():
             known = ", ".join(model.knobs()) or "none"
             raise InputError(f"anneal: variant {recipe.variant!r} has no number {name!r} to anneal; it has: {known}")
         # A model that is compiled again has the schedule already, and its value is the first one.
-        last = getattr(model.knob_schedules().get(name), "end_learning_rate", value_of(model, name))
+        last = getattr(model.knob_schedules().get(name), "last", value_of(model, name))
         setattr(model, name, first)  # refuses a value out of range
-        setattr(model, name, PolynomialDecay(first, max(1, steps // 2), last))
+        setattr(model, name, Cyclical(first, last, max(1, steps), recipe.anneal_cycles))
 
 
 def value_of(model, name):

@@ -40,6 +40,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         pixel_max: the integer that means 1.0.
         standardization: `kerasae.layers.Standardization` of stored numbers of any range, or None.
         standardizes: whether the class takes one in the place of `pixel_max`.
+        sets_itself: names of constructor arguments of its parents that the class sets itself, and does not take.
 
     Example:
         >>> class Mean(Trainable):
@@ -53,7 +54,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
 
     terms = ()
     units = "nats"
-    statistics = ()
+    statistics = sets_itself = ()
     micro_batches = at_once = 1
 
     def __init__(self, **kwargs):
