@@ -12,7 +12,7 @@ from pipelines import quickstart
 INFO = kerasae.data.load("digits").info
 
 
-@pytest.mark.parametrize(("labels", "counts"), [(100, (10, 20, 50, 100)), (20, (10, 20)), (10, (10,)), (7, (7,))])
+@pytest.mark.parametrize(("labels", "counts"), [(100, (10, 20, 100)), (20, (10, 20)), (10, (10,)), (7, (7,))])
 def test_the_curve_ends_with_the_labels_that_were_asked_for(labels, counts):
     assert quickstart.numbers_of_labels(quickstart.Recipe(labels=labels), INFO) == counts
 
