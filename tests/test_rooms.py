@@ -323,7 +323,7 @@ DIRECTIONS = {
     ("kerasae/data/a.py", "from kerasae import models"): ["kerasae.models"],
     ("kerasae/data/a.py", "from kerasae import layers"): ["kerasae.layers"],
     ("kerasae/networks/a.py", "from kerasae import data"): ["kerasae.data"],
-    ("kerasae/plots.py", "from kerasae import export"): ["kerasae.export"],
+    ("kerasae/plots/a.py", "from kerasae import export"): ["kerasae.export"],
     ("kerasae/layers/a.py", "from kerasae import distributions"): ["kerasae.distributions"],
     ("kerasae/training/a.py", "from kerasae import evaluate"): ["kerasae.evaluate"],
     # right
