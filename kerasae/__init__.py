@@ -11,6 +11,7 @@ from kerasae.registration import register_with_keras
 __version__ = "0.1.0"
 
 __all__ = [
+    "applications",
     "data",
     "distributions",
     "errors",

@@ -1,4 +1,4 @@
-"""Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix."""
+"""Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix, ranking."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -25,6 +25,10 @@ class Recipe(DerivedRecipe):
     """Distributions between independent units and a Boltzmann machine, in annealed importance sampling."""
     examples: int | None = field(default=None, metadata=within("count"))
     """Test examples to measure, drawn at random; all of them when not given."""
+    top: int = field(default=10, metadata=within("count"))
+    """Items of a user that count where ratings are ranked."""
+    relevant: float | None = None
+    """Least rating of an item that a ranking should find; three quarters of the way up the ratings when not given."""
 
     folder = "evaluate"
 
@@ -45,7 +49,7 @@ def run(recipe: Recipe):
         if classifies:
             return finish(directory, accuracy(directory, model, source, test))
         if source.info.kind == "ratings":
-            return finish(directory, kerasae.evaluate.rating_figures(model, source))
+            return finish(directory, kerasae.evaluate.rating_figures(model, source, recipe.top, recipe.relevant))
         if hasattr(model, "hide"):
             return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
         figures = kerasae.evaluate.reconstruction_error(model, test)

@@ -134,7 +134,7 @@ STARTS += [
     ["embed", "run", "--to", "codes.npz"],
     ["predict", "run", "data.npz", "pictures"],
 ]
-STARTS += [[command, "run"] for command in ("evaluate", "export", "report")]
+STARTS += [[command, "run"] for command in ("evaluate", "export", "recommend", "report")]
 STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune")]
 
 

@@ -1,6 +1,8 @@
 """Ratings from files: the formats, what is held out, errors, the figures against scikit-learn, and the commands."""
 
 import csv
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,14 +138,16 @@ def autorec(columns, mean):
     return models.AutoRec(*pair, pixel_max=layers.Standardization([mean], [1.0], missing=True))
 
 
-def test_cold_items_and_users_get_the_mean():
+def test_cold_items_and_users_get_the_means_that_are_left():
     known = np.where(RNG.random((6, 5)) < 0.7, RNG.integers(1, 6, (6, 5)), np.nan).astype("float32")
     known[2], known[:, 4] = np.nan, np.nan
     mean = float(np.nanmean(known))
     model = autorec(5, mean)
     predicted = evaluate.predict_ratings(model, known, (1.0, 5.0))
-    np.testing.assert_allclose(predicted[2], mean, rtol=1e-5)
-    np.testing.assert_allclose(predicted[:, 4], mean, rtol=1e-5)
+    warm = np.array([0, 1, 3, 4, 5])
+    np.testing.assert_allclose(predicted[2, :4], np.nanmean(known[:, :4], axis=0), rtol=1e-5)
+    np.testing.assert_allclose(predicted[warm, 4], np.nanmean(known[warm], axis=1), rtol=1e-5)
+    np.testing.assert_allclose(predicted[2, 4], mean, rtol=1e-5)
     np.testing.assert_allclose(predicted[0, :4], np.clip(model.reconstruct(known), 1, 5)[0, :4], rtol=1e-5)
     np.testing.assert_allclose(model.reconstruct(known)[2], mean, rtol=1e-5)  # also inside the model, so in exports
 
@@ -172,6 +176,9 @@ def test_autorec_predicts_better_than_means(here):
     figures, source = kerasae.runs.read_summary("run"), load("ratings:low.csv")
     means = [figures[f"{name}_rmse"] for name in ("mean", "row_mean", "column_mean", "means")]
     assert figures["rmse"] < 0.9 * min(means) and figures["ndcg_at_10"] > figures["means_ndcg_at_10"]
+    ranking = {name: figures[f"{name}ranking_ndcg_at_10"] for name in ("", "means_", "popularity_", "svd_")}
+    assert ranking[""] > max(ranking["means_"], ranking["popularity_"]) and figures["relevant_from"] > 3
+    assert figures["ranking_verdict"].startswith("The model finds the best unrated items better than")
     train, held = source.train.arrays()[0], source.test.arrays()[0]
     row_means = np.clip(np.nanmean(train, axis=1, keepdims=True), *source.info.rating_range)
     assert figures["row_mean_rmse"] == pytest.approx(np.sqrt(np.nanmean((row_means - held) ** 2)), rel=1e-5)
@@ -185,6 +192,15 @@ def test_evaluate_and_export_take_ratings(here, tmp_path):
     found, trained = kerasae.runs.read_summary(tmp_path / "evaluated"), kerasae.runs.read_summary("run")
     assert found["rmse"] == pytest.approx(trained["rmse"], rel=1e-4)
     assert cli.main(["export", "run", str(tmp_path / "saved")]) == 0
+    known = load("ratings:low.csv").train.arrays()[0][:20]
+    np.savez(tmp_path / "known.npz", known=known)
+    ask = "import sys, numpy as np, tensorflow as tf; m = tf.saved_model.load(sys.argv[1])\n"
+    ask += "y = m.signatures['serving_default'](tf.constant(np.load(sys.argv[2])['known']))['reconstructions']\n"
+    ask += "assert 'kerasae' not in sys.modules; np.save(sys.argv[3], y)"
+    files = [str(tmp_path / name) for name in ("saved", "known.npz", "predicted.npy")]
+    subprocess.run([sys.executable, "-P", "-c", ask, *files], check=True, cwd=tmp_path, capture_output=True)
+    wanted = kerasae.runs.load_model("run").reconstruct(known)
+    np.testing.assert_allclose(np.load(files[2]), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_rating_out_of_range_is_one_line_and_leaves_nothing(here, tmp_path, mistake):

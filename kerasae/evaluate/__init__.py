@@ -22,7 +22,9 @@ from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, revers
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
-from kerasae.evaluate.ratings import ndcg, predict_ratings, rating_figures, rmse, top_items
+from kerasae.evaluate.ranking import Ranking, ndcg, rank_items, top_items
+from kerasae.evaluate.rating_baselines import svd
+from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_figures, rmse
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
@@ -47,6 +49,7 @@ __all__ = [
     "LabelKind",
     "LogZ",
     "ProbeResult",
+    "Ranking",
     "SeveralClasses",
     "Tokens",
     "annealed_log_z",
@@ -70,6 +73,8 @@ __all__ = [
     "ndcg",
     "nll_summary",
     "predict_ratings",
+    "predicted_rows",
+    "rank_items",
     "rating_figures",
     "reconstruction_error",
     "reverse_log_likelihood",
@@ -79,6 +84,7 @@ __all__ = [
     "score_field",
     "several_probe",
     "sgd_probe",
+    "svd",
     "tangents",
     "tokens_and_features",
     "top_items",

@@ -64,6 +64,14 @@ MEANINGS = {
     r"(.*_)?log_likelihood_exact": ("nats", "log-likelihood per example, all hidden states summed"),
     r"log_z_(forward|reverse|exact)": ("nats", "logarithm of the partition function"),
     r"(.*_)?max_abs_diff": ("difference", "largest difference between a model's outputs and its reloaded export's"),
+    r"(.*_)?rmse": ("", "root mean squared error of held-out ratings, in their unit"),
+    r"(.*_)?ranking_ndcg_at_\d+": ("", "place of relevant held-out items among all unrated ones; 1 is the best order"),
+    r"(.*_)?ranking_recall_at_\d+": ("%", "share of a user's relevant held-out items among the best unrated ones"),
+    r"(.*_)?ranking_precision_at_\d+": ("%", "share of relevant held-out items among the best unrated ones"),
+    r"(.*_)?ndcg_at_\d+": ("", "order of each user's held-out items; 1 is the best order"),
+    r"(.*_)?held_out": ("count", "held-out ratings that were predicted"),
+    r"ranked_users": ("count", "users with a relevant held-out item"),
+    r"relevant_from": ("", "least rating of a relevant item"),
     r"(.*_)?seconds": ("s", "time spent in training"),
     r"(.*_)?epochs": ("count", "epochs of training"),
     r"(.*_)?examples": ("count", "test examples measured"),
@@ -71,7 +79,7 @@ MEANINGS = {
 }
 """Pattern of a figure's name → unit and meaning; the first pattern that matches holds."""
 
-SPEAKS_OF = {"probe": "Frozen features", "finetune": "Fine-tuning"}
+SPEAKS_OF = {"ranking": "Recommended items", "probe": "Frozen features", "finetune": "Fine-tuning"}
 """Part of the name of a text in the summary → what the text speaks of."""
 
 QUANTITIES = {

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from kerasae.data.fingerprints import fingerprint_data
 from kerasae.data.layouts import listed
 from kerasae.data.table_columns import described, from_description
 from kerasae.errors import InputError
@@ -17,6 +18,8 @@ def describe(info) -> dict:
     content |= {"dtype": info.dtype, "kind": info.kind, "standardized": info.standardized}
     if info.columns:
         content["columns"] = described(info.columns)
+    if info.kind == "ratings":
+        content["places"] = _places(info)
     if info.label_columns:
         content["labels"] = {"kind": info.label_kind, "columns": list(info.label_columns), "names": list(info.outputs)}
         content["labels"]["fingerprint"] = info.label_fingerprint
@@ -65,6 +68,8 @@ def table_columns(path):
 def refuse_changed(path, info, accept=False):
     """Raise InputError if the data differ from what the run in `path` has read, unless `accept` is given."""
     record = read(path)
+    if record is not None:
+        refuse_other_places(path, record, info)
     if accept or record is None:
         return
     if record["fingerprint"] == info.fingerprint:
@@ -85,6 +90,21 @@ def refuse_other_columns(path, record, info):
         raise InputError(f"the columns of {info.spec} have changed since {path} read it: {then} then, {now} now")
 
 
+def refuse_other_places(path, record, info):
+    """Raise InputError if a run has learned ratings by or of others than the columns of the matrix are now."""
+    if info.kind == "ratings" and record.get("places", found := _places(info)) != found:
+        other = "users" if info.by == "item" else "items"
+        raise InputError(
+            f"{info.spec} has other {other} than {path} has learned from, or another --by; give the same {other}, or "
+            "train again"
+        )
+
+
+def _places(info) -> str:
+    """SHA-256 of what the places of an example of ratings stand for, in their order."""
+    return fingerprint_data([info.by, *info.column_names])
+
+
 def refuse_changed_labels(path, labels, info):
     """Raise InputError if the columns that a run has read as labels hold others now; other columns may come."""
     if labels.get("columns") == list(info.label_columns) and labels.get("fingerprint") != info.label_fingerprint:
@@ -103,6 +123,8 @@ def label_kind(path) -> tuple[str, list[str]]:
 def refuse_other_range(path, info):
     """Raise InputError if numbers are not scaled or standardised as those were that the run in `path` has read."""
     record = read(path)
+    if record is not None:
+        refuse_other_places(path, record, info)
     if record is not None and bool(record.get("standardized")) != info.standardized:
         then, now = (
             "numbers of any range" if any_range else "values of a known range"

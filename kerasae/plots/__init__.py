@@ -1,0 +1,35 @@
+"""Level 4: draw training curves, reconstructions, filters and results; every function returns a matplotlib Figure.
+
+No pyplot and no global state: the figures work without a display, in threads and in notebooks. Save one with
+`figure.savefig("picture.png")`, or embed it in a page with `png_base64`.
+
+Images are floats in [0, 1], [N, H, W, C]; for other channel counts than 1 and 3 the mean over channels is drawn.
+Vectors [N, D] and long sequences [N, T, C] of up to eight features are drawn as lines, other [N, H, W] as
+grey images.
+"""
+
+from kerasae.plots.courses import curves, label_curve
+from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, tangents
+from kerasae.plots.plane import field, maps
+from kerasae.plots.scores import bars, confusion, estimates
+from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
+
+__all__ = [
+    "COLOURS",
+    "FAINT",
+    "GREYS",
+    "INK",
+    "bars",
+    "confusion",
+    "curves",
+    "estimates",
+    "field",
+    "filters",
+    "image_grid",
+    "interpolations",
+    "label_curve",
+    "maps",
+    "png_base64",
+    "reconstructions",
+    "tangents",
+]
