@@ -1,5 +1,16 @@
 """Level 4.5: put a trained model to use, through the public contract and with what `kerasae.evaluate` measures."""
 
+from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
 
-__all__ = ["Recommendation", "all_ratings", "recommend_items", "recommend_to_new"]
+__all__ = [
+    "Recommendation",
+    "all_ratings",
+    "between",
+    "conditions",
+    "on_sphere",
+    "plane",
+    "recommend_items",
+    "recommend_to_new",
+    "traversals",
+]

@@ -44,6 +44,7 @@ COMMANDS = {
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
     "evaluate": "pipelines.evaluate",
+    "latent": "pipelines.latent",
     "embed": "pipelines.embed",
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
