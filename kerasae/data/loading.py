@@ -44,6 +44,7 @@ def load(
     window: int | None = None,
     step: int | None = None,
     test_share: float | None = None,
+    sequences: bool = False,
 ) -> Source:
     """Load the data set that `spec` names.
 
@@ -88,6 +89,7 @@ def load(
         step: for series, samples from one window's start to the next; the window when not given.
         test_share: for series, share of each recording, at its end, that is held out; 0.2 when not given.
         columns: for table and text, `info.columns` of what a model has learned from; a table with others is refused.
+        sequences: for npz, x_train [N, T, C] or [N, T] holds sequences of T steps, not grey images or vectors.
         words: for text, the most words of the vocabulary; 2,000 when not given.
 
     Raises:
@@ -103,7 +105,7 @@ def load(
     given = {"data_dir": data_dir, "image_size": image_size, "skip_broken": skip_broken, "unlabelled": unlabelled}
     given |= {"min_value": min_value, "max_value": max_value, "bands": bands, "labels_file": labels_file}
     given |= {"target": target, "category_columns": category_columns, "columns": columns, "by": by}
-    given |= {"window": window, "step": step, "test_share": test_share, "words": words}
+    given |= {"window": window, "step": step, "test_share": test_share, "words": words, "sequences": sequences}
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
     known = ("label_kind",) if target is not None else ()
@@ -150,7 +152,7 @@ def load(
         return load_text(rest, words, columns)
     from kerasae.data.npz import load_npz
 
-    return load_npz(rest, value_range)
+    return load_npz(rest, value_range, sequences)
 
 
 def _parse(spec) -> tuple[str, str]:
@@ -200,7 +202,7 @@ def _bands(bands) -> tuple[int, ...] | None:
 
 def _refuse_unused(kind: str, **given) -> None:
     """An argument that a source would ignore is a mistake: say so."""
-    for name in ("skip_broken", "unlabelled"):
+    for name in ("skip_broken", "unlabelled", "sequences"):
         if not isinstance(given[name], bool):
             raise InputError(f"{name}: expected True or False; received {given[name]!r}.")
     cut = number("center", given["center"], 0.1, 1.0) < 1
@@ -209,7 +211,7 @@ def _refuse_unused(kind: str, **given) -> None:
     users |= dict.fromkeys(("skip_broken", "unlabelled", "labels_file"), ("folder",))
     users["bands"] = ("folder", "series")
     users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz", "ratings"))
-    users["by"] = ("ratings",)
+    users |= {"by": ("ratings",), "sequences": ("npz",)}
     users |= dict.fromkeys(("window", "step", "test_share"), ("series",))
     users |= dict.fromkeys(("target", "category_columns"), ("table",))
     users |= {"columns": ("table", "text"), "words": ("text",)}

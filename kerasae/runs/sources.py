@@ -68,6 +68,7 @@ def reading(recipe, data_dir=None):
         "step": recipe.get("step"),
         "test_share": recipe.get("test_share"),
         "words": recipe.get("words"),
+        "sequences": bool(recipe.get("sequences")),
         "category_columns": tuple(recipe.get("category_columns") or ()) or None,
         "labels_file": recipe.get("labels_file"),
         "name_column": recipe.get("name_column"),

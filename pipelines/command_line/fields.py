@@ -11,7 +11,10 @@ from pipelines.command_line.voice import printable
 LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 """Fields that say where labels are, beside the images; also names of arguments of `kerasae.data.load`."""
 
-VALUES = ("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share", "words")
+VALUES = (
+    *("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share", "words"),
+    "sequences",
+)
 """Fields by which stored values and folders are read."""
 
 READ_BY_RUNS = (*VALUES, "bands", "category_columns", *LABELS)
@@ -65,6 +68,8 @@ class DataRecipe:
     """Share of each recording, at its end, that is the test part; 0.2 when not given, 0 for none."""
     words: int | None = field(default=None, metadata=within("count"))
     """Most words of the vocabulary of a text; 2,000 when not given."""
+    sequences: bool = False
+    """Take the arrays [N, T, C], or [N, T], of an .npz file as sequences of T steps, not as grey images or vectors."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))
