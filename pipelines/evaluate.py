@@ -51,7 +51,7 @@ def run(recipe: Recipe):
         if source.info.kind == "ratings":
             return finish(directory, kerasae.evaluate.rating_figures(model, source, recipe.top, recipe.relevant))
         if hasattr(model, "hide"):
-            return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
+            return finish(directory, hidden_patches(model, test))
         figures = kerasae.evaluate.reconstruction_error(model, test)
         if hasattr(model, "log_weight"):
             figures |= likelihood(model, source.info, test, recipe)
@@ -67,6 +67,17 @@ def drawn(split, recipe):
     if recipe.examples is None or recipe.examples >= len(split):
         return split
     return split.subset(np.sort(np.random.default_rng(recipe.seed).permutation(len(split))[: recipe.examples]))
+
+
+def hidden_patches(model, test):
+    """Measure the error on hidden patches, and beside it that of interpolation where examples are no images."""
+    figures, size = kerasae.evaluate.hidden_patch_error(model, test), model.example_shape[:-1]
+    if len(size) == 2:
+        return figures
+    if len(size) > 1 and math.prod(size) > kerasae.evaluate.interpolation.LARGEST:
+        print(f"not interpolated: {math.prod(size):,} places are too many")
+        return figures
+    return figures | kerasae.evaluate.interpolation_error(model, test)
 
 
 def accuracy(directory, model, source, test):

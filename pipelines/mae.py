@@ -1,18 +1,21 @@
 """Pretrain a vision transformer or a convolutional network as a masked autoencoder, without labels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, masked_networks, starting
+from pipelines.building import budget, masked_networks, starting, variants
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
 PER = 256  # images of the batch to which `base_rate` applies
+
+PATCHES = {1: (16,), 2: (4,), 3: (4,)}
+"""Axes of a signal, image or volume → its patch where none is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +24,12 @@ class Recipe(NumericsFields, RunRecipe):
 
     network: Literal["vit", "convnext", "vgg"] = "vit"
     """Vision transformer; or a convolutional network in which hidden patches stay empty: ConvNeXt V2, or the plain vgg,
-    which has batch norm."""
+    which has batch norm. Signals and volumes take a transformer."""
     size: Literal["tiny", "small", "base", "large", "huge"] = "tiny"
     """Size of the transformer, width × blocks: 192×12, 384×12, 768×12, 1024×24 or 1280×32."""
-    patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
-    """Side of a square patch, or height and width; it must divide the image."""
+    patch: tuple[int, ...] | None = field(default=None, metadata=within("count"))
+    """Side of a patch along all axes, or one for each, height and width of an image; it must divide the example. 4 when
+    not given, and 16 samples of signals."""
     width: int | None = field(default=None, metadata=within("count"))
     """Width of the encoder's tokens; that of `size` when not given."""
     depth: int | None = field(default=None, metadata=within("depth"))
@@ -59,8 +63,8 @@ class Recipe(NumericsFields, RunRecipe):
     prediction_ratio: float | None = field(default=None, metadata=within("share"))
     """Share of all patches that CrossMAE predicts in a step; a quarter when not given."""
     normalize_targets: bool | None = None
-    """Predict patches normalised by their own mean and standard deviation, not pixels; when not given, only SimMIM
-    predicts pixels."""
+    """Predict patches normalised by their own mean and standard deviation, not values; when not given, only SimMIM, and
+    models of signals, volumes and numbers of any range, predict values."""
     low_variance: float = field(default=0.0, metadata=within("share"))
     """Share of the patches' variance, in leading principal components, that is left out of the target; 0 for none."""
     mean: tuple[float, ...] | None = None
@@ -92,10 +96,12 @@ class Recipe(NumericsFields, RunRecipe):
     minutes, at most a tenth of the steps."""
     weight_decay: float = field(default=0.05, metadata=within("amount"))
     """Decoupled weight decay of AdamW; biases and normalisations are not decayed."""
-    crop: float = field(default=0.2, metadata=within("factor"))
-    """Smallest area of the random crop, as a share of the image; 1 for no crop."""
-    flip: bool = True
-    """Mirror half of the images; turn off for digits and letters."""
+    crop: float | None = field(default=None, metadata=within("factor"))
+    """Smallest area of the random crop, as a share of the image; 1 for no crop. When not given, 0.2, and none for
+    numbers of any range. Only images are cropped."""
+    flip: bool | None = None
+    """Mirror half of the images; turn off for digits and letters. When not given, off for numbers of any range. Only
+    images are mirrored."""
     jit: bool = False
     """Compile the step with XLA also on CPUs and on several GPUs, where Keras does not."""
     pictures_every: int = field(default=10, metadata=within("count_or_none"))
@@ -121,6 +127,7 @@ def run(recipe: Recipe):
 
     with door.entered(recipe) as (recipe, source, begin):
         check(recipe, source)
+        recipe, begin = with_defaults(recipe, begin, source.info)
         place, origin = statistics(recipe, source), starting.load_masked(recipe.start) if recipe.start else None
         model = trainable(lambda: build(recipe, source.info, place, origin))
         if recipe.low_variance:
@@ -143,13 +150,10 @@ def check(recipe, source):
     """Raise InputError for settings that do not fit these images, before anything is written."""
     info = source.info
     starting.check(recipe)
-    if len(info.shape) != 3:
-        raise InputError(f"data: a masked autoencoder needs images, not examples {tuple(info.shape)}")
-    if info.standardized:
-        raise InputError(f"data: a masked autoencoder needs the range of {info.spec}; give min_value, max_value")
-    if len(recipe.patch) > 2:
-        raise InputError(f"patch: expected one number, or height and width. Received: {recipe.patch}")
-    masked_networks.check(recipe, info)
+    if len(info.shape) not in (2, 3, 4):
+        raise InputError(f"data: a masked autoencoder needs signals, images or volumes, not examples {info.shape}")
+    check_augmentation(recipe, info)
+    masked_networks.check(fitted(recipe, info), info)
     if recipe.accumulate > 1 and recipe.batch > len(source.train):
         raise InputError(
             f"accumulate: {recipe.batch} images make an update, but there are {len(source.train)}; lower it"
@@ -163,12 +167,40 @@ def check(recipe, source):
         raise InputError(f"prediction_ratio: only for decoder cross, not {recipe.decoder}; leave it out")
     for name in ("mean", "std"):
         given = getattr(recipe, name)
+        if given is not None and info.standardized:
+            raise InputError(f"{name}: numbers of any range are standardised by their own statistics; leave it out")
         if given is not None and len(given) not in (1, info.shape[-1]):
             raise InputError(f"{name}: expected 1 or {info.shape[-1]} values, one per channel. Received: {given}")
 
 
+def check_augmentation(recipe, info):
+    """Raise InputError for a crop or flip of what is no image, and for a crop of numbers of any range."""
+    cropped = recipe.crop not in (None, 1.0)
+    for name, asked in (("crop", cropped), ("flip", recipe.flip)):
+        if asked and len(info.shape) != 3:
+            raise InputError(f"{name}: expected images. Received: examples {info.shape}; leave {name} out")
+    if info.standardized and cropped:
+        raise InputError(f"crop: needs the range of {info.spec}; give min_value and max_value, or leave it out")
+
+
+def fitted(recipe, info):
+    """Fill in the fields whose defaults depend on whether examples are images of a known range."""
+    photos = len(info.shape) == 3 and not info.standardized
+    values = {"patch": PATCHES[len(info.shape) - 1], "crop": 0.2 if photos else 1.0, "flip": photos}
+    if not photos and recipe.start is None:
+        values["normalize_targets"] = False
+    return replace(recipe, **{name: v for name, v in values.items() if getattr(recipe, name) is None})
+
+
+def with_defaults(recipe, begin, info):
+    """Fill the defaults in, also in what the function `begin` of `door.entered` records."""
+    return fitted(recipe, info), partial(begin, recipe=fitted(begin.keywords["recipe"], info))
+
+
 def statistics(recipe, source):
     """Return the mean and standard deviation that standardise the images, as arguments of the networks."""
+    if source.info.standardized:  # the model does
+        return {"mean": 0.0, "std": 1.0}
     known = source.info.band_mean and (source.info.band_mean, source.info.band_std)
     measured = known or kerasae.data.channel_statistics(source.train, source.info.max_value)
     given = recipe.mean, recipe.std
@@ -177,13 +209,14 @@ def statistics(recipe, source):
 
 def build(recipe, info, place, origin=None):
     """Build a recipe's model for images with statistics `place`, or adapt the pretrained model `origin` to them."""
+    recipe, scale = fitted(recipe, info), variants.scale_of(info)
     if origin is not None:
         kept = {"normalize_targets": origin.normalize_targets, "mask_ratio": origin.mask_ratio}
         cls = variant(recipe) if recipe.new_decoder else type(origin)
         networks = starting.adapt(origin, info, place, recipe)
-        return cls(*networks, pixel_max=info.max_value, **{**kept, **options(recipe)})
+        return cls(*networks, pixel_max=scale, **{**kept, **options(recipe)})
     networks = masked_networks.build(recipe, info.shape, place)
-    return variant(recipe)(*networks, pixel_max=info.max_value, **options(recipe))
+    return variant(recipe)(*networks, pixel_max=scale, **options(recipe))
 
 
 def variant(recipe):

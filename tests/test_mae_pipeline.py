@@ -254,7 +254,7 @@ def test_onednn_multiplies_on_x86_unless_the_user_says_no(machine, given, found,
     "changes, words",
     [
         ({"patch": (3,)}, "8×8 is not divisible by the patch 3×3; the nearest sizes that are: 6×6 and 9×9"),
-        ({"patch": (2, 2, 2)}, "patch: expected one number"),
+        ({"patch": (2, 2, 2)}, "patch must be a positive whole number or"),
         ({"mask_ratio": 0.99}, "leaves no visible patch of 16"),
         ({"prediction_ratio": 0.5}, "prediction_ratio: only for decoder cross"),
         ({"mask_group": 3}, "mask_group must be a whole number that divides the grid of 4×4"),
@@ -279,5 +279,5 @@ def test_mistakes_are_named_before_anything_is_written(changes, words, tmp_path)
 
 def test_vectors_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", x_train=np.random.default_rng(0).random((20, 5), "float32"))
-    with pytest.raises(InputError, match="needs images, not examples"):
+    with pytest.raises(InputError, match="needs signals, images or volumes, not examples"):
         mae.run(replace(RECIPE, data=f"npz:{tmp_path / 'x.npz'}", out=str(tmp_path / "a")))

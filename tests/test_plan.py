@@ -38,7 +38,7 @@ def recipe(**changes):
 
 
 def model_of(chosen, shape=SHAPE):
-    info = type("Info", (), {"shape": shape, "max_value": 255.0})
+    info = type("Info", (), {"shape": shape, "max_value": 255.0, "standardized": False})
     with precision.computing_in(chosen.precision):
         return mae.build(chosen, info, {"mean": 0.5, "std": 0.25})
 

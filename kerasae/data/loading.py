@@ -46,6 +46,7 @@ def load(
     window: int | None = None,
     step: int | None = None,
     test_share: float | None = None,
+    sequences: bool = False,
 ) -> Source:
     """Load the data set that `spec` names.
 
@@ -90,6 +91,7 @@ def load(
         step: for series, samples from one window's start to the next; the window when not given.
         test_share: for series, share of each recording, at its end, that is held out; 0.2 when not given.
         columns: for table and text, `info.columns` of what a model has learned from; a table with others is refused.
+        sequences: for npz, x_train [N, T, C] or [N, T] holds sequences of T steps, not grey images or vectors.
         words: for text, the most words of the vocabulary; 2,000 when not given.
         text_as: for text, "words" or "characters" in their order, as ids; bags of words when not given.
         steps: for text with `text_as`, the most tokens of a line; 64 when not given.
@@ -114,6 +116,7 @@ def load(
         "words": words,
         "text_as": text_as,
         "steps": steps,
+        "sequences": sequences,
     }
     table = {"name_column": name_column, "label_columns": label_columns, "label_kind": label_kind}
     _refuse_unused(kind, center=center, **given)
@@ -161,7 +164,7 @@ def load(
         return load_text(rest, words, columns, text_as, steps)
     from kerasae.data.npz import load_npz
 
-    return load_npz(rest, value_range)
+    return load_npz(rest, value_range, sequences)
 
 
 def _parse(spec) -> tuple[str, str]:
@@ -211,7 +214,7 @@ def _bands(bands) -> tuple[int, ...] | None:
 
 def _refuse_unused(kind: str, **given) -> None:
     """An argument that a source would ignore is a mistake: say so."""
-    for name in ("skip_broken", "unlabelled"):
+    for name in ("skip_broken", "unlabelled", "sequences"):
         if not isinstance(given[name], bool):
             raise InputError(f"{name}: expected True or False; received {given[name]!r}.")
     cut = number("center", given["center"], 0.1, 1.0) < 1
@@ -220,7 +223,7 @@ def _refuse_unused(kind: str, **given) -> None:
     users |= dict.fromkeys(("skip_broken", "unlabelled", "labels_file"), ("folder",))
     users["bands"] = ("folder", "series")
     users |= dict.fromkeys(("min_value", "max_value"), ("folder", "npz", "ratings"))
-    users["by"] = ("ratings",)
+    users |= {"by": ("ratings",), "sequences": ("npz",)}
     users |= dict.fromkeys(("window", "step", "test_share"), ("series",))
     users |= dict.fromkeys(("target", "category_columns"), ("table",))
     users |= {"columns": ("table", "text"), **dict.fromkeys(("words", "text_as", "steps"), ("text",))}

@@ -16,10 +16,13 @@ PARTS = ("train", "test")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
-def load_npz(file: str, value_range: tuple[float | None, float | None] = (None, None)) -> Source:
+def load_npz(
+    file: str, value_range: tuple[float | None, float | None] = (None, None), sequences: bool = False
+) -> Source:
     """Arrays of `file`; labels and the test part are optional, other arrays are ignored.
 
-    x is vectors [N, D], images [N, H, W], to which a channel is added, or [N, H, W, C], or has five axes. Floats in
+    x is vectors [N, D], images [N, H, W], to which a channel is added, or [N, H, W, C], or has five axes. With
+    `sequences`, [N, T] and [N, T, C] are sequences of T steps of C numbers instead. Floats in
     0..1 are kept as float32, integers in 0..255 as uint8; where the largest is 1, `max_value` is 1. With `value_range`,
     the stored values that mean 0 (of floats only) and 1, floats are scaled by it, and integers up to 65535 are kept as
     uint16. Any other finite numbers are kept as float32, for a model to standardise by the `mean` and `deviation` of
@@ -32,13 +35,15 @@ def load_npz(file: str, value_range: tuple[float | None, float | None] = (None, 
     """
     arrays = _read(file)
     x = {part: _numbers(arrays[f"x_{part}"], f"x_{part} of {file}") for part in PARTS if f"x_{part}" in arrays}
+    x = {part: _steps(array, f"x_{part} of {file}") for part, array in x.items()} if sequences else x
     y = {part: _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}") for part in x}
     standardized = value_range == (None, None) and not all(map(_has_usual_range, x.values()))
     x = _of_any_range(x, file) if standardized else _in_range(x, file, value_range)
     _agree(x, y, file)
     class_names = _class_names(y["train"], file)
-    splits = with_test({part: Split(ArrayStore(_with_channel(x[part])), y[part]) for part in x})
-    facts = {"fingerprint": fingerprint_data(array for part in x for array in (part, _with_channel(x[part]), y[part]))}
+    stored = x if sequences else {part: _with_channel(array) for part, array in x.items()}
+    splits = with_test({part: Split(ArrayStore(stored[part]), y[part]) for part in x})
+    facts = {"fingerprint": fingerprint_data(array for part in x for array in (part, stored[part], y[part]))}
     if standardized:
         facts |= _standardizing(splits["train"], x["train"])
         return make_source(f"npz:{file}", splits, 1, class_names, **facts)
@@ -68,6 +73,13 @@ def _standardizing(train: Split, x: np.ndarray) -> dict:
 
 def _with_channel(x: np.ndarray) -> np.ndarray:
     return x[..., None] if x.ndim == 3 else x
+
+
+def _steps(x: np.ndarray, name: str) -> np.ndarray:
+    """Sequences [N, T, C] of an array [N, T] or [N, T, C]."""
+    if x.ndim not in (2, 3):
+        raise InputError(f"sequences: expected {name} to be [N, T] or [N, T, C]; received {x.shape}; leave it out.")
+    return x if x.ndim == 3 else x[..., None]
 
 
 def _range(x: dict[str, np.ndarray], least: float | None, most: float | None):

@@ -16,6 +16,7 @@ from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
 from kerasae.evaluate.geometry import score_field, tangents
 from kerasae.evaluate.heads import HeadResult
+from kerasae.evaluate.interpolation import interpolation_error
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
@@ -63,6 +64,7 @@ __all__ = [
     "features",
     "hidden_patch_error",
     "importance_nll",
+    "interpolation_error",
     "knn_probe",
     "linear_probe",
     "mean_score",

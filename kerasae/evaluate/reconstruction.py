@@ -41,7 +41,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     for x, _, output in outputs(reconstruct, data, batch_size):
         known = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         target = as_decoded(x, model)
-        total += _squared_error(target, _standardized(output, scale), known)
+        total += _squared_error(target, standardized(output, scale), known)
         power += float(np.square(target[known], dtype="float64").sum())
         examples += len(x)
         values += int(known.sum())
@@ -64,7 +64,8 @@ def hidden_patch_error(model, data, batch_size: int = 256) -> dict[str, float]:
     Returns:
         A dict: `hidden_error`, the mean of `score`, in the units of the objective; `examples`, their number; and where
         targets are pixels, not normalised patch by patch, `hidden_mse`, the squared error of the hidden pixels of one
-        fixed mask, mean over these, in [0, 1] units, and `hidden_psnr` = −10·log₁₀(hidden_mse) in dB.
+        fixed mask, mean over these, in [0, 1] units, and `hidden_psnr` = −10·log₁₀(hidden_mse) in dB; or `hidden_mse`
+        of standardised values, which have no peak.
 
     Example:
         >>> import kerasae
@@ -76,8 +77,9 @@ def hidden_patch_error(model, data, batch_size: int = 256) -> dict[str, float]:
     found = {"hidden_error": mean_score(model, data, batch_size)}
     whole = reconstruction_error(model, data, batch_size)
     if not model.normalize_targets:
-        mse = whole["mse"] / (1.0 - model.visible / model.patches_shape[0])
-        found |= {"hidden_mse": mse, "hidden_psnr": -10 * math.log10(mse) if mse > 0 else math.inf}
+        mse = found["hidden_mse"] = whole["mse"] / (1.0 - model.visible / model.patches_shape[0])
+        if "psnr" in whole:
+            found["hidden_psnr"] = -10 * math.log10(mse) if mse > 0 else math.inf
     return found | {"examples": whole["examples"]}
 
 
@@ -102,11 +104,12 @@ def as_decoded(x: np.ndarray, model) -> np.ndarray:
     """Convert inputs to the model's units: integers are scaled, floats stay, numbers of any range are standardised."""
     scale = getattr(model, "standardization", None)
     if scale is not None:
-        return _standardized(x, scale)
+        return standardized(x, scale)
     return x if x.dtype.kind == "f" else keras.ops.convert_to_numpy(to_unit(x, model.pixel_max))
 
 
-def _standardized(x: np.ndarray, scale) -> np.ndarray:
+def standardized(x: np.ndarray, scale) -> np.ndarray:
+    """Standardise values by a model's `standardization`; None leaves them."""
     return x if scale is None else keras.ops.convert_to_numpy(scale.standardized(x))
 
 

@@ -269,7 +269,8 @@ def masked_figure(model, images):
     """Draw images, their visible patches, and the reconstructions of a masked autoencoder."""
     noise = np.random.default_rng(0).random((len(images), model.patches_shape[0]))
     made, seen = model.reconstruct(images, noise), model.hide(images, noise)
-    return plots.reconstructions(array(model.prepare(images).x), array(made), array(seen), what="visible")
+    x = model.restored(model.prepare(images).x)
+    return plots.reconstructions(array(x), array(made), array(seen), what="visible")
 
 
 def corruption(model):

@@ -71,6 +71,7 @@ def reading(recipe, data_dir=None):
         "words": recipe.get("words"),
         "text_as": recipe.get("text_as"),
         "steps": recipe.get("steps"),
+        "sequences": bool(recipe.get("sequences")),
         "category_columns": tuple(recipe.get("category_columns") or ()) or None,
         "labels_file": recipe.get("labels_file"),
         "name_column": recipe.get("name_column"),

@@ -105,6 +105,8 @@ def check_transformers(sizes):
 
 def encoder_sizes(encoder):
     """Read the encoder's fields of `Sizes` off its layers."""
+    if len(encoder.input_shape) != 4:
+        raise InputError(f"other projects have networks of images only. Received: examples {encoder.input_shape[1:]}")
     block, (p, q) = first(TransformerBlock, encoder.layers), encoder.layers[1].patch
     height, width, channels = encoder.input_shape[1:]
     return {

@@ -15,7 +15,7 @@ TRANSFORMER_DEFAULTS = {"size": "tiny", "pooling": "mean", "learned_positions": 
 
 
 def check(recipe, info):
-    """Raise InputError for settings of another network, and for a patch that does not divide the images."""
+    """Raise InputError for settings of another network, and for a patch that does not divide the examples."""
     from kerasae.ops.patches import grid_of
 
     sizes = dict.fromkeys(name for names in SIZES.values() for name in names)
@@ -24,11 +24,14 @@ def check(recipe, info):
         asked += [name for name, default in TRANSFORMER_DEFAULTS.items() if getattr(recipe, name) != default]
     if asked:
         raise InputError(f"{asked[0]}: has no effect on network {recipe.network}; leave it out")
-    grid_of(info.shape[:2], side(recipe))
+    if recipe.network != "vit" and len(info.shape) != 3:
+        raise InputError(f"network: {recipe.network} takes images only, not examples {info.shape}; give vit")
+    if recipe.start is None:
+        grid_of(info.shape[:-1], side(recipe))
 
 
 def build(recipe, shape, place):
-    """Build a recipe's encoder and decoder for images of a shape, standardised by the mean and std in `place`."""
+    """Build a recipe's encoder and decoder for examples of a shape, standardised by the mean and std in `place`."""
     names = (*SIZES[recipe.network], "decoder_width", "decoder_depth")
     sizes = {name: getattr(recipe, name) for name in names if getattr(recipe, name) is not None}
     if recipe.network != "vit":
@@ -46,5 +49,5 @@ def build(recipe, shape, place):
 
 
 def side(recipe):
-    """Convert the recipe's patch to the library's argument: one number, or (height, width)."""
+    """Convert the recipe's patch to the library's argument: one number, or one for each axis."""
     return recipe.patch[0] if len(recipe.patch) == 1 else recipe.patch

@@ -104,12 +104,14 @@ def new_decoder(encoder, info, place, recipe):
 
 def say(model, info, start):
     """Describe the adaptation in one line."""
+    from kerasae.ops.patches import by
+
     old, new = tuple(model.example_shape), tuple(info.shape)
     changes = []
-    if old[:2] != new[:2]:
-        changes.append(f"positions interpolated from {old[0]}×{old[1]} to {new[0]}×{new[1]}")
-    if old[2] != new[2]:
-        changes.append(f"the first kernel's weights summed over {old[2]} channels and divided among {new[2]}")
+    if old[:-1] != new[:-1]:
+        changes.append(f"positions interpolated from {by(old[:-1])} to {by(new[:-1])}")
+    if old[-1] != new[-1]:
+        changes.append(f"the first kernel's weights summed over {old[-1]} channels and divided among {new[-1]}")
     return f"started from {start}: {', '.join(changes) or 'images of the same shape'}"
 
 
@@ -127,4 +129,4 @@ def fit_to(model, info, path):
 
         place = {"mean": float(np.mean(first.mean)), "std": float(np.mean(first.std))}
     pair = [resized(model, part, info.shape, place) for part in (model.encoder, model.decoder)]
-    return type(model)(*pair, model.mask_ratio, model.normalize_targets, info.max_value)
+    return type(model)(*pair, model.mask_ratio, model.normalize_targets, model.standardization or info.max_value)

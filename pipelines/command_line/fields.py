@@ -13,7 +13,7 @@ LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 
 VALUES = (
     *("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share"),
-    *("words", "text_as", "steps", "binarize"),
+    *("words", "text_as", "steps", "binarize", "sequences"),
 )
 """Fields by which stored values and folders are read."""
 
@@ -74,6 +74,8 @@ class DataRecipe:
     """Most tokens of a line of such a text, of which longer ones are cut; 64 when not given."""
     binarize: bool = False
     """Take values from 0 to 1 as chances: training steps draw 0 or 1 anew, all else sees one fixed draw."""
+    sequences: bool = False
+    """Take the arrays [N, T, C], or [N, T], of an .npz file as sequences of T steps, not as grey images or vectors."""
     accept_changed_data: bool = False
     """Use or resume a run although its data have changed."""
     seed: int = field(default=0, metadata=within("seed"))

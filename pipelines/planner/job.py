@@ -149,7 +149,8 @@ def network(chosen, shape):
     """Compute the network's sizes from a `mae.Recipe` and the shape of the images."""
     if chosen.network != "vit":
         raise InputError(f"network: a plan counts vision transformers only. Received: {chosen.network}")
-    patch = (chosen.patch * 2)[:2] if len(chosen.patch) == 1 else chosen.patch
+    patch = chosen.patch or mae.PATCHES[2]
+    patch = (patch * 2)[:2] if len(patch) == 1 else patch
     unit = chosen.mask_group
     if len(patch) != 2 or any(side % (p * unit) for side, p in zip(shape[:2], patch, strict=True)):
         raise InputError(f"patch: groups of {unit}×{unit} patches {patch} must divide the images, {shape[:2]}")
