@@ -147,7 +147,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None):
         options[option] = as_argument(cls, name, option, options[option])
     if "corruption" in own:
         options["corruption"] = corruption
-    pair = networks(cls.posterior_name, likelihood.parameters)
+    pair = networks(options.get("posterior", cls.posterior_name), likelihood.parameters)
     return getattr(cls, "of_networks", cls)(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
 
 
