@@ -26,10 +26,11 @@ class Recipe(CorruptionFields, NumericsFields, FinetuneFields, RunRecipe):
     """Width of the code of each layer, bottom first."""
     variant: str = field(default="denoising", metadata=variants.FIELD)
     """Variant of every layer, see `kerasae list`, or MODULE:CLASS of your own."""
-    options: dict[str, float] = field(default_factory=dict)
-    """Further arguments of the variant for every layer, such as --options.chains 100."""
-    activation: Literal["sigmoid", "relu"] = "sigmoid"
-    """Activation of the codes. Sigmoid codes are reconstructed by cross-entropy, others by squared error."""
+    options: dict[str, float | str] = field(default_factory=dict)
+    """Further arguments of the variant for every layer, such as --options.chains 100 or --options.penalty l1."""
+    activation: Literal["sigmoid", "relu", "tanh", "linear"] = "sigmoid"
+    """Activation of the codes, where the variant leaves the choice. Sigmoid codes are reconstructed by cross-entropy,
+    others by squared error."""
     tied: bool = True
     """The decoder of a layer uses its encoder's weights transposed."""
     start: str | None = None
@@ -85,14 +86,28 @@ def run(recipe: Recipe):
 
 
 def check(recipe):
-    """Raise InputError for settings that layers of the variant cannot follow."""
+    """Raise InputError for a variant that is no layer, and for settings that its layers cannot follow."""
+    cls, name = variants.variant(recipe.variant), recipe.variant
+    if cls.unstackable:
+        raise InputError(f"variant: {name!r} cannot be a layer of a stack, as {cls.unstackable}")
+    chosen = code_activation(recipe)
+    if recipe.activation not in (default_of("activation"), chosen):
+        raise InputError(f"activation: the codes of {name!r} are {chosen or 'linear'}. Received: {recipe.activation!r}")
+    if not issubclass(cls, kerasae.models.Autoencoder):
+        for field_name in ("activation", "tied"):
+            if getattr(recipe, field_name) != default_of(field_name):
+                raise InputError(f"{field_name}: has no effect on {name!r}, which has weights of its own; leave it out")
+
+
+def default_of(name):
+    """Return the default of a field of the recipe."""
+    return Recipe.__dataclass_fields__[name].default
+
+
+def code_activation(recipe):
+    """Choose the activation of the codes: the variant's own, None where a prior asks for any value, or the recipe's."""
     cls = variants.variant(recipe.variant)
-    if cls.code_activation not in (None, recipe.activation):
-        raise InputError(
-            f"activation: the codes of {recipe.variant!r} are {cls.code_activation}. Received: {recipe.activation!r}"
-        )
-    if not recipe.tied and not issubclass(cls, kerasae.models.Autoencoder):
-        raise InputError(f"tied: has no effect on {recipe.variant!r}, whose layers have one matrix; leave it out")
+    return cls.code_activation or (None if cls.generative else recipe.activation)
 
 
 def use_labels(directory, recipe):
@@ -152,9 +167,7 @@ def build_layer(i, width, shape, source, recipe):
     """Build layer i, a shallow autoencoder from `shape` to `width`."""
     from kerasae.training.memory_check import trainable
 
-    # A code with a Gaussian prior must be able to take any value.
-    cls = variants.variant(recipe.variant)
-    activation = recipe.activation if cls.code_activation or not cls.generative else None
+    activation = code_activation(recipe)
 
     def networks(posterior, pixel_parameters):
         return kerasae.networks.dense(

@@ -325,7 +325,7 @@ ROWS = (
         paper="Vincent et al., JMLR 11 (2010), section 4",
         equation="the variant's objective for every layer, on the codes of the layer below; then −log p(x given z)",
         units="nats",
-        capabilities=("has_likelihood", "may_be_conditional"),
+        capabilities=("has_likelihood",),
         networks=(),
         example="kerasae stacked --widths 512 256 --variant denoising",
     ),

@@ -33,7 +33,7 @@ class DeepBeliefNetwork(StackedAutoencoder):
         >>> network.sample(16, seed=0, steps=200)  # [16, 784]
     """
 
-    generative, may_be_conditional = True, False
+    generative = True
 
     def __init__(self, autoencoders, **kwargs):
         autoencoders = list(autoencoders)

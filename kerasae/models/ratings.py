@@ -43,6 +43,7 @@ class AutoRec(Autoencoder):
 
     takes_mask = "values"
     usual_code_activation = "sigmoid"
+    unstackable = "it learns from data of which values are missing, and codes have all their values; stack plain layers"
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=5.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)

@@ -38,6 +38,7 @@ class RecurrentAutoencoder(Autoencoder):
     """
 
     takes_mask = "steps"
+    unstackable = "it encodes the steps of a sequence, and codes are vectors without steps"
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)

@@ -2,6 +2,7 @@
 
 import keras
 
+from kerasae.distributions import likelihoods
 from kerasae.errors import InputError
 from kerasae.models.contract.base import Autoencoder
 from kerasae.models.contract.players import Player
@@ -17,10 +18,14 @@ class StackedAutoencoder(Autoencoder):
 
     Args:
         autoencoders: the layers, bottom first; each one's code must have the shape of the next one's input. Any
-            variant of the contract will do; its deterministic code is what the next layer sees.
+            variant of the contract that is not conditional will do; the next layer sees its deterministic code.
 
-    The likelihood and `pixel_max`, or the standardisation, are those of the bottom layer. Weights are shared with the
-    layers, not copied.
+    The likelihood and `pixel_max`, or the standardisation, are those of the bottom layer. A layer without likelihood,
+    such as a sparse dictionary, minimises squared error: its place is taken by a Gaussian of variance 1. Weights are
+    shared with the layers, not copied.
+
+    Raises:
+        InputError: for an empty list, shapes that do not fit, and conditional layers.
 
     Example:
         >>> layers = [DenoisingAutoencoder(*kerasae.networks.dense(784, 256, ())),
@@ -29,12 +34,14 @@ class StackedAutoencoder(Autoencoder):
         >>> deep.code_shape  # (64,)
     """
 
+    may_be_conditional = False
+
     def __init__(self, autoencoders, **kwargs):
         autoencoders = list(autoencoders)
         check_chain(autoencoders)
         bottom = autoencoders[0]
         scale = bottom.standardization or bottom.pixel_max
-        super().__init__(_up(autoencoders), _down(autoencoders), bottom.likelihood, scale, **kwargs)
+        super().__init__(_up(autoencoders), _down(autoencoders), likelihood_of(bottom), scale, **kwargs)
         self.autoencoders = autoencoders
 
     def players(self):
@@ -43,15 +50,26 @@ class StackedAutoencoder(Autoencoder):
 
 
 def check_chain(autoencoders):
-    """Raise InputError unless each layer's code has the shape of the next layer's input."""
+    """Raise InputError unless each layer's code has the shape of the next layer's input, and needs no condition."""
     if not autoencoders:
         raise InputError("StackedAutoencoder: expected at least one autoencoder. Received: an empty list")
+    for i, layer in enumerate(autoencoders, 1):
+        if layer.conditional:
+            raise InputError(
+                f"StackedAutoencoder: layer {i} is conditional, but layers see the codes below alone; give it networks "
+                "without a condition"
+            )
     for i, (lower, upper) in enumerate(zip(autoencoders, autoencoders[1:], strict=False), 1):
         if lower.code_shape != upper.example_shape:
             raise InputError(
                 f"StackedAutoencoder: layer {i} gives codes {lower.code_shape}, "
                 f"but layer {i + 1} takes {upper.example_shape}"
             )
+
+
+def likelihood_of(layer):
+    """Return p(x | z) of a layer: a Gaussian where it has none, as it then minimises squared error."""
+    return layer.likelihood if layer.has_likelihood else likelihoods.Gaussian()
 
 
 def _up(autoencoders):
@@ -67,7 +85,7 @@ def _down(autoencoders):
     x = inputs = keras.Input(autoencoders[-1].code_shape)
     for i, autoencoder in reversed(list(enumerate(autoencoders, 1))):
         x = _renamed(autoencoder.feature_decoder(), f"layer_{i}_decoder")(x)
-        x = autoencoder.likelihood.mean(x) if i > 1 else x
+        x = likelihood_of(autoencoder).mean(x) if i > 1 else x
     return keras.Model(inputs, x, name="stacked_decoder")
 
 

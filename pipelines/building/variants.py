@@ -81,7 +81,7 @@ def stack_class(name):
     return kerasae.models.DeepBeliefNetwork if machines else kerasae.models.StackedAutoencoder
 
 
-SHARED = ("self", "encoder", "decoder", "shape", "hidden", "latents", "likelihood", "pixel_max", "posterior", "prior")
+SHARED = ("self", "encoder", "decoder", "shape", "hidden", "latents", "likelihood", "pixel_max", "prior")
 """Constructor arguments that are no options: networks, or what has fields of its own."""
 
 
