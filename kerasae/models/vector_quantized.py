@@ -50,6 +50,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     """
 
     terms = ("reconstruction", "commitment")
+    has_tangents = False  # a code jumps from entry to entry
     beta = Knob(minimum=0.0)
     decay = Knob(minimum=0.0, maximum=1.0)
 

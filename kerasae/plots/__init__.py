@@ -10,7 +10,7 @@ grey images.
 
 from kerasae.plots.courses import curves, label_curve
 from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, tangents
-from kerasae.plots.plane import field, maps
+from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
 from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
 
@@ -28,6 +28,7 @@ __all__ = [
     "image_grid",
     "interpolations",
     "label_curve",
+    "manifold",
     "maps",
     "png_base64",
     "reconstructions",
