@@ -1,5 +1,14 @@
 """Level 4.5: put a trained model to use, through the public contract and with what `kerasae.evaluate` measures."""
 
+from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
 
-__all__ = ["Recommendation", "all_ratings", "recommend_items", "recommend_to_new"]
+__all__ = [
+    "Recommendation",
+    "all_ratings",
+    "draw_examples",
+    "is_picture",
+    "pixels",
+    "recommend_items",
+    "recommend_to_new",
+]
