@@ -133,6 +133,7 @@ STARTS += [
     ["weights", "export", "run"],
     ["embed", "run", "--to", "codes.npz"],
     ["predict", "run", "data.npz", "pictures"],
+    ["sample", "run", "--to", "drawn"],
 ]
 STARTS += [[command, "run"] for command in ("evaluate", "export", "recommend", "report")]
 STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune")]

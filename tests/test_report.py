@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import kerasae
 from kerasae.errors import InputError
-from kerasae.report import page, pictures
+from kerasae.report import page, pictures, sections, wording
 from pipelines import report
 
 FINETUNED = {"finetune_accuracy": 0.8847, "finetune_accuracy_std": 0.0255, "scratch_accuracy": 0.8778}
@@ -104,14 +104,15 @@ def headings(text):
 
 
 def test_sections_and_pictures_in_the_order_of_the_journey(journey):
-    autoencoder = [("h3", "Training"), ("h3", "Reconstructions"), ("h3", "First-layer filters")]
+    autoencoder = ["Training", "Reconstructions", "First-layer filters", "Manifold tangents"]
+    autoencoder, codes = [("h3", title) for title in autoencoder], ("h3", "Map of codes")
     classifier = [("h3", t) for t in ("Fine-tuning beside training from scratch", "Confusion matrix", "Mistakes")]
     assert headings(journey[1]) == [
         *[("h1", "quickstart"), ("h3", "Accuracies")],
-        *[("h2", "stacked"), *autoencoder],
+        *[("h2", "stacked"), *autoencoder, codes],
         *[("h2", "stacked / finetune-20"), *classifier],
         *[("h2", "stacked / finetune-100"), *classifier],
-        *[("h2", "vae"), *autoencoder, ("h3", "Samples"), ("h3", "Interpolations")],
+        *[("h2", "vae"), *autoencoder, ("h3", "Samples"), ("h3", "Interpolations"), codes],
         *[("h2", "vae / probe-100"), ("h2", "vae / evaluate")],
     ]
 
@@ -137,7 +138,7 @@ def test_figures_have_units_and_meanings(journey):
 def test_page_holds_its_pictures_and_fetches_nothing(journey):
     tags = Tags(journey[1])
     images = tags.all("img")
-    assert len(images) == 1 + 3 + 2 * 3 + 5
+    assert len(images) == 1 + 5 + 2 * 3 + 7
     for image in images:
         kind, data = image["src"].split(",")
         assert kind == "data:image/png;base64"
@@ -159,7 +160,7 @@ def test_a_run_has_the_same_pictures_on_a_page_of_its_own(journey):
         return [image["src"] for image in Tags(text).all("img")]
 
     alone = pngs(report.write(journey[0] / "vae").read_text(encoding="utf-8"))
-    assert len(alone) == 6 and alone[1:] == pngs(journey[1])[-5:]
+    assert len(alone) == 8 and alone[1:] == pngs(journey[1])[-7:]
 
 
 def test_run_prints_where_the_page_is(tmp_path, capsys):
@@ -211,16 +212,16 @@ def test_a_verdict_is_a_sentence_above_the_figures(tmp_path):
     ],
 )
 def test_losses_stand_in_the_unit_of_their_variant(command, recipe, unit):
-    section = page.Section(path=None, title="", depth=0, command=command, recipe=recipe)
+    section = sections.Section(path=None, title="", depth=0, command=command, recipe=recipe)
     assert page.units_of(section) == unit
-    picture = pictures.plots.curves(epochs("train", loss=2.0), ["loss"], {"loss": page.units_of(section)})
+    picture = kerasae.plots.curves(epochs("train", loss=2.0), ["loss"], {"loss": page.units_of(section)})
     assert picture.axes[0].get_ylabel() == (f"loss ({unit})" if unit else "loss")
 
 
 def test_a_baseline_that_runs_share_stands_once(tmp_path):
     def section(name, **figures):
         summary = {f"{figure}_accuracy": value for figure, value in figures.items()}
-        return page.Section(path=tmp_path / name, title=name, depth=1, command="probe", recipe={}, summary=summary)
+        return sections.Section(path=tmp_path / name, title=name, depth=1, command="probe", recipe={}, summary=summary)
 
     a = section("a", probe=0.5, raw_nearest=0.9, pca_probe=0.7, untrained_probe=0.4)
     b = section("b", probe=0.6, raw_nearest=0.9, pca_probe=0.8)
@@ -251,7 +252,7 @@ def test_text_from_outside_is_escaped(tmp_path):
     make_run(path / HOSTILE, HOSTILE, data, {**PROBED, f"{HOSTILE}_accuracy": 0.5}, model=classifier)
     text = report.write(path).read_text(encoding="utf-8")
     tags = Tags(text)
-    assert len(tags.all("img")) == text.count("<img") == 1 + 5 + 2
+    assert len(tags.all("img")) == text.count("<img") == 1 + 6 + 2
     assert all(image["src"].startswith("data:image/png") for image in tags.all("img"))
     assert text.count(html.escape(HOSTILE).replace("&quot;", "&#34;")) >= 8
     assert headings(text)[0] == ("h1", HOSTILE)
@@ -309,10 +310,10 @@ def test_no_run(tmp_path):
 
 
 def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
-    sections = page.find(journey[0])
-    for section in sections:
+    found = sections.find(journey[0])
+    for section in found:
         section.summary = json.loads(file.read_text()) if (file := section.path / "summary.json").exists() else {}
-    assert page.accuracies(sections) == {
+    assert page.accuracies(found) == {
         "stacked/finetune-20: fine-tuned": 0.8847,
         "stacked/finetune-20: from scratch": 0.8778,
         "stacked/finetune-100: fine-tuned": 0.8847,
@@ -320,7 +321,7 @@ def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
         "vae/probe-100: linear probe": 0.8556,
         "vae/probe-100: nearest neighbours": 0.775,
     }
-    assert page.accuracies(sections[:1]) == {"fine-tuned": 0.8847, "from scratch": 0.8778}
+    assert page.accuracies(found[:1]) == {"fine-tuned": 0.8847, "from scratch": 0.8778}
 
 
 @pytest.mark.parametrize(
@@ -338,7 +339,7 @@ def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
     ],
 )
 def test_quantities(name, value, spread, text):
-    assert page.quantity(value, spread, page.meaning_of(name)[0]) == text
+    assert wording.quantity(value, spread, wording.meaning_of(name)[0]) == text
 
 
 def test_repeats_are_averaged_epoch_by_epoch():
@@ -413,6 +414,64 @@ def test_filters_come_largest_first(monkeypatch):
     shown, shape, count = drawn[0]
     np.testing.assert_array_equal(shown, kernel[:, ::-1])
     assert shape == (8, 8, 1) and count == 5
+
+
+def plane_source(tmp_path, count=60):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(count, 2)).astype("float32") * [3.0, 0.5]
+    np.savez(tmp_path / "plane.npz", x_train=x, x_test=x)
+    return kerasae.data.load(f"npz:{tmp_path / 'plane.npz'}")
+
+
+def denoising(source, noise):
+    scale = kerasae.layers.Standardization(source.info.mean, source.info.deviation)
+    networks = kerasae.networks.dense((2,), 3, (8,))
+    return kerasae.models.DenoisingAutoencoder(*networks, pixel_max=scale, corruption=noise)
+
+
+def test_a_model_of_the_plane_is_drawn_in_the_plane(tmp_path, monkeypatch):
+    source, drawn = plane_source(tmp_path), []
+    model = denoising(source, kerasae.layers.GaussianCorruption(0.2))
+    monkeypatch.setattr(kerasae.plots, "field", lambda *args: drawn.append(args) or Figure())
+    pictures.denoising_field(model, source)
+    grid, arrows, x = drawn[0]
+    np.testing.assert_allclose(x, source.test.arrays()[0], atol=1e-5)
+    noise = 0.2 * np.array(source.info.deviation)
+    np.testing.assert_allclose(arrows, (model.reconstruct(grid) - grid) / noise**2, rtol=1e-3, atol=1e-3)
+    assert (grid.min(axis=0) < x.min(axis=0)).all() and (grid.max(axis=0) > x.max(axis=0)).all()
+    monkeypatch.setattr(kerasae.plots, "manifold", lambda *args: drawn.append(args) or Figure())
+    pictures.plane_manifold(model, source)
+    x, made, noisy = drawn[1]
+    np.testing.assert_allclose(made, model.reconstruct(noisy), atol=1e-5)
+    assert 0.1 < np.std((noisy - x) / source.info.deviation) < 0.3
+    assert pictures.reconstructions(model, pictures.Examples.of(source)) is None
+
+
+def test_a_map_shows_the_same_examples_in_every_panel_in_the_colours_of_their_classes(monkeypatch):
+    model, source, drawn = variational(), kerasae.data.load("digits"), []
+    monkeypatch.setattr(kerasae.plots, "maps", lambda *args: drawn.append(args) or Figure())
+    pictures.map_of_codes(model, source)
+    panels, labels, names = drawn[0]
+    assert list(panels) == ["codes, PCA", "data, PCA", "data, MDS"] and names == list("0123456789")
+    assert {points.shape for points in panels.values()} == {(360, 2)}  # every test example, in order
+    np.testing.assert_array_equal(labels, source.test.labels)
+
+
+def test_geometry_is_left_out_where_there_is_none(tmp_path):
+    """Of classes that a condition gives, of codes that jump, of noise that is not Gaussian, of few examples."""
+    source = plane_source(tmp_path, 20)
+    assert pictures.denoising_field(denoising(source, kerasae.layers.MaskingCorruption(0.2)), source) is None
+    digits, model = kerasae.data.load("digits"), variational()
+    assert pictures.plane_manifold(model, digits) is None and pictures.denoising_field(model, digits) is None
+    assert pictures.map_of_codes(denoising(source, None), source) is None  # too few examples
+    networks = kerasae.networks.dense((8, 8, 1), 4, (), posterior="gaussian", condition=10)
+    conditional = kerasae.models.VariationalAutoencoder(*networks, "bernoulli", 16.0)
+    assert pictures.map_of_codes(conditional, digits) is None
+    examples = pictures.Examples.of(digits)
+    assert pictures.manifold_tangents(conditional, examples) is None
+    pair = kerasae.networks.shape_code(*kerasae.networks.dense((8, 8, 1), 8, ()), (4, 2))
+    jumping = kerasae.models.VectorQuantizedAutoencoder(*pair, "bernoulli", 16.0, entries=5)
+    assert pictures.manifold_tangents(jumping, examples) is None
 
 
 def test_mistakes_are_wrong_answers_and_the_surest_come_first(monkeypatch):

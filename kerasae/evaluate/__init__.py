@@ -20,6 +20,7 @@ from kerasae.evaluate.interpolation import interpolation_error
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
+from kerasae.evaluate.plane import planar_maps
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
 from kerasae.evaluate.probe_by_sgd import sgd_probe
@@ -74,6 +75,7 @@ __all__ = [
     "measure_several_classes",
     "ndcg",
     "nll_summary",
+    "planar_maps",
     "predict_ratings",
     "predicted_rows",
     "rank_items",

@@ -45,7 +45,7 @@ def tangents(model, x, count: int = 8) -> tuple[np.ndarray, np.ndarray]:
     return np.reshape(directions[:, :count], (len(values), count, *values.shape[1:])), lengths[:, :count]
 
 
-def score_field(model, x, noise: float) -> np.ndarray:
+def score_field(model, x, noise: float | np.ndarray) -> np.ndarray:
     """Estimate the score ∇ log p(x) of the data by a denoising autoencoder: (g(f(x)) − x) / σ², [N, *shape].
 
     For small Gaussian noise of deviation σ the reconstruction moves each point up the density: Alain and Bengio, JMLR
@@ -54,7 +54,7 @@ def score_field(model, x, noise: float) -> np.ndarray:
     Args:
         model: anything with `reconstruct(x)`, trained to remove Gaussian noise from floats.
         x: floats [N, *shape], usually a grid of points.
-        noise: deviation σ > 0 of the noise, in the units of x.
+        noise: deviation σ > 0 of the noise, in the units of x; one number, or one for each value of the last axis.
 
     Raises:
         InputError: integers, or a deviation that is not positive.
@@ -65,6 +65,7 @@ def score_field(model, x, noise: float) -> np.ndarray:
     x = np.asarray(x)
     if x.dtype.kind != "f":
         raise InputError(f"x: expected floats. Received: {x.dtype}")
-    if not noise > 0:
+    noise = np.asarray(noise, np.float32)
+    if not np.all(noise > 0):
         raise InputError(f"noise: expected a deviation > 0. Received: {noise}")
     return (np.asarray(public_method(model, "reconstruct")(x)) - x) / noise**2

@@ -68,7 +68,7 @@ class RestrictedBoltzmannMachine(Codec, Trainable):
     """
 
     terms = ("contrast", "reconstruction")
-    generative = has_likelihood = has_free_energy = standardizes = True
+    generative = has_likelihood = has_tangents = has_free_energy = standardizes = True
     posterior_name, code_activation = None, "sigmoid"
 
     def __init__(

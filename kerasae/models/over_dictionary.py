@@ -31,7 +31,7 @@ class OverDictionary(Codec, Trainable):
 
     units = "squared error"
     posterior_name, code_activation = None, None
-    unit_range, standardizes = False, True
+    unit_range, standardizes, has_tangents = False, True, True
 
     def __init__(self, shape, latents, pixel_max=255.0, **kwargs):
         super().__init__(**kwargs)

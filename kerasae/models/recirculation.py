@@ -47,7 +47,7 @@ class Recirculation(Codec, Trainable):
 
     terms = ("reconstruction",)
     regression = Knob(minimum=0.0, maximum=0.9999)
-    has_likelihood = unit_range = True
+    has_likelihood = has_tangents = unit_range = True
     posterior_name, code_activation = None, "sigmoid"
 
     def __init__(self, shape, hidden, pixel_max=255.0, regression=0.75, **kwargs):

@@ -11,7 +11,7 @@ grey images.
 from kerasae.plots.courses import curves, label_curve
 from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, tangents
 from kerasae.plots.latent import mosaic, sphere
-from kerasae.plots.plane import field, maps
+from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
 from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
 
@@ -29,6 +29,7 @@ __all__ = [
     "image_grid",
     "interpolations",
     "label_curve",
+    "manifold",
     "maps",
     "mosaic",
     "png_base64",

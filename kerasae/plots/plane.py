@@ -1,12 +1,17 @@
 """Draw points of the plane: the field of a denoising autoencoder, manifolds, and maps of codes."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kerasae.errors import InputError
 from kerasae.plots.style import COLOURS, FAINT, INK, plain
+
+TEN = 10
+"""Classes that have colours of their own, and names in a legend."""
 
 
 def field(points: np.ndarray, arrows: np.ndarray, examples: np.ndarray | None = None) -> Figure:
@@ -26,22 +31,69 @@ def field(points: np.ndarray, arrows: np.ndarray, examples: np.ndarray | None = 
     points, arrows = np.asarray(points), np.asarray(arrows)
     if points.ndim != 2 or points.shape[1] != 2 or arrows.shape != points.shape:
         raise InputError(f"points, arrows: expected [N, 2] of both, received {points.shape} and {arrows.shape}.")
-    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = _plane(points)
     if examples is not None:
         axes.scatter(*np.asarray(examples).T, s=6, alpha=0.5, color=COLOURS[1], linewidths=0)
     axes.quiver(*points.T, *arrows.T, color=COLOURS[0], angles="xy", width=0.003)
-    axes.set_aspect("equal")
-    plain(axes)
     return figure
 
 
-def maps(panels: Mapping[str, np.ndarray], labels: np.ndarray | None = None) -> Figure:
+def _plane(points: np.ndarray) -> tuple[Figure, Axes]:
+    """Make a figure of one plane with equal axes, in the proportions of the points [N, 2]."""
+    width, height = np.maximum(np.ptp(points, axis=0), 1e-6)
+    figure = Figure(figsize=(6.4, 0.8 + float(np.clip(5.8 * height / width, 2.4, 6.4))), layout="constrained")
+    axes = figure.subplots()
+    axes.set_aspect("equal")
+    plain(axes)
+    return figure, axes
+
+
+def manifold(
+    points: np.ndarray, reconstructed: np.ndarray, noisy: np.ndarray | None = None, curve: np.ndarray | None = None
+) -> Figure:
+    """Draw how points of the plane are moved onto a manifold: points, arrows, and where they are reconstructed.
+
+    Args:
+        points: examples [N, 2].
+        reconstructed: [N, 2], what a model makes of the noisy points, or of the points where none are given.
+        noisy: [N, 2], from which arrows go to the reconstructions; the points when not given.
+        curve: [M, 2], the points of the true manifold in order, drawn as a line.
+
+    Raises:
+        InputError: if the points are not of the plane.
+
+    Example:
+        >>> manifold(np.zeros((3, 2)), np.ones((3, 2))).axes[0].get_aspect()
+        1.0
+    """
+    points, reconstructed = np.asarray(points), np.asarray(reconstructed)
+    start = points if noisy is None else np.asarray(noisy)
+    if points.ndim != 2 or points.shape[1] != 2 or not points.shape == reconstructed.shape == start.shape:
+        shapes = [points.shape, reconstructed.shape, start.shape]
+        raise InputError(f"points, reconstructed, noisy: expected [N, 2] of all, received {shapes}.")
+    figure, axes = _plane(np.concatenate([points, start]))
+    if curve is not None:
+        axes.plot(*np.asarray(curve).T, color=INK, linewidth=1.2, label="manifold")
+    ways = {"color": "#aaaaaa", "angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.002}
+    axes.quiver(*start.T, *(reconstructed - start).T, **ways)
+    named = {"example": (points, "#9aa1a9"), "with noise": (noisy, COLOURS[1])}
+    named["reconstruction"] = (reconstructed, COLOURS[0])
+    for name, (drawn, colour) in named.items():
+        if drawn is not None:
+            axes.scatter(*np.asarray(drawn).T, s=9, color=colour, linewidths=0, label=name)
+    axes.legend(frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, markerscale=2)
+    return figure
+
+
+def maps(
+    panels: Mapping[str, np.ndarray], labels: np.ndarray | None = None, names: Sequence[str] | None = None
+) -> Figure:
     """Draw points of the plane in panels side by side, such as codes beside principal components.
 
     Args:
         panels: title → points [N, 2] of the same examples.
-        labels: classes [N], by which points are coloured.
+        labels: classes [N] ≥ 0, by which points are coloured, the same in all panels.
+        names: of the classes, for a legend; up to ten are shown.
 
     Raises:
         InputError: no panels, or other points than [N, 2].
@@ -54,9 +106,17 @@ def maps(panels: Mapping[str, np.ndarray], labels: np.ndarray | None = None) -> 
     if not shapes or len({*shapes.values()}) > 1 or any(len(s) != 2 or s[1] != 2 for s in shapes.values()):
         raise InputError(f"panels: expected title → points [N, 2] of the same examples, received {shapes}.")
     figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
+    few = labels is None or max(labels, default=0) < TEN
+    look = {"color": COLOURS[0]} if labels is None else {"c": labels, "cmap": "tab10" if few else "turbo"}
+    look |= {} if labels is None or not few else {"vmin": 0, "vmax": TEN - 1}
     for axes, (title, points) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
-        axes.scatter(*np.asarray(points).T, s=7, alpha=0.7, c=labels, cmap="tab10", linewidths=0)
+        drawn = axes.scatter(*np.asarray(points).T, s=9, alpha=0.8, linewidths=0, **look)
         axes.set_title(title, fontsize=10, color=INK)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(FAINT)
+    if labels is not None and names is not None and few:
+        handles, numbers = drawn.legend_elements(num=sorted(set(np.asarray(labels).tolist())), fmt="{x:.0f}")
+        # At the bottom, in one row for all panels.
+        shown = [names[int(re.sub(r"\D", "", text))] for text in numbers]
+        figure.legend(handles, shown, loc="outside lower center", ncols=TEN, frameon=False, fontsize=8)
     return figure

@@ -48,6 +48,7 @@ COMMANDS = {
     "embed": "pipelines.embed",
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
+    "sample": "pipelines.sample",
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",

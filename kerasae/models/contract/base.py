@@ -45,7 +45,7 @@ class Autoencoder(Codec, Trainable):
     """Name of the default posterior, whose parameters the encoder outputs; None where it outputs the code itself."""
     code_activation = None
     """Required last activation of the encoder, or None for any."""
-    has_likelihood = takes_target = standardizes = True
+    has_likelihood = has_tangents = takes_target = standardizes = True
     may_be_conditional = True
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):

@@ -23,12 +23,13 @@ class Codec:
         generative: whether `sample` works.
         has_likelihood: whether the model has a `likelihood` p(x | z).
         has_tokens: whether the model has `tokens`, one vector per patch.
+        has_tangents: whether the code changes smoothly with x alone, so that the Jacobian of `unit_encoder` says how.
         has_free_energy: whether the model has a `distribution()` of known free energy, p(x) ∝ exp(−F(x)).
         unstackable: why the class is refused as a layer of `kerasae stacked`, in words; None where it is a layer.
     """
 
-    generative = has_likelihood = has_tokens = has_free_energy = False
     unstackable = None
+    generative = has_likelihood = has_tokens = has_tangents = has_free_energy = False
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
 
