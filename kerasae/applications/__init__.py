@@ -1,7 +1,7 @@
 """Level 4.5: put a trained model to use, through the public contract and with what `kerasae.evaluate` measures."""
 
-from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.generate import draw_examples, is_picture, pixels
+from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
 
 __all__ = [
