@@ -44,7 +44,7 @@ class VariationalAutoencoder(Autoencoder):
 
     terms = ("reconstruction", "kl")
     posterior_name = "gaussian"
-    generative = True
+    generative = has_posterior = True
     beta = Knob(minimum=0.0)
 
     def __init__(
@@ -85,6 +85,13 @@ class VariationalAutoencoder(Autoencoder):
             return self.posterior.log_prob(encoded, z, self._axes) - prior.log_prob(z, self._axes)
         total = sum_per_example(kl)
         return Term(total, floor(batch_mean(kl), self.free_bits)) if self.free_bits else total
+
+    def code_prior(self):
+        return self.bound_prior()
+
+    def posterior_parameters(self, x, y=None, batch_size=256):
+        """Compute the parameters of q(z | x), which `posterior` takes: [B, *code_shape], longer in the last axis."""
+        return self.by_batches(self.encoded, x, y, batch_size)
 
     def bound_prior(self):
         """Return the prior; a prior of encoded inputs, such as `VampPrior`, is bound to the encoder."""
