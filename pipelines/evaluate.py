@@ -1,4 +1,4 @@
-"""Measure a run on its test examples: reconstruction, likelihood bound, accuracy with a confusion matrix, ranking."""
+"""Measure a run on its test examples: reconstruction, likelihood, codes, samples, accuracy, ranking."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -30,6 +30,9 @@ class Recipe(DerivedRecipe):
     relevant: float | None = None
     """Least rating of an item that a ranking should find; three quarters of the way up the ratings when not given."""
 
+    generated: int = field(default=2000, metadata=within("count_or_none"))
+    """Samples of a generative model to judge beside as many real examples; 0 leaves them out."""
+
     folder = "evaluate"
 
 
@@ -52,12 +55,25 @@ def run(recipe: Recipe):
             return finish(directory, kerasae.evaluate.rating_figures(model, source, recipe.top, recipe.relevant))
         if hasattr(model, "hide"):
             return finish(directory, hidden_patches(model, test))
-        figures = kerasae.evaluate.reconstruction_error(model, test)
-        if hasattr(model, "log_weight"):
+        return judged(directory, model, source, test, recipe)
+
+
+def judged(directory, model, source, test, recipe):
+    """Measure reconstructions, likelihood, codes and samples of an autoencoder or an energy model."""
+    from pipelines.judging import codes, meanings, samples
+
+    figures = {}
+    if model.conditional:
+        print("reconstruction and likelihood of a conditional model are not measured")
+    else:
+        figures |= kerasae.evaluate.reconstruction_error(model, test)
+        if model.has_posterior:
             figures |= likelihood(model, source.info, test, recipe)
-        if model.has_free_energy:
-            figures |= annealed(model, source, test, recipe)
-        return finish(directory, figures)
+    if model.has_free_energy:
+        figures |= annealed(model, source, test, recipe)
+    figures |= codes.figures_of_codes(model, source, test, recipe.seed)
+    figures |= samples.figures_of_samples(directory, model, source, test, recipe.generated, recipe.seed)
+    return finish(directory, figures, meanings.MEANINGS)
 
 
 def drawn(split, recipe):

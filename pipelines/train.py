@@ -208,13 +208,16 @@ def cost(model, source, recipe):
 
 
 def measure(progress, model, source):
-    """Collect epochs, seconds and the reconstruction errors on the test examples."""
+    """Collect epochs, seconds and the reconstruction errors on the test examples; warn of a collapsed code."""
+    from pipelines.judging import collapse
+
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.info.kind == "ratings":
         return figures | kerasae.evaluate.rating_figures(model, source)
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
+        figures |= collapse.warned(model, source.test)
     return figures
 
 

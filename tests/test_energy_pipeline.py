@@ -75,7 +75,7 @@ def test_a_stopped_run_goes_on_to_the_bit(patterns, tmp_path, monkeypatch, stop_
 
 def test_evaluation_gives_the_likelihood_from_above_from_below_and_exactly(patterns, tmp_path):
     run = train.run(recipe(patterns, tmp_path / "rbm", epochs=100, learning_rate=0.05, options={"chains": 20}))
-    asked = evaluate.Recipe(run=str(run.path), samples=50, temperatures=100, examples=30)
+    asked = evaluate.Recipe(run=str(run.path), samples=50, temperatures=100, examples=30, generated=0)
     found = evaluate.run(asked).figures
     model, source = runs.load_model(run.path), kerasae.data.load(patterns)
     x = evaluate.drawn(source.test, asked).arrays()[0]
@@ -93,7 +93,7 @@ def test_evaluation_gives_the_likelihood_from_above_from_below_and_exactly(patte
 
 def test_grey_values_are_no_density(tmp_path, capsys):
     run = train.run(recipe("digits", tmp_path / "rbm", epochs=1, batch_size=100))
-    found = evaluate.run(evaluate.Recipe(run=str(run.path), samples=2, temperatures=2, examples=9)).figures
+    found = evaluate.run(evaluate.Recipe(run=str(run.path), samples=2, temperatures=2, examples=9, generated=9)).figures
     assert "grey_log_likelihood_forward" in found and "log_likelihood_forward" not in found
     assert "not a density" in capsys.readouterr().out
 

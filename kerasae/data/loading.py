@@ -1,4 +1,4 @@
-"""One string names a data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE and others."""
+"""One string names a data set: digits, shapes, tfds:NAME[/config], folder:DIR, npz:FILE and others."""
 
 import difflib
 from pathlib import Path
@@ -10,6 +10,7 @@ from kerasae.errors import InputError
 LARGEST = 3e38  # of float32
 KINDS = {
     "digits": "digits",
+    "shapes": "shapes",
     "tfds": "tfds:NAME[/config]",
     "folder": "folder:DIR",
     "npz": "npz:FILE",
@@ -19,6 +20,8 @@ KINDS = {
     "text": "text:FILE_OR_DIR",
     "onehot": "onehot:N",
 }
+BARE = ("digits", "shapes")
+"""Kinds that name one data set."""
 
 
 def load(
@@ -53,6 +56,7 @@ def load(
     | spec | data |
     |---|---|
     | `digits` | scikit-learn's 1,797 handwritten digits 8x8, embedded: train 1,437, test 360, values 0..16 |
+    | `shapes` | 3,840 drawn images 16x16 of squares, ellipses and triangles, labelled by five known factors |
     | `tfds:NAME[/config]` | TensorFlow Datasets, from `data_dir` or downloaded into it; in memory if it fits |
     | `folder:DIR` | image files, a folder per class, or train/, val/, test/ with or without classes; read when needed |
     | `npz:FILE` | arrays x_train, y_train, x_test, y_test of any numbers; labels and test optional; in memory |
@@ -129,6 +133,10 @@ def load(
         from kerasae.data.digits import load_digits
 
         return load_digits()
+    if kind == "shapes":
+        from kerasae.data.shapes import load_shapes
+
+        return load_shapes()
     if kind == "tfds":
         from kerasae.data.tfds import load_tfds
 
@@ -174,7 +182,7 @@ def _parse(spec) -> tuple[str, str]:
     kind, _, rest = spec.partition(":")
     if kind not in KINDS:
         raise InputError(f"data: {expected}; received {spec!r}; did you mean {_nearest(spec, kind)}?")
-    if (kind == "digits") != (spec == kind) or (kind != "digits" and not rest):
+    if (kind in BARE) != (spec == kind) or (kind not in BARE and not rest):
         raise InputError(f"data: expected {KINDS[kind]}; received {spec!r}.")
     return kind, rest
 

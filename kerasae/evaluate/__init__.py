@@ -10,16 +10,28 @@ from kerasae.evaluate.baselines import (
 )
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
+from kerasae.evaluate.clustering import ClusterAgreement, cluster_agreement
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
+from kerasae.evaluate.copies import Memorisation, memorisation
 from kerasae.evaluate.dictionaries import dictionary_measures
+from kerasae.evaluate.disentanglement import (
+    Dci,
+    disentanglement_completeness_informativeness,
+    factor_vae_score,
+    mutual_information_gap,
+)
 from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
+from kerasae.evaluate.feature_distances import frechet_distance, precision_and_recall
 from kerasae.evaluate.geometry import score_field, tangents
 from kerasae.evaluate.heads import HeadResult
+from kerasae.evaluate.information import Information, code_information, code_use, collapse, posterior_draws
 from kerasae.evaluate.interpolation import interpolation_error
+from kerasae.evaluate.judge import Judge, can_judge, trained_judge
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
+from kerasae.evaluate.parzen import Parzen, parzen_window
 from kerasae.evaluate.plane import planar_maps
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
@@ -30,6 +42,7 @@ from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_fig
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
+from kerasae.evaluate.two_samples import TwoSampleTest, told_apart, two_sample_test
 from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
@@ -45,37 +58,57 @@ __all__ = [
     "Worth",
     "Baseline",
     "Classification",
+    "ClusterAgreement",
+    "Dci",
     "Estimates",
     "HeadResult",
+    "Information",
+    "Judge",
     "KnnResult",
     "LabelKind",
     "LogZ",
+    "Memorisation",
+    "Parzen",
     "ProbeResult",
     "Ranking",
     "SeveralClasses",
     "Tokens",
+    "TwoSampleTest",
     "annealed_log_z",
     "attentive_probe",
+    "can_judge",
     "class_frequencies",
     "classify",
+    "cluster_agreement",
+    "code_information",
+    "code_use",
+    "collapse",
     "dictionary_measures",
+    "disentanglement_completeness_informativeness",
     "embedded",
     "evidence_lower_bound",
     "exact_log_z",
+    "factor_vae_score",
     "features",
+    "frechet_distance",
     "hidden_patch_error",
     "importance_nll",
     "interpolation_error",
     "knn_probe",
     "linear_probe",
     "mean_score",
+    "memorisation",
+    "parzen_window",
+    "precision_and_recall",
     "mean_value",
     "measure_classification",
     "measure_estimates",
     "measure_several_classes",
+    "mutual_information_gap",
     "ndcg",
     "nll_summary",
     "planar_maps",
+    "posterior_draws",
     "predict_ratings",
     "predicted_rows",
     "rank_items",
@@ -90,6 +123,9 @@ __all__ = [
     "sgd_probe",
     "svd",
     "tangents",
+    "told_apart",
     "tokens_and_features",
     "top_items",
+    "trained_judge",
+    "two_sample_test",
 ]

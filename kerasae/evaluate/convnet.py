@@ -15,6 +15,9 @@ WIDTHS = (32, 64, 128, 256)
 SIDE = 64
 """Longest side, in pixels, of the images that the network sees; larger ones are shrunk by averaging."""
 
+FEATURES = "features"
+"""Name of the layer before the dropout, whose output are the features of an image."""
+
 STEPS, BATCH, RATE, SHIFT = 1500, 64, 2e-3, 0.125
 
 
@@ -47,9 +50,36 @@ def small_convnet(shape, classes: int, maximum: float, seed: int = 0) -> keras.M
         x = layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer=initializer)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
         x = layers.MaxPooling2D(2, padding="same")(x)
-    x = layers.Dropout(0.5, seed=seed)(layers.GlobalAveragePooling2D()(x))
+    x = layers.Dropout(0.5, seed=seed)(layers.GlobalAveragePooling2D(name=FEATURES)(x))
     initializer = keras.initializers.GlorotUniform(seed=seed)
     return keras.Model(inputs, layers.Dense(classes, kernel_initializer=initializer)(x), name="small_convnet")
+
+
+def trained_convnet(train, classes: int, maximum: float, seed: int = 0, steps: int = STEPS):
+    """Train `small_convnet` on labelled images to the end of its schedule.
+
+    Args, errors: as for `convolutional_baseline`.
+
+    Returns:
+        The compiled model, and in words what it has and was trained on.
+    """
+    if len(train.shape) != 3:
+        raise InputError(f"train: expected images [H, W, C]. Received: examples {train.shape}")
+    maximum = maximum if "int" in train.dtype else 1.0
+    model, batch = small_convnet(train.shape, classes, maximum, seed), min(BATCH, len(train))
+    steps = max(steps, 10 * len(train) // batch)
+    mirrored = train.shape[-1] == 3
+    augment = Chain(RandomAffine(shift=SHIFT), *[RandomFlip()] * mirrored)
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), loss)
+    data = batches(train, batch, seed=seed, augment=augment).prefetch(tf.data.AUTOTUNE)
+    model.fit(data, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
+    about = (
+        f"{model.count_params():,} weights, {len(train)} labels, {steps} steps of {batch} shifted"
+        f"{' and mirrored' * mirrored} images"
+    )
+    return model, about
 
 
 def convolutional_baseline(
@@ -75,22 +105,10 @@ def convolutional_baseline(
         >>> convolutional_baseline(source.train, source.test, 10, 16.0).accuracy > 0.95
         True
     """
-    if len(train.shape) != 3:
-        raise InputError(f"train: expected images [H, W, C]. Received: examples {train.shape}")
-    maximum = maximum if "int" in train.dtype else 1.0
-    model, batch = small_convnet(train.shape, classes, maximum, seed), min(BATCH, len(train))
-    steps = max(steps or STEPS, 10 * len(train) // batch)
-    mirrored = train.shape[-1] == 3
-    augment = Chain(RandomAffine(shift=SHIFT), *[RandomFlip()] * mirrored)
-    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.AdamW(rate, weight_decay=0.05), loss)
-    data = batches(train, batch, seed=seed, augment=augment).prefetch(tf.data.AUTOTUNE)
-    model.fit(data, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
+    model, protocol = trained_convnet(train, classes, maximum, seed, steps or STEPS)
     found = classify(model, test)
     return Baseline(
         accuracy=found.accuracy,
         predictions=found.predictions,
-        protocol=f"convolutional network from scratch, {model.count_params():,} weights, {len(train)} labels, {steps} "
-        f"steps of {batch} shifted{' and mirrored' * mirrored} images",
+        protocol=f"convolutional network from scratch, {protocol}",
     )

@@ -43,6 +43,9 @@ class DeepBeliefNetwork(StackedAutoencoder):
                 raise InputError(f"DeepBeliefNetwork: layer {i} must be a {kind}. Received: {machine!r}")
         super().__init__(autoencoders, **kwargs)
 
+    def code_prior(self):
+        return None  # samples are states of a Markov chain
+
     def sample(self, n, y=None, seed=None, batch_size=256, steps=1000):
         """Run `n` chains in the last machine from noise, then draw one pass down: means of x, [n, *shape].
 

@@ -59,6 +59,9 @@ class GenerativeStochasticNetwork(DenoisingAutoencoder):
         check_positive(type(self).__name__, walkback=walkback)
         self.walkback, self.code_noise = walkback, code_noise
 
+    def code_prior(self):
+        return None  # samples are states of a Markov chain
+
     def objective(self, batch, training=False):
         random, x, errors = self.random(training), batch.x, []
         for _ in range(self.walkback):

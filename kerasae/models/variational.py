@@ -46,7 +46,7 @@ class VariationalAutoencoder(Autoencoder):
 
     terms = ("reconstruction", "kl")
     posterior_name = "gaussian"
-    generative = True
+    generative = has_posterior = True
     beta = Knob(minimum=0.0)
     capacity = Knob(minimum=0.0)
 
@@ -93,6 +93,13 @@ class VariationalAutoencoder(Autoencoder):
     def off_capacity(self, kl):
         """Let the loss be how far the divergence is from the capacity."""
         return Term(kl, ops.where(self.capacity > 0.0, ops.abs(kl - self.capacity), kl))
+
+    def code_prior(self):
+        return self.bound_prior()
+
+    def posterior_parameters(self, x, y=None, batch_size=256):
+        """Compute the parameters of q(z | x), which `posterior` takes: [B, *code_shape], longer in the last axis."""
+        return self.by_batches(self.encoded, x, y, batch_size)
 
     def bound_prior(self):
         """Return the prior; a prior of encoded inputs, such as `VampPrior`, is bound to the encoder."""

@@ -84,6 +84,9 @@ class WassersteinAutoencoder(Autoencoder):
     def term_weights(self):
         return {"mmd": self.mmd_weight}
 
+    def code_prior(self):
+        return self.prior
+
     def sample(self, n, y=None, seed=None, batch_size=256):
         """Decode `n` draws z ~ p(z) to means of p(x | z): [n, *shape]; the same for the same integer seed."""
         return self.decode_draws(self.prior, n, y, seed, batch_size)

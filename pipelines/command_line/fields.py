@@ -26,7 +26,7 @@ class DataRecipe:
     """A recipe that reads data."""
 
     data: str = "digits"
-    """Data set: digits, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE, series:FILE,
+    """Data set: digits, shapes, tfds:NAME[/config], folder:DIR, npz:FILE, table:FILE, ratings:FILE, series:FILE,
     text:FILE_OR_DIR or onehot:N."""
     data_dir: str | None = None
     """Folder in which TensorFlow Datasets keeps its data sets."""

@@ -9,10 +9,15 @@ def without_baselines(figures):
     return {name: value for name, value in figures.items() if not name.startswith(fitted)}
 
 
-def finish(directory, figures):
-    """Write the summary of a run, print its figures as a short table, and return the run."""
+def finish(directory, figures, meanings=None):
+    """Write the summary of a run, print its figures as a short table, and return the run.
+
+    `meanings` maps names of figures to their unit and what they mean, which are printed beside them.
+    """
     directory.finish(figures)
     print(f"{directory.path}:")
     for name, value in figures.items():
-        print(f"  {name:28} {value if isinstance(value, str) else format(value, '.5g')}")
+        unit, words = (meanings or {}).get(name, ("", ""))
+        text = value if isinstance(value, str) else format(value, ".5g")
+        print(f"  {name:28} {text:10} {unit:8} {words}".rstrip())
     return directory

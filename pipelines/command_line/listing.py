@@ -6,6 +6,7 @@ from kerasae.models import catalogue
 
 SOURCES = {
     "digits": "scikit-learn's 1,797 handwritten digits of 8×8 pixels, no download",
+    "shapes": "3,840 drawn images of 16×16 pixels of squares, ellipses and triangles, labelled by their five factors",
     "tfds:NAME[/config]": "TensorFlow Datasets; --data-dir says where they lie",
     "folder:DIR": "images in a folder, a folder per class or none, perhaps in train/, val/ and test/ (docs/data.md)",
     "npz:FILE": "arrays x_train, y_train, x_test, y_test; the labels are optional",

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from kerasae.distributions import likelihoods
+from kerasae.distributions.priors import StandardNormal
 from kerasae.errors import InputError
 from kerasae.layers import Standardization, tie_all
 from kerasae.models.contract.codec import CONDITION, MASK, Codec, call_network, has_input
@@ -114,6 +115,9 @@ class Autoencoder(Codec, Trainable):
             name = self.decoder.inputs[1].name
             raise InputError(f"{type(self).__name__}: the decoder takes {name!r} beside the code")
         return self.decoder
+
+    def code_prior(self):
+        return StandardNormal() if self.generative else None
 
     def _mean(self, z, y, mask, training):
         if mask is None and has_input(self.decoder, MASK):

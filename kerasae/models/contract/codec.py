@@ -25,11 +25,12 @@ class Codec:
         has_tokens: whether the model has `tokens`, one vector per patch.
         has_tangents: whether the code changes smoothly with x alone, so that the Jacobian of `unit_encoder` says how.
         has_free_energy: whether the model has a `distribution()` of known free energy, p(x) ∝ exp(−F(x)).
+        has_posterior: whether codes are drawn from q(z | x): `posterior` and `posterior_parameters(x)`, `log_weight`.
         unstackable: why the class is refused as a layer of `kerasae stacked`, in words; None where it is a layer.
     """
 
     unstackable = None
-    generative = has_likelihood = has_tokens = has_tangents = has_free_energy = False
+    generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = False
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
 
@@ -68,6 +69,10 @@ class Codec:
     def sample(self, n, y=None, seed=None, batch_size=256):
         """Draw `n` new inputs: [n, *shape]; generative models only."""
         raise InputError(f"{type(self).__name__} has no distribution of codes to sample from; use a generative variant")
+
+    def code_prior(self):
+        """Return the `Prior` whose draws `sample` decodes, or None where there is none."""
+        return None
 
     def feature_encoder(self):
         """Build a Keras model floats → codes, for a classifier, that shares this model's weights."""
