@@ -14,9 +14,10 @@ ROOMS = {
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dictionary Dropout "
         "GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LowVariance MaskQueries MaskedTokens "
         "MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption ScaledTanh SelfAttention "
-        "Standardization TiedDense TokenNorm TokenPooling TransformerBlock"
+        "Standardization StepAttention StepBlock StepMean StepPositions TiedDense TokenCorruption TokenNorm "
+        "TokenPooling TransformerBlock"
     ),
-    "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns",
+    "kerasae.distributions": "Bernoulli Categorical Gaussian TableColumns Tokens",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",
     "kerasae.distributions.priors": "StandardNormal UniformSphere",
     "kerasae.optimizers": "LARS LayerwiseAdamW",

@@ -5,6 +5,7 @@ from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, 
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior
 from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
 from kerasae.distributions.table_columns import TableColumns
+from kerasae.distributions.token_ids import Tokens
 
 __all__ = [
     "Bernoulli",
@@ -17,6 +18,7 @@ __all__ = [
     "Prior",
     "StandardNormal",
     "TableColumns",
+    "Tokens",
     "UniformSphere",
     "VonMisesFisherPosterior",
     "bernoulli_kl",

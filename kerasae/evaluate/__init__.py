@@ -25,6 +25,7 @@ from kerasae.evaluate.probe_by_sgd import sgd_probe
 from kerasae.evaluate.ratings import ndcg, predict_ratings, rating_figures, rmse, top_items
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
+from kerasae.evaluate.token_figures import bags_of_ids, token_error
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.worth import Worth, worth_of
 
@@ -51,6 +52,7 @@ __all__ = [
     "Tokens",
     "annealed_log_z",
     "attentive_probe",
+    "bags_of_ids",
     "class_frequencies",
     "classify",
     "dictionary_measures",
@@ -80,6 +82,7 @@ __all__ = [
     "several_probe",
     "sgd_probe",
     "tangents",
+    "token_error",
     "tokens_and_features",
     "top_items",
 ]

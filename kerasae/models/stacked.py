@@ -29,6 +29,8 @@ class StackedAutoencoder(Autoencoder):
         >>> deep.code_shape  # (64,)
     """
 
+    may_take_steps = False
+
     def __init__(self, autoencoders, **kwargs):
         autoencoders = list(autoencoders)
         check_chain(autoencoders)

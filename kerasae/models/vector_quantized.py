@@ -50,6 +50,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     """
 
     terms = ("reconstruction", "commitment")
+    may_take_steps = False
     beta = Knob(minimum=0.0)
     decay = Knob(minimum=0.0, maximum=1.0)
 

@@ -5,7 +5,8 @@ from kerasae.networks.conv_pair import conv
 from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_mini, convnext_tiny
 from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
-from kerasae.networks.lstm_pair import lstm
+from kerasae.networks.lstm_pair import gru, lstm
+from kerasae.networks.transformer_pair import transformer
 from kerasae.networks.vgg_pair import vgg
 from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
@@ -16,11 +17,13 @@ __all__ = [
     "convnext_mini",
     "convnext_tiny",
     "dense",
+    "gru",
     "lstm",
     "pool_vit",
     "resize_convnext",
     "resize_vit",
     "shape_code",
+    "transformer",
     "vgg",
     "vit",
     "vit_base",

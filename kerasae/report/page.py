@@ -43,6 +43,9 @@ MEANINGS = {
     r"(.*_)?worth_points": ("points", "score of the best features beyond that of the best baseline"),
     r"(.*_)?probe_accuracy": ("%", "test accuracy of a linear classifier on the frozen code"),
     r"(.*_)?knn_accuracy": ("%", "test accuracy of a vote among nearest neighbours in the frozen code"),
+    r"(.*_)?token_accuracy": ("%", "share of the test tokens that the reconstruction gives back in their place"),
+    r"(.*_)?nats_per_token": ("nats", "−log p of a test token given the code of its line"),
+    r"(.*_)?tokens": ("count", "test tokens measured"),
     r"(.*_)?accuracy": ("%", "test accuracy"),
     r"(.*_)?r2": ("", "share of the variance of the test labels that is explained; below 0 is worse than their mean"),
     r"(.*_)?mae": ("", "mean absolute error, in the units of the labels"),
@@ -283,6 +286,8 @@ def show_model(section: Section, source) -> None:
     model = runs.load_model(section.path, source and source.info)
     section.facts["model"] = describe_model(model, section.recipe.get("repeats"))
     if source is None:
+        return
+    if source.info.kind == "tokens":
         return
     if hasattr(model, "reconstruct"):
         section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))

@@ -42,7 +42,8 @@ class CorruptionFields:
     """Settings for the corruption of a denoising autoencoder's input."""
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
-    """Corruption of a denoising autoencoder's input: values set to 0, noise added, or values set to 0 or 1."""
+    """Corruption of a denoising autoencoder's input: values set to 0 (tokens: hidden, see `TokenCorruption`), noise
+    added, or values set to 0 or 1."""
     corruption_level: tuple[float, ...] = field(default=(0.25,), metadata=within("amount"))
     """Rate (gaussian: standard deviation) of the corruption; in a stack one value for all layers, or one per layer."""
 
@@ -56,10 +57,14 @@ def variant(name):
 def likelihood_of(asked, info):
     """Choose the distribution of the input where "auto" is asked for: Gaussian for numbers of any range.
 
-    Of a table with categories it is `kerasae.distributions.TableColumns`.
+    Of a table with categories it is `kerasae.distributions.TableColumns`, of tokens `kerasae.distributions.Tokens`.
 
     Raises InputError for another one that needs values from 0 to 1.
     """
+    if info.kind == "tokens":
+        if asked != "auto":
+            raise InputError(f"likelihood: {asked} is of values, but {info.spec} holds tokens; leave it out")
+        return kerasae.distributions.Tokens(len(info.columns))
     if asked == "auto" and any(column.categories for column in info.columns):
         return of_columns(info)
     if asked == "auto":
@@ -163,10 +168,14 @@ def scale_of(info):
     return kerasae.layers.Standardization(mean, deviation, missing=info.kind == "table")
 
 
-def corruption(fields, layer=1):
-    """Build the corruption layer of `CorruptionFields`, for layer 1, 2, … of a stack."""
+def corruption(fields, layer=1, info=None):
+    """Build the corruption layer of `CorruptionFields`, for layer 1, 2, … of a stack; `info` is of the data."""
     cls, argument = CORRUPTIONS[fields.corruption]
     level = fields.corruption_level[min(layer, len(fields.corruption_level)) - 1]
+    if info is not None and info.kind == "tokens":
+        if fields.corruption != "masking":
+            raise InputError(f"corruption: {fields.corruption} is of values, not of tokens; leave it out, for masking")
+        return kerasae.layers.TokenCorruption(len(info.columns), level)
     return getattr(kerasae.layers, cls)(**{argument: level})
 
 
