@@ -1116,6 +1116,7 @@ FUNCTIONS = {
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",
     "tie_all": "test_layers.py",
+    "Trigram": "test_trigram.py",
     "unpatchify": "test_patches.py",
     "vit_base": "test_vit.py",
     "vit_huge": "test_vit.py",
@@ -1123,7 +1124,7 @@ FUNCTIONS = {
     "vit_small": "test_vit.py",
     "vit_tiny": "test_vit.py",
 }
-"""Public function → the test file that covers it."""
+"""Public function, or class that is made of data, → the test file that covers it."""
 
 
 def first_of_its_family(rows):

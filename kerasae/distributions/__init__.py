@@ -5,7 +5,8 @@ from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, 
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior
 from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
 from kerasae.distributions.table_columns import TableColumns
-from kerasae.distributions.token_ids import Tokens
+from kerasae.distributions.token_softmax import Tokens
+from kerasae.distributions.trigram import Trigram
 
 __all__ = [
     "Bernoulli",
@@ -19,6 +20,7 @@ __all__ = [
     "StandardNormal",
     "TableColumns",
     "Tokens",
+    "Trigram",
     "UniformSphere",
     "VonMisesFisherPosterior",
     "bernoulli_kl",

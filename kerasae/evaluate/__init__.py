@@ -14,10 +14,13 @@ from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.dictionaries import dictionary_measures
 from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
+from kerasae.evaluate.folds import fold_accuracies
 from kerasae.evaluate.geometry import score_field, tangents
 from kerasae.evaluate.heads import HeadResult
+from kerasae.evaluate.interpolation import interpolated
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
+from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
@@ -60,6 +63,7 @@ __all__ = [
     "evidence_lower_bound",
     "exact_log_z",
     "features",
+    "fold_accuracies",
     "hidden_patch_error",
     "importance_nll",
     "knn_probe",
@@ -83,6 +87,9 @@ __all__ = [
     "sgd_probe",
     "tangents",
     "token_error",
+    "word_vectors",
+    "interpolated",
+    "mean_of_vectors",
     "tokens_and_features",
     "top_items",
 ]

@@ -46,6 +46,7 @@ COMMANDS = {
     "evaluate": "pipelines.evaluate",
     "embed": "pipelines.embed",
     "predict": "pipelines.predict",
+    "sentences": "pipelines.sentences",
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",
