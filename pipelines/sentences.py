@@ -13,6 +13,10 @@ HELD_OUT = 0.1
 """Share of the training lines on which the trigram's discount is chosen."""
 
 
+MOST_WORDS = 20_000
+"""Most words of the bags of whole lines."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe(StartedRecipe):
     """Settings of what is printed."""
@@ -114,7 +118,7 @@ def say(ids, source, before="      "):
 
 
 def sentiment(recipe, source, model):
-    """Print the accuracy of logistic regression on four kinds of features, in 5 folds of all lines."""
+    """Print the accuracy of logistic regression on several kinds of features, in 5 folds of all lines."""
     import numpy as np
 
     x = np.concatenate([split.arrays()[0] for split in source.splits.values()])
@@ -142,6 +146,17 @@ def ways(recipe, source, model, x):
         table = kerasae.evaluate.word_vectors(x[rows], ids, min(recipe.vector_width, ids - 1), seed=recipe.seed)
         return kerasae.evaluate.mean_of_vectors(x, table)
 
-    yield "bag", f"bag of the run's {ids - 3:,} words", False, lambda rows: bags
+    everything = whole_bags(recipe)
+    yield "whole_bag", f"bag of all {everything.shape[1] - 1:,} words of whole lines", False, lambda rows: everything
+    yield "bag", f"bag of the run's {ids - 3:,} tokens", False, lambda rows: bags
     yield "code", f"codes of the run, {codes.shape[1]} numbers", True, lambda rows: codes
     yield "word_vectors", f"mean of word vectors, {recipe.vector_width} numbers", True, vectors
+
+
+def whole_bags(recipe):
+    """Read the lines of the run again as bags of all their words, sparse: what the run's vocabulary and steps cut."""
+    import numpy as np
+    from scipy import sparse
+
+    source = kerasae.data.load(recipe.data, words=MOST_WORDS)
+    return sparse.csr_matrix(np.concatenate([split.arrays()[0] for split in source.splits.values()]), dtype="float32")

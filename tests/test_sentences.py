@@ -74,7 +74,7 @@ def test_prints_trigrams_reconstructions_the_way_and_the_folds(run, capsys):
     )
     assert figures["trigram_perplexity"] == pytest.approx(model.perplexity(source.test.arrays()[0]))
     assert "from  a warm film" in said and re.search(r"to    a dull film number 3\b", said)
-    assert figures["bag_accuracy"] == 1 and "bag wins" in said  # good against bad
+    assert figures["bag_accuracy"] == 1 and "whole_bag wins" in said  # good against bad
     net, pair = kerasae.runs.load_model(run), source.test.arrays()[0][:2]
     ends = np.asarray(net.decode(np.asarray(net.encode(pair))))
     np.testing.assert_array_equal(interpolated(net, pair, 3)[[0, 2]], ends)
