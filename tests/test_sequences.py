@@ -31,7 +31,7 @@ def by_step(shape, **options):
     return networks.transformer(shape, 3, 8, 2, 2, pooling=None, **options)
 
 
-NETWORKS = [lstm, gru, transformer, by_step]
+NETWORKS = [pytest.param(lstm, marks=pytest.mark.slow), gru, transformer, by_step]
 
 
 def of_ids(network, steps=6, cls=models.Autoencoder, **options):
@@ -112,7 +112,9 @@ def test_the_transformer_attends_as_keras_own_attention_does():
         np.testing.assert_allclose(own((x, mask)), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", [gru, transformer, by_step])
+@pytest.mark.parametrize(
+    "network", [*(pytest.param(net, marks=pytest.mark.slow) for net in (gru, by_step)), transformer]
+)
 def test_saves_loads_and_gives_features(network, tmp_path):
     model = of_ids(network)
     model.compile("adam")
@@ -145,7 +147,7 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("build", KINDS)
+@pytest.mark.parametrize("build", [of_ids, pytest.param(of_values, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("cls", VARIANTS)
 def test_variants_leave_padding_out_too(cls, build):
     def network(shape, **options):
@@ -196,6 +198,7 @@ def test_the_emphasis_of_denoising_leaves_padding_out():
     np.testing.assert_array_equal(lost, model.objective(batch)["reconstruction"])
 
 
+@pytest.mark.slow
 def test_learns_to_repeat_short_sentences():
     """A code of 16 numbers says which of 5 × 5 × 5 sentences it was; the order too, which a mean of words loses."""
     keras.utils.set_random_seed(3)
