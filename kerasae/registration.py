@@ -14,9 +14,10 @@ ROOMS = {
         "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dictionary Dropout "
         "GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LowVariance MaskQueries MaskedTokens "
         "MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption ScaledTanh SelfAttention "
-        "SharedVariance Standardization TiedDense TokenNorm TokenPooling TransformerBlock"
+        "SharedVariance Standardization StepAttention StepBlock StepMean StepPositions TiedDense TokenCorruption "
+        "TokenNorm TokenPooling TransformerBlock"
     ),
-    "kerasae.distributions": "Bernoulli Categorical Gaussian GaussianPerValue LogisticMixture TableColumns",
+    "kerasae.distributions": "Bernoulli Categorical Gaussian GaussianPerValue LogisticMixture TableColumns Tokens",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",
     "kerasae.distributions.full_gaussian": "FullGaussianPosterior",
     "kerasae.distributions.one_hot": "OneHotPosterior UniformOneHot",

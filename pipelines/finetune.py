@@ -113,6 +113,10 @@ def check(recipe, source):
 
     check_labels(source.labelled(), [recipe.labels], recipe.seed)
     balance.check(recipe, source.info)
+    if source.info.kind == "tokens":
+        raise InputError(
+            f"data: {source.info.spec} holds tokens, which are not fine-tuned on; use kerasae train and kerasae probe"
+        )
     if source.info.label_kind == "numbers" and recipe.label_smoothing:
         raise InputError("label_smoothing: numbers have no classes; leave it out")
     if recipe.augment != "none" and len(source.info.shape) != 3:

@@ -17,10 +17,12 @@ from pipelines.command_line.ranges import within
 
 DECIDED = (
     *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
-    *distributions.DECIDED,
-    "options",
+    *("embedding", "blocks", "heads", "pooling", *distributions.DECIDED, "options"),
 )
 """Fields of a recipe that the weights decide which it starts from."""
+
+OF_SEQUENCES = ("lstm", "gru", "transformer")
+"""Networks of sequences with padding."""
 
 REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
 """Fields of dense or convolutional networks that restrict their weights or codes."""
@@ -39,13 +41,13 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     to its value in `options`, over the first half of the steps."""
     anneal_cycles: int = field(default=1, metadata=within("count"))
     """Times that this happens, each in an equal share of the steps."""
-    network: Literal["dense", "conv", "convnext", "lstm"] = "dense"
+    network: Literal["dense", "conv", "convnext", "lstm", "gru", "transformer"] = "dense"
     """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
-    V2, images only), or lstm (recurrent, sequences only, for the variant recurrent)."""
+    V2, images only), or lstm, gru (recurrent) and transformer, of sequences only."""
     code: int = field(default=32, metadata=within("count"))
     """Length of the code."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
-    """Hidden widths of the dense network, or units of the recurrent one."""
+    """Hidden widths of the dense network, units of a recurrent one, or the one width of the transformer."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
     """Channels of each stage of a convolutional network; each stage halves every direction."""
     depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
@@ -54,6 +56,14 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     """Total stride of the convnext encoder: one number, or height and width."""
     kernel: int = field(default=7, metadata=within("count"))
     """Side of the depthwise kernels of convnext."""
+    embedding: int = field(default=64, metadata=within("count"))
+    """Length of the learned vector of a token, of a recurrent network of tokens."""
+    blocks: int = field(default=2, metadata=within("count"))
+    """Blocks of the transformer, in the encoder and in the decoder."""
+    heads: int = field(default=4, metadata=within("count"))
+    """Attention heads of the transformer, which divide its width."""
+    pooling: Literal["mean", "none"] = "mean"
+    """Code of the transformer: one for the sequence, or none of that but one for each step."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
     tied: bool = False
@@ -83,6 +93,13 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     """Share of the training examples held out for validation where the data have no validation split; 0 for none."""
     keep_best: bool = False
     """Keep the weights of the epoch with the lowest validation loss instead of the last."""
+
+    def known_columns(self):
+        """Return the vocabulary of the run that a training of texts starts from, whose words have their vectors."""
+        from kerasae.runs import table_columns
+
+        known = self.start is not None and self.data.startswith("text:")
+        return table_columns(going_on.folder_of(self.start)) if known else None
 
     @property
     def folder(self):
@@ -117,9 +134,11 @@ def run(recipe: Recipe):
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
     convolves = recipe.network in ("conv", "convnext")
-    unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network in ("lstm", "convnext")}
+    unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network not in ("dense", "conv")}
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
+    unused |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
+    unused["embedding"] = recipe.network not in ("lstm", "gru") or source.info.kind != "tokens"
     unused |= {"tied": recipe.network != "dense"}
     unused |= distributions.unused(recipe, variants.variant(recipe.variant))
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
@@ -128,6 +147,10 @@ def check(recipe, source):
     unused["keep_best"] = splits(source, recipe)[1] is None
     if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
         unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)
+    if source.info.kind == "tokens" and recipe.network not in OF_SEQUENCES:
+        raise InputError(
+            f"network: {recipe.network} does not read tokens in their order; give --network {', '.join(OF_SEQUENCES)}"
+        )
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -141,8 +164,8 @@ def build(recipe, info):
     code_activation = cls.code_activation or cls.usual_code_activation
 
     def networks(posterior, pixel_parameters):
-        if recipe.network == "lstm":
-            return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
+        if recipe.network in OF_SEQUENCES:
+            return of_sequences(recipe, info, posterior, pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
@@ -154,7 +177,22 @@ def build(recipe, info):
 
     likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
     model = (recipe.variant, distributions.with_variance(networks, recipe), likelihood, variants.scale_of(info))
-    return variants.build(*model, recipe.options, variants.corruption(recipe), of_code)
+    return variants.build(*model, recipe.options, variants.corruption(recipe, info=info), of_code)
+
+
+def of_sequences(recipe, info, posterior, pixel_parameters):
+    """Build the encoder and decoder of sequences, of values or of tokens."""
+    if posterior is not None:
+        raise InputError(f"network: {recipe.network} has no {posterior} codes; choose a variant with plain ones")
+    shared = {"vocabulary": len(info.columns)} if info.kind == "tokens" else {"pixel_parameters": pixel_parameters}
+    if recipe.network != "transformer":
+        shared |= {"embedding": recipe.embedding} if info.kind == "tokens" else {}
+        return getattr(kerasae.networks, recipe.network)(info.shape, recipe.code, recipe.widths, **shared)
+    if len(recipe.widths) != 1:
+        raise InputError(f"widths: expected one, the transformer's. Received: {recipe.widths}")
+    sizes = {"width": recipe.widths[0], "depth": recipe.blocks, "heads": recipe.heads, "decoder_depth": recipe.blocks}
+    pooling = None if recipe.pooling == "none" else recipe.pooling
+    return kerasae.networks.transformer(info.shape, recipe.code, **sizes, pooling=pooling, **shared)
 
 
 def weight_decay(recipe):

@@ -1022,7 +1022,15 @@ NETWORKS_OF_SEQUENCES = [
             "name": "row",
         },
         np.float32(stored(4, 3)),
-    )
+        leaves=("vocabulary", "embedding"),
+    ),
+    Case(
+        networks.lstm,
+        lambda: {"shape": (4,), "code": 2, "vocabulary": 7, "embedding": 3},
+        np.float32(stored(4, levels=7)),
+        note="ids",
+        leaves=("widths", "code_activation", "pixel_parameters", "name"),
+    ),
 ]
 """Networks whose encoders take x and a mask, unlike those of `NETWORKS`."""
 
@@ -1047,6 +1055,68 @@ PRIORS = [
     Case(models.MixturePrior, lambda: {"components": 3, "spread": 2.0, "seed": 4, "name": "row"}, None),
 ]
 """Rows whose x are codes; None if the prior is made of encoded inputs."""
+
+# ---- sequences of ids
+
+
+def masked_language():
+    return {
+        **named(networks.transformer((4,), 3, 8, 1, 2, pooling=None, vocabulary=7)),
+        "likelihood": distributions.Tokens(7),
+        "pixel_max": 6.0,
+        "corruption": layers.TokenCorruption(7, 0.5, seed=3),
+        "corrupted_weight": 0.5,
+        "clean_weight": 0.25,
+        "name": "row",
+    }
+
+
+def gru_pair():
+    sizes = {"shape": (4,), "code": 2, "widths": (5, 4), "code_activation": "tanh", "pixel_parameters": 2}
+    return {**sizes, "vocabulary": 7, "embedding": 3, "name": "row"}
+
+
+def transformer_pair():
+    sizes = {"shape": (4,), "code": 2, "width": 8, "depth": 1, "heads": 2, "decoder_depth": 1, "mlp_ratio": 1.5}
+    further = {"pooling": None, "code_activation": "tanh", "pixel_parameters": 2, "vocabulary": 7, "name": "row"}
+    return {**sizes, **further}
+
+
+IDS = stored(4, levels=7)
+KNOWN = np.float32([[1, 1, 0], [1, 1, 1], [0, 0, 1], [1, 0, 0]])
+BLOCK = {"heads": 2, "mlp_ratio": 1.5, "drop_path": 0.3, "layer_scale": 0.5, "causal": True, "name": "row"}
+
+MODELS += [
+    Case(
+        models.DenoisingAutoencoder,
+        masked_language,
+        IDS,
+        note="ids",
+        deterministic=False,
+        bounded=False,
+        compiled=steady_adam,
+    ),
+]
+AUTOENCODERS.append(MODELS[-1])
+NETWORKS_OF_SEQUENCES += [Case(networks.gru, gru_pair, IDS), Case(networks.transformer, transformer_pair, IDS)]
+LAYERS += [
+    Case(
+        layers.TokenCorruption,
+        lambda: {"vocabulary": 9, "rate": 0.5, "masked": 0.3, "random": 0.5, "seed": 5, "name": "row"},
+        np.float32(stored(6, levels=9)),
+        deterministic=False,
+    ),
+    Case(
+        layers.StepAttention,
+        lambda: {"heads": 2, "causal": True, "name": "row"},
+        (TOKENS, KNOWN),
+        ready=built_for_mask,
+    ),
+    Case(layers.StepBlock, lambda: dict(BLOCK), (TOKENS, KNOWN), ready=built_for_mask),
+    Case(layers.StepMean, lambda: {"name": "row"}, (TOKENS, KNOWN)),
+    Case(layers.StepPositions, lambda: {"steps": 3, "name": "row"}, TOKENS, ready=built_for_tokens),
+]
+LIKELIHOODS.append(Case(distributions.Tokens, lambda: {"vocabulary": 5}, np.float32(stored(3, levels=5))))
 
 ROWS = [*MODELS, *LAYERS, *NETWORKS, *TRANSFORMERS, *LIKELIHOODS, *LOSSES]
 ROWS += [*NETWORKS_OF_SEQUENCES, *POSTERIORS, *PRIORS]
@@ -1089,6 +1159,7 @@ FUNCTIONS = {
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",
     "tie_all": "test_layers.py",
+    "Trigram": "test_trigram.py",
     "unpatchify": "test_patches.py",
     "vit_base": "test_vit.py",
     "vit_huge": "test_vit.py",
@@ -1096,7 +1167,7 @@ FUNCTIONS = {
     "vit_small": "test_vit.py",
     "vit_tiny": "test_vit.py",
 }
-"""Public function → the test file that covers it."""
+"""Public function, or class that is made of data, → the test file that covers it."""
 
 
 def first_of_its_family(rows):

@@ -157,7 +157,7 @@ def test_network_uses_the_activations_that_were_asked_for(case):
 
 
 def raw_parameters(case, likelihood):
-    shape = (*case.x.shape[:-1], case.x.shape[-1] * likelihood.parameters)
+    shape = (len(case.x), *likelihood.parameters_shape(case.x.shape[1:]))
     return np.random.default_rng(1).normal(size=shape).astype("float32")
 
 
@@ -177,6 +177,7 @@ def test_likelihood_is_float32_per_example_and_its_mean_in_range(case, dtype):
     likelihood = case.build()
     raw = tf.cast(raw_parameters(case, likelihood), dtype)
     mean, log_p = likelihood.mean(raw), likelihood.log_prob(raw, case.x)
+    # Ids have a test of their own; see test_sequences.py.
     assert mean.shape == case.x.shape and np.min(mean) < np.max(mean)
     assert likelihood.any_value or (np.min(mean) >= 0 and np.max(mean) <= 1)
     assert log_p.shape == (len(case.x),) and log_p.dtype == "float32"

@@ -167,8 +167,8 @@ def test_mistakes_are_refused():
     _, decoder = kerasae.networks.lstm((6, 2), 3, (4,))
     with pytest.raises(InputError, match="second input 'mask'.*padding"):
         RecurrentAutoencoder(kerasae.networks.dense((6, 2), 3)[0], decoder)
-    with pytest.raises(InputError, match="takes no mask, but its networks do; use RecurrentAutoencoder"):
-        kerasae.models.Autoencoder(*kerasae.networks.lstm((6, 2), 3, (4,)))
+    with pytest.raises(InputError, match="takes no mask, but its networks do; use Autoencoder"):
+        kerasae.models.ContractiveAutoencoder(*kerasae.networks.lstm((6, 2), 3, (4,), code_activation="sigmoid"))
     with pytest.raises(InputError, match=r"mask of shape \('B', 6\), 1 = counts. Received: \('B', 6, 2\)"):
         recurrent().encode({"x": X, "mask": np.ones_like(X)})
     with pytest.raises(InputError, match="shape must be"):

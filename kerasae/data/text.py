@@ -97,10 +97,14 @@ def read_lines(file: str, columns: Sequence[Column], text_as: str | None = None,
     read = lines(Path(file))
     if text_as is None:
         return encode([_words(line) for line in read], columns)
-    tokens = [SPLIT_AS[text_as](line) for line in read]
-    if cut := sum(len(line) > steps for line in tokens):
+    if cut := sum(len(SPLIT_AS[text_as](line)) > steps for line in read):
         logger.warning("%s: %s line%s longer than %s tokens cut", file, cut, "s"[: cut > 1], steps)
-    return encode_ids(tokens, columns, steps)
+    return encode_lines(read, columns, text_as, steps)
+
+
+def encode_lines(texts: Sequence[str], columns: Sequence[Column], text_as: str, steps: int) -> np.ndarray:
+    """Encode sentences by the vocabulary of a model: ids [N, T], as `load_text` with `text_as` encodes lines."""
+    return encode_ids([SPLIT_AS[text_as](text) for text in texts], columns, steps)
 
 
 def _steps(steps: int | None, text_as: str | None) -> int:

@@ -8,6 +8,8 @@ from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMi
 from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
 from kerasae.distributions.spread_likelihoods import GaussianPerValue, LogisticMixture
 from kerasae.distributions.table_columns import TableColumns
+from kerasae.distributions.token_softmax import Tokens
+from kerasae.distributions.trigram import Trigram
 
 __all__ = [
     "Bernoulli",
@@ -25,6 +27,8 @@ __all__ = [
     "StandardNormal",
     "TableColumns",
     "UniformOneHot",
+    "Tokens",
+    "Trigram",
     "UniformSphere",
     "VonMisesFisherPosterior",
     "bernoulli_kl",

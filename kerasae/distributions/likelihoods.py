@@ -24,11 +24,17 @@ class Likelihood(PlainValues):
         parameters: numbers that the decoder gives per input value.
         of_logits: whether the mean applies a sigmoid or a softmax to the decoder's output.
         any_value: whether x may be any number; otherwise x lies in [0, 1].
+        ids: None, or how many ids x may hold, whole numbers that name tokens; 0 is padding.
     """
 
     parameters = 1
     of_logits = True
     any_value = False
+    ids = None
+
+    def parameters_shape(self, shape):
+        """Return the shape of the parameters of an example, without the batch."""
+        return (*shape[:-1], shape[-1] * self.parameters)
 
     def mean(self, parameters):
         """Compute the mean of p(x | z), in the shape and the range of x."""

@@ -23,6 +23,7 @@ from kerasae.evaluate.disentanglement import (
 from kerasae.evaluate.embedding import embedded
 from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates, ridge_probe
 from kerasae.evaluate.feature_distances import frechet_distance, precision_and_recall
+from kerasae.evaluate.folds import fold_accuracies
 from kerasae.evaluate.geometry import score_field, tangents
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.information import Information, code_information, code_use, collapse, posterior_draws
@@ -30,6 +31,7 @@ from kerasae.evaluate.interpolation import interpolation_error
 from kerasae.evaluate.judge import Judge, can_judge, trained_judge
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
+from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.parzen import Parzen, parzen_window
 from kerasae.evaluate.plane import planar_maps
@@ -41,21 +43,13 @@ from kerasae.evaluate.rating_baselines import svd
 from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_figures, rmse
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
+from kerasae.evaluate.token_figures import bags_of_ids, token_error
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.two_samples import TwoSampleTest, told_apart, two_sample_test
 from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
     "BASELINES",
-    "LABEL_KINDS",
-    "worth_of",
-    "support_vectors",
-    "small_convnet",
-    "raw_input",
-    "principal_components",
-    "most_frequent_class",
-    "convolutional_baseline",
-    "Worth",
     "Baseline",
     "Classification",
     "ClusterAgreement",
@@ -65,6 +59,7 @@ __all__ = [
     "Information",
     "Judge",
     "KnnResult",
+    "LABEL_KINDS",
     "LabelKind",
     "LogZ",
     "Memorisation",
@@ -74,8 +69,10 @@ __all__ = [
     "SeveralClasses",
     "Tokens",
     "TwoSampleTest",
+    "Worth",
     "annealed_log_z",
     "attentive_probe",
+    "bags_of_ids",
     "can_judge",
     "class_frequencies",
     "classify",
@@ -83,6 +80,7 @@ __all__ = [
     "code_information",
     "code_use",
     "collapse",
+    "convolutional_baseline",
     "dictionary_measures",
     "disentanglement_completeness_informativeness",
     "embedded",
@@ -90,29 +88,34 @@ __all__ = [
     "exact_log_z",
     "factor_vae_score",
     "features",
+    "fold_accuracies",
     "frechet_distance",
     "hidden_patch_error",
     "importance_nll",
     "interpolation_error",
     "knn_probe",
     "linear_probe",
+    "mean_of_vectors",
     "mean_score",
-    "memorisation",
-    "parzen_window",
-    "precision_and_recall",
     "mean_value",
     "measure_classification",
     "measure_estimates",
     "measure_several_classes",
+    "memorisation",
+    "most_frequent_class",
     "mutual_information_gap",
     "ndcg",
     "nll_summary",
+    "parzen_window",
     "planar_maps",
     "posterior_draws",
+    "precision_and_recall",
     "predict_ratings",
     "predicted_rows",
+    "principal_components",
     "rank_items",
     "rating_figures",
+    "raw_input",
     "reconstruction_error",
     "reverse_log_likelihood",
     "reverse_log_z",
@@ -121,11 +124,16 @@ __all__ = [
     "score_field",
     "several_probe",
     "sgd_probe",
+    "small_convnet",
+    "support_vectors",
     "svd",
     "tangents",
-    "told_apart",
+    "token_error",
     "tokens_and_features",
+    "told_apart",
     "top_items",
     "trained_judge",
     "two_sample_test",
+    "word_vectors",
+    "worth_of",
 ]

@@ -110,7 +110,8 @@ def features(model, data, batch_size: int = 256) -> np.ndarray:
     """Encode data by a trained model into deterministic codes, flattened: [N, F] float32, in stored order.
 
     Args:
-        model: anything with `encode(x)`; integer inputs go in as stored, the model scales them.
+        model: anything with `encode(x)`; integer inputs go in as stored, the model scales them. Of a model of sequences
+            with a code for every step, the mean over the known steps is taken.
         data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source.
         batch_size: examples encoded at once.
 
@@ -124,8 +125,20 @@ def features(model, data, batch_size: int = 256) -> np.ndarray:
         (3, 4)
     """
     encode = public_method(model, "encode")
+    if getattr(model, "takes_mask", False) == "steps" and len(model.code_shape) == 2:
+        encode = mean_over_steps(model)
     codes = [z.reshape(len(z), -1) for _, _, z in outputs(encode, data, batch_size)]
     return np.concatenate(codes)
+
+
+def mean_over_steps(model) -> Callable:
+    """Make a function x → codes [B, Z] of a model with a code for every step: their mean over the known steps."""
+
+    def encode(x):
+        codes, counts = tf.cast(model.encode(x), tf.float32), tf.cast(model.prepare(x).mask, tf.float32)[..., None]
+        return tf.reduce_sum(codes * counts, axis=1) / tf.maximum(tf.reduce_sum(counts, axis=1), 1.0)
+
+    return encode
 
 
 def outputs(function: Callable, data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray]]:

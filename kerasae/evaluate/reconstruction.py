@@ -7,6 +7,7 @@ import numpy as np
 
 from kerasae.errors import InputError
 from kerasae.evaluate.probe import outputs, public_method
+from kerasae.evaluate.token_figures import token_error
 from kerasae.ops import to_unit
 
 
@@ -14,7 +15,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     """Measure the squared error between inputs and `model.reconstruct(x)`, both in [0, 1] units.
 
     Of a model that standardises its input both are standardised: an `mse` of 1 is that of the training mean. Values
-    that are missing (NaN) count for nothing.
+    that are missing (NaN) count for nothing. Ids of tokens have no distance: of a model of them it is `token_error`.
 
     Args:
         model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
@@ -36,6 +37,8 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
         >>> reconstruction_error(grey, np.ones((3, 4), "float32"))["mse"]
         0.25
     """
+    if getattr(model, "ids", None) is not None:
+        return token_error(model, data, batch_size)
     reconstruct, scale = public_method(model, "reconstruct"), getattr(model, "standardization", None)
     total, power, examples, values = 0.0, 0.0, 0, 0
     for x, _, output in outputs(reconstruct, data, batch_size):

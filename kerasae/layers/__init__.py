@@ -11,7 +11,9 @@ from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.shared_variance import SharedVariance
 from kerasae.layers.sparse_codes import Dictionary, JumpReLU, KeepLargest, ScaledTanh
 from kerasae.layers.standardization import Standardization
+from kerasae.layers.steps import StepAttention, StepBlock, StepMean, StepPositions
 from kerasae.layers.tied import TiedDense, tie_all
+from kerasae.layers.token_corruption import TokenCorruption
 from kerasae.layers.tokens import (
     Images,
     MaskedTokens,
@@ -53,7 +55,12 @@ __all__ = [
     "SelfAttention",
     "SharedVariance",
     "Standardization",
+    "StepAttention",
+    "StepBlock",
+    "StepMean",
+    "StepPositions",
     "TiedDense",
+    "TokenCorruption",
     "TokenNorm",
     "TokenPooling",
     "TransformerBlock",

@@ -12,7 +12,12 @@ class Corruption(keras.layers.Layer):
 
     Unlike dropout, a corruption is part of the objective and is active in evaluation too. With `training=False` it
     draws the same numbers every time, and leaves its seed unchanged.
+
+    Attributes:
+        of_ids: whether it corrupts ids, which name tokens, and not quantities.
     """
+
+    of_ids = False
 
     def __init__(self, seed=None, **kwargs):
         super().__init__(**kwargs)

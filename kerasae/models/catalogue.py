@@ -104,7 +104,7 @@ ROWS = (
         equation="−log p(steps of x given z), z = encode(steps of x), padding left out",
         units="nats",
         capabilities=("has_likelihood", "may_be_conditional"),
-        networks=("lstm",),
+        networks=("lstm", "gru", "transformer"),
         example="kerasae train recurrent --network lstm --code 8 --widths 64 --likelihood gaussian",
     ),
     Row(

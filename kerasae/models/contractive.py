@@ -57,6 +57,7 @@ class ContractiveAutoencoder(Autoencoder):
 
     terms = ("reconstruction", "contraction")
     code_activation = "sigmoid"
+    may_take_steps = False
     contraction_weight = Knob(minimum=0.0)
     higher_order = Knob(minimum=0.0)
 

@@ -68,7 +68,7 @@ class MaskedAutoencoder(Autoencoder):
 
     units = "squared error"
     has_tokens = True
-    has_likelihood = takes_target = may_be_conditional = False
+    has_likelihood = takes_target = may_be_conditional = may_take_steps = False
     decoders = ("deep", "shallow")
     """Kinds of `vit`'s decoder that this model takes."""
     chain_layer, builder = PatchTokens, "vit"

@@ -1,7 +1,6 @@
 """Autoencoders of sequences of different lengths."""
 
 import keras
-from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.models.contract.base import Autoencoder
@@ -14,6 +13,8 @@ class RecurrentAutoencoder(Autoencoder):
 
     Minimise Σ_{t ≤ length} −log p(x_t | z) with z = encode(x_1 … x_length): Srivastava, Mansimov and Salakhutdinov,
     arXiv 1502.04681, section 2.1, with the networks of `kerasae.networks.lstm`.
+
+    `Autoencoder` does the same with such an encoder; this class insists on one.
 
     Sequences are [B, T, D], T steps of the longest, the others padded. A step is padding or missing where one of its
     values is NaN, or where the mask [B, T] of `{"x": x, "mask": mask}` is 0. Such steps are ignored: code, loss,
@@ -37,7 +38,6 @@ class RecurrentAutoencoder(Autoencoder):
         >>> codes = model.encode(sequences[:8])  # [8, 8]
     """
 
-    takes_mask = "steps"
     unstackable = "it encodes the steps of a sequence, and codes are vectors without steps"
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
@@ -47,13 +47,3 @@ class RecurrentAutoencoder(Autoencoder):
                 f"{type(self).__name__}: the encoder must have a second input {MASK!r} [B, T], as that of "
                 "kerasae.networks.lstm has, or it could not tell padding from data"
             )
-
-    def unit_encoder(self):
-        """Build a Keras model [B, T, D] → codes that shares this model's weights; steps with NaN count as missing."""
-        if len(self.encoder.inputs) > 2:
-            return super().unit_encoder()
-        x = keras.Input(self.example_shape)
-        seen = ops.logical_not(ops.any(ops.isnan(x), axis=-1))
-        known = ops.where(ops.expand_dims(seen, -1), x, 0.0)
-        code = self.code_of(self.encoder([known, ops.cast(seen, "float32")]))
-        return keras.Model(x, code, name=f"{self.name}_features")

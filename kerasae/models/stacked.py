@@ -35,6 +35,7 @@ class StackedAutoencoder(Autoencoder):
     """
 
     may_be_conditional = False
+    may_take_steps = False
 
     def __init__(self, autoencoders, **kwargs):
         autoencoders = list(autoencoders)

@@ -41,7 +41,7 @@ class GenerativeStochasticNetwork(DenoisingAutoencoder):
     """
 
     code_activation = "tanh"
-    generative, may_be_conditional = True, False
+    generative, may_be_conditional, may_take_steps = True, False, False
     code_noise = Knob(minimum=0.0)
 
     def __init__(

@@ -52,6 +52,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     terms = ("reconstruction", "commitment")
     unstackable = "its code is one entry of a codebook, of which a layer above could learn no more than which one it is"
     has_tangents = False  # a code jumps from entry to entry
+    may_take_steps = False
     beta = Knob(minimum=0.0)
     decay = Knob(minimum=0.0, maximum=1.0)
 

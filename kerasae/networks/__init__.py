@@ -5,8 +5,9 @@ from kerasae.networks.conv_pair import conv
 from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_mini, convnext_tiny
 from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
-from kerasae.networks.lstm_pair import lstm
+from kerasae.networks.lstm_pair import gru, lstm
 from kerasae.networks.shared_variance import share_variance
+from kerasae.networks.transformer_pair import transformer
 from kerasae.networks.vgg_pair import vgg
 from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_huge, vit_large, vit_small, vit_tiny
 
@@ -17,12 +18,14 @@ __all__ = [
     "convnext_mini",
     "convnext_tiny",
     "dense",
+    "gru",
     "lstm",
     "pool_vit",
     "resize_convnext",
     "resize_vit",
     "shape_code",
     "share_variance",
+    "transformer",
     "vgg",
     "vit",
     "vit_base",

@@ -108,6 +108,8 @@ def show_model(section: Section, source) -> None:
     section.facts["model"] = describe_model(model, section.recipe.get("repeats"))
     if source is None:
         return
+    if source.info.kind == "tokens":
+        return
     if hasattr(model, "reconstruct"):
         if source.info.kind != "ratings":  # a row of which most is missing is no picture
             section.draw(pictures.AUTOENCODER, model, pictures.Examples.of(source))

@@ -48,10 +48,14 @@ def unused(recipe, cls):
 
 
 def likelihood_of(asked, info):
-    """Choose the likelihood where "auto" is asked for: its name, or `TableColumns` for a table with categories.
+    """Choose the likelihood where "auto" is asked for: its name, `TableColumns` of a table, or `Tokens`.
 
     Raises InputError for one that needs values from 0 to 1 of data that have others.
     """
+    if info.kind == "tokens":
+        if asked != "auto":
+            raise InputError(f"likelihood: {asked} is of values, but {info.spec} holds tokens; leave it out")
+        return kerasae.distributions.Tokens(len(info.columns))
     if asked == "auto" and any(column.categories for column in info.columns):
         return of_columns(info)
     if asked == "auto":

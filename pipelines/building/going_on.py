@@ -26,8 +26,7 @@ def like_start(recipe, begin, command, decided):
     Raises:
         InputError: a run of another command or variant, or a field whose value is another than the run's.
     """
-    place = Path(recipe.start or "")
-    folder = place if place.is_dir() else place.parent
+    folder = folder_of(recipe.start or "")
     if recipe.start is None or not (folder / "recipe.json").exists():
         return recipe, begin
     theirs = values_of(folder, command, type(recipe), ("variant", *decided))
@@ -37,6 +36,12 @@ def like_start(recipe, begin, command, decided):
     if "options" in theirs:
         theirs["options"] = {**theirs["options"], **recipe.options}
     return replace(recipe, **theirs), partial(begin, recipe=replace(begin.keywords["recipe"], **theirs))
+
+
+def folder_of(start):
+    """Find the directory of a run by itself, or by a `.keras` file in it."""
+    place = Path(start)
+    return place if place.is_dir() else place.parent
 
 
 def values_of(folder, command, cls, names):

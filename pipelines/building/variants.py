@@ -42,7 +42,8 @@ class CorruptionFields:
     """Settings for the corruption of a denoising autoencoder's input."""
 
     corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
-    """Corruption of a denoising autoencoder's input: values set to 0, noise added, or values set to 0 or 1."""
+    """Corruption of a denoising autoencoder's input: values set to 0 (tokens: hidden, see `TokenCorruption`), noise
+    added, or values set to 0 or 1."""
     corruption_level: tuple[float, ...] = field(default=(0.25,), metadata=within("amount"))
     """Rate (gaussian: standard deviation) of the corruption; in a stack one value for all layers, or one per layer."""
 
@@ -151,10 +152,14 @@ def scale_of(info):
     return kerasae.layers.Standardization(mean, deviation, missing=info.kind == "table")
 
 
-def corruption(fields, layer=1):
-    """Build the corruption layer of `CorruptionFields`, for layer 1, 2, … of a stack."""
+def corruption(fields, layer=1, info=None):
+    """Build the corruption layer of `CorruptionFields`, for layer 1, 2, … of a stack; `info` is of the data."""
     cls, argument = CORRUPTIONS[fields.corruption]
     level = fields.corruption_level[min(layer, len(fields.corruption_level)) - 1]
+    if info is not None and info.kind == "tokens":
+        if fields.corruption != "masking":
+            raise InputError(f"corruption: {fields.corruption} is of values, not of tokens; leave it out, for masking")
+        return kerasae.layers.TokenCorruption(len(info.columns), level)
     return getattr(kerasae.layers, cls)(**{argument: level})
 
 

@@ -49,6 +49,7 @@ COMMANDS = {
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
     "sample": "pipelines.sample",
+    "sentences": "pipelines.sentences",
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",

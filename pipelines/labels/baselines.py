@@ -49,13 +49,14 @@ class Baselines:
         self.kind = kerasae.evaluate.LABEL_KINDS[source.info.label_kind]
         self.source, self.components, self.seed, self.model, self.start = source, components, seed, model, start
         self.maximum = scale_of(source.info)
+        self.words = {**WORDS, "raw": "bags of the tokens"} if source.info.kind == "tokens" else WORDS
 
     def fit(self, rows, seed):
         """Fit all baselines to labelled rows: name in `BASELINES` → `kerasae.evaluate.Baseline`."""
         if len(rows) > MOST_LABELS:
             return {}
         train, test_y = self.source.train.subset(rows), self.source.test.labels
-        raw = kerasae.evaluate.raw_input(train, self.maximum)
+        raw = self.raw(train)
         parts = [str(seed), *map(digest, (raw, train.labels, self.test, test_y))]
         parts += [] if self.kind.metric == "accuracy" else [self.kind.metric]
         ways = self.cached(train, raw, seed)
@@ -72,10 +73,18 @@ class Baselines:
         k = neighbours(len(train))
         pca = [str(self.components), digest(self.unlabelled)]
         for name, more, project in (("raw", [], lambda: (raw, self.test)), ("pca", pca, lambda: self.project(raw))):
-            yield f"{name}_probe", more, partial(linear, self.kind, project, train.labels, test_y, seed, WORDS[name])
+            yield (
+                f"{name}_probe",
+                more,
+                partial(linear, self.kind, project, train.labels, test_y, seed, self.words[name]),
+            )
             if info.label_kind != "class":
                 continue
-            yield f"{name}_nearest", [*more, str(k)], partial(nearest, project, train.labels, test_y, k, WORDS[name])
+            yield (
+                f"{name}_nearest",
+                [*more, str(k)],
+                partial(nearest, project, train.labels, test_y, k, self.words[name]),
+            )
         if len(train) > MOST_FOR_CONVNET or info.label_kind != "class":
             return
         yield "raw_svm", [], lambda: kerasae.evaluate.support_vectors(raw, train.labels, self.test, test_y)
@@ -90,14 +99,20 @@ class Baselines:
     @cached_property
     def test(self):
         """Flatten and scale the test examples."""
-        return kerasae.evaluate.raw_input(self.source.test, self.maximum)
+        return self.raw(self.source.test)
+
+    def raw(self, split):
+        """Flatten and scale examples; sequences of tokens become bags of them, as their ids are no quantities."""
+        if self.source.info.kind == "tokens":
+            return kerasae.evaluate.bags_of_ids(split, len(self.source.info.columns))
+        return kerasae.evaluate.raw_input(split, self.maximum)
 
     @cached_property
     def unlabelled(self):
         """Draw the raw training examples to which the principal components are fitted."""
         count = len(self.pool)
         rows = np.random.default_rng(self.seed).permutation(count)[:UNLABELLED]
-        return kerasae.evaluate.raw_input(self.pool.subset(np.sort(rows)), self.maximum)
+        return self.raw(self.pool.subset(np.sort(rows)))
 
     def project(self, raw):
         """Project labelled and test examples onto the principal components."""

@@ -47,7 +47,7 @@ class Autoencoder(Codec, Trainable):
     code_activation = None
     """Required last activation of the encoder, or None for any."""
     has_likelihood = has_tangents = takes_target = standardizes = True
-    may_be_conditional = True
+    may_be_conditional = may_take_steps = True
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, **kwargs):
         super().__init__(**kwargs)
@@ -59,6 +59,10 @@ class Autoencoder(Codec, Trainable):
         self.example_shape = tuple(encoder.inputs[0].shape[1:])
         self.code_shape = tuple(decoder.inputs[0].shape[1:])
         self.unit_range = not self.likelihood.any_value
+        if self.likelihood.ids is not None:
+            self.ids, self.pixel_max = self.likelihood.ids, self.likelihood.ids - 1.0
+        if self.may_take_steps and (self.ids or has_input(encoder, MASK)):
+            self.takes_mask = self.takes_mask or "steps"
         check_pair(self)
         check_standardized(self)
         if self.standardization is not None and self.standardization.missing:
@@ -103,12 +107,20 @@ class Autoencoder(Codec, Trainable):
         return self.reconstruction_term(self.encode_batch(batch), batch._replace(target=batch.x))
 
     def unit_encoder(self):
+        if self.takes_mask == "steps" and [t.name for t in self.encoder.inputs[1:]] == [MASK]:
+            return self._steps_encoder()
         if len(self.encoder.inputs) > 1:
             raise InputError(
                 f"{type(self).__name__}: the encoder takes {self.encoder.inputs[1].name!r} too, which a classifier "
                 "does not have; give it an encoder of x alone"
             )
         return keras.Model(self.encoder.inputs[0], self.code_of(self.encoder.outputs[0]), name=f"{self.name}_features")
+
+    def _steps_encoder(self):
+        """Build `unit_encoder` of sequences: steps with NaN, or with the id 0, count as missing."""
+        x = keras.Input(self.example_shape)
+        known, seen = self._masked(x, None)
+        return keras.Model(x, self.code_of(self.encoder([known, seen])), name=f"{self.name}_features")
 
     def feature_decoder(self):
         if len(self.decoder.inputs) > 1:
@@ -163,7 +175,7 @@ def check_pair(model):
             "`posterior` of the network builders, which is the one of the model"
         )
     shape, likelihood = model.example_shape, model.likelihood
-    given, wanted = tuple(decoder.outputs[0].shape[1:]), (*shape[:-1], shape[-1] * likelihood.parameters)
+    given, wanted = tuple(decoder.outputs[0].shape[1:]), likelihood.parameters_shape(shape)
     if given != wanted:
         raise InputError(
             f"{name}: the decoder gives {given}, but inputs {shape} with the likelihood "
@@ -173,7 +185,13 @@ def check_pair(model):
     if any(conditional) and not (conditional[1] and model.may_be_conditional):
         raise InputError(f"{name}: a condition must reach the decoder, of a model that can be conditional")
     if any(has_input(network, MASK) for network in (encoder, decoder)) and not model.takes_mask:
-        raise InputError(f"{name}: takes no mask, but its networks do; use RecurrentAutoencoder")
+        raise InputError(f"{name}: takes no mask, but its networks do; use Autoencoder")
+    of_steps = model.takes_mask == "steps" and has_input(encoder, MASK)
+    if likelihood.ids is not None and not (of_steps and len(shape) == 1):
+        raise InputError(
+            f"{name}: ids need a variant that takes sequences with padding, and an encoder of ids [B, T] and a mask, "
+            "such as kerasae.networks.lstm(shape, code, vocabulary=V)"
+        )
     check_range(name, decoder, likelihood)
     check_shared(name, encoder, decoder)
 

@@ -97,14 +97,17 @@ def _check_range(model, x, strict):
     if x.dtype.kind in "iub":
         if low < 0 or high > most:
             raise InputError(
-                f"{name}: expected integers in 0…{most:g}, as pixel_max={most:g}. Received: {low} to {high}; give the "
-                "pixel_max of these data, or floats"
+                f"{name}: expected integers in 0…{most:g}, as pixel_max={most:g}. Received: {low} to {high}; give "
+                + ("ids of the model's vocabulary" if model.ids else "the pixel_max of these data, or floats")
             )
-        if strict and most == 255 and high == 1 and low == 0:
+        if strict and most == 255 and high == 1 and low == 0 and model.ids is None:
             raise InputError(
                 f"{name}: all integers are 0 or 1, which pixel_max=255 makes 0 to 1/255; give pixel_max=1 for binary "
                 "data, or floats in [0, 1]"
             )
+    elif model.ids is not None:
+        if low < 0 or high > most or not np.all(x == np.floor(x)):
+            raise InputError(f"{name}: expected ids, whole numbers in 0…{most:g}. Received: floats {low:g} to {high:g}")
     elif model.unit_range and (low < -SLACK or high > 1 + SLACK):
         raise InputError(
             f"{name}: expected floats in [0, 1] under {type(model.likelihood).__name__}. Received: {low:g} to "

@@ -12,11 +12,11 @@ class Preparation:
     """Prepare a model's input as a `Batch`, once; a mix-in of `Trainable`.
 
     Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max`,
-    `standardization`, `standardizes` of `Trainable`.
+    `standardization`, `standardizes`, `ids` of `Trainable`.
     """
 
     conditional = takes_mask = takes_target = unit_range = False
-    example_shape = None
+    example_shape = ids = None
     pixel_max = 255.0
     standardization = None
     standardizes = False
@@ -74,18 +74,19 @@ class Preparation:
         return x if self.standardization is None else self.standardization.restored(x)
 
     def _in_own_units(self, x):
-        """Scale or standardise stored values."""
+        """Scale or standardise stored values; ids are neither."""
+        if self.ids is not None:
+            return ops.cast(x, "float32")
         return to_unit(x, self.pixel_max) if self.standardization is None else self.standardization.standardized(x)
 
     def _masked(self, x, mask):
-        """Replace missing values by 0 and return (x, mask); missing is NaN, or 0 in `mask`."""
+        """Replace missing values by 0 and return (x, mask); missing is NaN, the id 0, or 0 in `mask`."""
         if not self.takes_mask:
             return x, None
-        seen = ops.cast(ops.logical_not(ops.isnan(x)), "float32")
-        seen = seen if self.takes_mask == "values" else ops.min(seen, axis=range(2, len(x.shape)))
+        seen = ops.cast(ops.logical_not(ops.isnan(x)) if self.ids is None else x > 0, "float32")
+        seen = seen if self.takes_mask == "values" or self.ids else ops.min(seen, axis=tuple(range(2, len(x.shape))))
         mask = seen if mask is None else ops.cast(ops.cast(mask, "bool"), "float32") * seen
-        counts = ops.reshape(mask, (*ops.shape(mask), *[1] * (len(x.shape) - len(mask.shape))))
-        return ops.where(counts > 0, x, 0.0), mask
+        return ops.where(along(mask, x) > 0, x, 0.0), mask
 
     def _target_or_condition(self, x, y):
         name = type(self).__name__
@@ -99,6 +100,13 @@ class Preparation:
             return self._in_own_units(y), None
         use = "y must have the shape of x, as what is to be reconstructed" if self.takes_target else "give x alone"
         raise InputError(f"{name}: has no use for y of shape {tuple(y.shape)}; {use}")
+
+
+def along(mask, x):
+    """Give a mask of the first axes of x as many axes as x has, of size 1: [B, T] → [B, T, 1]."""
+    for _ in range(len(x.shape) - len(mask.shape)):
+        mask = ops.expand_dims(mask, -1)
+    return mask
 
 
 def as_condition(y, width):

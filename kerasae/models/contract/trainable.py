@@ -41,6 +41,8 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         standardization: `kerasae.layers.Standardization` of stored numbers of any range, or None.
         standardizes: whether the class takes one in the place of `pixel_max`.
         sets_itself: names of constructor arguments of its parents that the class sets itself, and does not take.
+        ids: None, or the number of ids of tokens that x holds in place of quantities: they are not divided, and 0 is
+            padding.
 
     Example:
         >>> class Mean(Trainable):
@@ -260,7 +262,9 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
             scaled = {
                 name: optimizers[name].scale_loss(share_of_replica(loss * share)) for name, loss in losses.items()
             }
-        gradients = [g for name, one in players.items() for g in tape.gradient(scaled[name], one.trainable_weights)]
+        found_by = {name: tape.gradient(scaled[name], one.trainable_weights) for name, one in players.items()}
+        # Those of embeddings are IndexedSlices, which the sums over micro-batches and replicas do not take.
+        gradients = [g if g is None else tf.convert_to_tensor(g) for part in found_by.values() for g in part]
         return Computed(gradients, next(iter(losses.values())), found._replace(terms=self._logged(found)))
 
     def _accumulate(self, batch):
