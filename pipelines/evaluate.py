@@ -45,7 +45,7 @@ def run(recipe: Recipe):
         model = runs.load_model(recipe.run, source.info)
         source = matched(recipe.run, model, source)
         classifies = isinstance(model, kerasae.models.Classifier)
-        known = source.labelled() if classifies else source
+        known = source.labelled() if classifies or model.conditional else source
         directory, test = begin("evaluate", origin=model), drawn(known.test, recipe)
         if classifies and model.kind != "class":
             return finish(directory, answers(directory, model, source.info, test))
@@ -62,13 +62,9 @@ def judged(directory, model, source, test, recipe):
     """Measure reconstructions, likelihood, codes and samples of an autoencoder or an energy model."""
     from pipelines.judging import codes, meanings, samples
 
-    figures = {}
-    if model.conditional:
-        print("reconstruction and likelihood of a conditional model are not measured")
-    else:
-        figures |= kerasae.evaluate.reconstruction_error(model, test)
-        if model.has_posterior:
-            figures |= likelihood(model, source.info, test, recipe)
+    figures = kerasae.evaluate.reconstruction_error(model, test)
+    if model.has_posterior:
+        figures |= likelihood(model, source.info, test, recipe)
     if model.has_free_energy:
         figures |= annealed(model, source, test, recipe)
     figures |= codes.figures_of_codes(model, source, test, recipe.seed)
@@ -132,9 +128,9 @@ def print_matrix(names, matrix):
 
 def likelihood(model, info, test, recipe):
     """Estimate the negative log-likelihood by importance sampling, and its bound, in nats per example."""
-    x, _ = test.arrays()
-    nll = kerasae.evaluate.importance_nll(model, x, recipe.samples, seed=recipe.seed)
-    bound = kerasae.evaluate.evidence_lower_bound(model, x, seed=recipe.seed)
+    given = test if model.conditional else test.arrays()[0]
+    nll = kerasae.evaluate.importance_nll(model, given, recipe.samples, seed=recipe.seed)
+    bound = kerasae.evaluate.evidence_lower_bound(model, given, seed=recipe.seed)
     name = likelihood_name(model, info)
     figures = {f"{name}_{figure}": value for figure, value in kerasae.evaluate.nll_summary(nll).items()}
     return figures | {"negative_elbo": float(-bound.mean()), f"{name}_samples": recipe.samples}

@@ -6,30 +6,21 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, distributions, going_on, variants
+from pipelines.building import budget, distributions, going_on, networks, variants
 from pipelines.building.distributions import DistributionFields
-from pipelines.building.masked_networks import side
+from pipelines.building.networks import NetworkFields
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
 from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
-DECIDED = (
-    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
-    *("embedding", "blocks", "heads", "pooling", *distributions.DECIDED, "options"),
-)
+DECIDED = (*networks.DECIDED, *distributions.DECIDED, "options")
 """Fields of a recipe that the weights decide which it starts from."""
-
-OF_SEQUENCES = ("lstm", "gru", "transformer")
-"""Networks of sequences with padding."""
-
-REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
-"""Fields of dense or convolutional networks that restrict their weights or codes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
+class Recipe(NetworkFields, DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     """Settings for training one autoencoder."""
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
@@ -41,40 +32,6 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     to its value in `options`, over the first half of the steps."""
     anneal_cycles: int = field(default=1, metadata=within("count"))
     """Times that this happens, each in an equal share of the steps."""
-    network: Literal["dense", "conv", "convnext", "lstm", "gru", "transformer"] = "dense"
-    """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
-    V2, images only), or lstm, gru (recurrent) and transformer, of sequences only."""
-    code: int = field(default=32, metadata=within("count"))
-    """Length of the code."""
-    widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
-    """Hidden widths of the dense network, units of a recurrent one, or the one width of the transformer."""
-    filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
-    """Channels of each stage of a convolutional network; each stage halves every direction."""
-    depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
-    """Blocks of each stage of convnext."""
-    patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
-    """Total stride of the convnext encoder: one number, or height and width."""
-    kernel: int = field(default=7, metadata=within("count"))
-    """Side of the depthwise kernels of convnext."""
-    embedding: int = field(default=64, metadata=within("count"))
-    """Length of the learned vector of a token, of a recurrent network of tokens."""
-    blocks: int = field(default=2, metadata=within("count"))
-    """Blocks of the transformer, in the encoder and in the decoder."""
-    heads: int = field(default=4, metadata=within("count"))
-    """Attention heads of the transformer, which divide its width."""
-    pooling: Literal["mean", "none"] = "mean"
-    """Code of the transformer: one for the sequence, or none of that but one for each step."""
-    activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
-    """Activation of the hidden layers."""
-    tied: bool = False
-    """The decoder of a dense network uses the encoder's weights transposed."""
-    weight_decay_l1: float = field(default=0.0, metadata=within("amount"))
-    """Weight of Σ |w| over the kernels of a dense or conv network, which is added to the loss."""
-    weight_decay_l2: float | None = field(default=None, metadata=within("amount"))
-    """Weight of Σ w² over the kernels of a dense or conv network, which is added to the loss; 0.01 for the variant
-    autorec, else 0, when not given."""
-    code_dropout: float = field(default=0.0, metadata=within("share"))
-    """Share of the code that the decoder of a dense or conv network does not see in training."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -115,6 +72,7 @@ def run(recipe: Recipe):
     with door.entered(recipe) as (recipe, source, begin):
         recipe, begin = going_on.like_start(recipe, begin, "train", DECIDED)
         check(recipe, source)
+        source = source.labelled() if recipe.conditional else source
         origin, model = going_on.load(recipe), trainable(lambda: build(recipe, source.info))
         if origin is not None:
             going_on.copy(origin, model, recipe.start)
@@ -133,24 +91,13 @@ def run(recipe: Recipe):
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
-    convolves = recipe.network in ("conv", "convnext")
-    unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network not in ("dense", "conv")}
-    unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
-    unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
-    unused |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
-    unused["embedding"] = recipe.network not in ("lstm", "gru") or source.info.kind != "tokens"
-    unused |= {"tied": recipe.network != "dense"}
+    unused = networks.unused(recipe, source.info, variants.variant(recipe.variant))
     unused |= distributions.unused(recipe, variants.variant(recipe.variant))
     corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["anneal_cycles"] = not recipe.anneal
     unused["keep_best"] = splits(source, recipe)[1] is None
-    if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
-        unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)
-    if source.info.kind == "tokens" and recipe.network not in OF_SEQUENCES:
-        raise InputError(
-            f"network: {recipe.network} does not read tokens in their order; give --network {', '.join(OF_SEQUENCES)}"
-        )
+    networks.check(recipe, source)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -159,50 +106,11 @@ def check(recipe, source):
 
 def build(recipe, info):
     """Build the model of a recipe for data of a given shape and range."""
-
     cls = variants.variant(recipe.variant)
-    code_activation = cls.code_activation or cls.usual_code_activation
-
-    def networks(posterior, pixel_parameters):
-        if recipe.network in OF_SEQUENCES:
-            return of_sequences(recipe, info, posterior, pixel_parameters)
-        shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
-        if recipe.network == "convnext":
-            sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
-            return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
-        shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
-        if recipe.network == "conv":
-            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
-        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
-
+    builder = distributions.with_variance(networks.builder(recipe, info, cls), recipe)
     likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
-    model = (recipe.variant, distributions.with_variance(networks, recipe), likelihood, variants.scale_of(info))
+    model = (recipe.variant, builder, likelihood, variants.scale_of(info))
     return variants.build(*model, recipe.options, variants.corruption(recipe, info=info), of_code)
-
-
-def of_sequences(recipe, info, posterior, pixel_parameters):
-    """Build the encoder and decoder of sequences, of values or of tokens."""
-    if posterior is not None:
-        raise InputError(f"network: {recipe.network} has no {posterior} codes; choose a variant with plain ones")
-    shared = {"vocabulary": len(info.columns)} if info.kind == "tokens" else {"pixel_parameters": pixel_parameters}
-    if recipe.network != "transformer":
-        shared |= {"embedding": recipe.embedding} if info.kind == "tokens" else {}
-        return getattr(kerasae.networks, recipe.network)(info.shape, recipe.code, recipe.widths, **shared)
-    if len(recipe.widths) != 1:
-        raise InputError(f"widths: expected one, the transformer's. Received: {recipe.widths}")
-    sizes = {"width": recipe.widths[0], "depth": recipe.blocks, "heads": recipe.heads, "decoder_depth": recipe.blocks}
-    pooling = None if recipe.pooling == "none" else recipe.pooling
-    return kerasae.networks.transformer(info.shape, recipe.code, **sizes, pooling=pooling, **shared)
-
-
-def weight_decay(recipe):
-    """Make the regulariser of the kernels, as an argument of the network builders; none without weight decay."""
-    import keras
-
-    l1, l2 = recipe.weight_decay_l1, recipe.weight_decay_l2
-    if l2 is None:
-        l2 = 0.01 * (recipe.variant == "autorec")
-    return {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)} if l1 or l2 else {}
 
 
 def fit(directory, model, source, recipe):

@@ -21,7 +21,8 @@ def importance_nll(
 
     Args:
         model: a model with `log_weight(x, samples, seed) -> [S, B]` in nats.
-        x: examples [N, ...] or a split, in the form the model was trained on (binarised data: 0 and 1).
+        x: examples [N, ...] or a split, in the form the model was trained on (binarised data: 0 and 1); of a conditional
+            model a split of labelled examples, whose likelihood given the class it then is.
         samples: S, the draws per example.
         batch_size, chunk: examples and draws held in memory at once; they change only the random numbers.
         seed: of all draws; the same call gives the same numbers.
@@ -86,10 +87,11 @@ def _accumulate(model, x, samples, batch_size, chunk, seed, *, start: float, fol
     if samples < 1 or chunk < 1:
         raise InputError(f"samples, chunk: expected at least 1, received {samples} and {chunk}; raise them.")
     totals = []
-    for number, (batch, _) in enumerate(example_batches(x, batch_size)):
-        total = np.full(len(batch), start)
+    told = getattr(model, "conditional", False)
+    for number, (batch, labels) in enumerate(example_batches(x, batch_size)):
+        given, total = {"y": labels} if told else {}, np.full(len(batch), start)
         for draws, chunk_seed in _chunks(samples, chunk, [seed, number]):
-            total = fold(total, _weights(log_weight, batch, draws, chunk_seed))
+            total = fold(total, _weights(log_weight, batch, draws, chunk_seed, given))
         totals.append(total)
     return np.concatenate(totals)
 
@@ -102,9 +104,9 @@ def _chunks(samples: int, chunk: int, seed: list[int]) -> Iterator[tuple[int, in
         yield min(chunk, samples - start), int(chunk_seed)
 
 
-def _weights(log_weight: Callable, batch: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _weights(log_weight: Callable, batch: np.ndarray, draws: int, seed: int, given: dict) -> np.ndarray:
     """Compute and check the log importance weights log p(x, z)/q(z|x) of some draws; float64 [draws, B]."""
-    weights = np.asarray(keras.ops.convert_to_numpy(log_weight(batch, draws, seed)), np.float64)
+    weights = np.asarray(keras.ops.convert_to_numpy(log_weight(batch, draws, seed, **given)), np.float64)
     if weights.shape != (draws, len(batch)):
         raise InputError(
             f"model: expected log_weight of shape {(draws, len(batch))} (samples, batch), "

@@ -181,6 +181,16 @@ def example_batches(data, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndar
         yield x[start:stop], None if y is None else y[start:stop]
 
 
+def conditional_outputs(model, name: str, split, batch_size: int) -> Iterator[tuple]:
+    """Yield (x, labels, outputs) of a method of x and the class, for a split whose examples all have a class."""
+    if getattr(split, "labels", None) is None or (split.labels < 0).any():
+        raise InputError("data: the model takes a class with every example, but some have none; give labelled data.")
+    method = public_method(model, name)
+    signature = [tf.TensorSpec([None, *split.shape], split.dtype), tf.TensorSpec([None], tf.int64)]
+    step = tf.function(lambda x, y: tf.cast(method(x, y), tf.float32), signature, autograph=False)
+    return ((x, y, step(x, y).numpy()) for x, y in example_batches(split, batch_size))
+
+
 def public_method(model, name: str) -> Callable:
     """Return the method `name` of a model; raise InputError if the model lacks it."""
     if not callable(getattr(model, name, None)):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kerasae.errors import InputError
-from kerasae.evaluate.probe import outputs, public_method
+from kerasae.evaluate.probe import conditional_outputs, outputs, public_method
 from kerasae.evaluate.token_figures import token_error
 from kerasae.ops import to_unit
 
@@ -19,7 +19,8 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
 
     Args:
         model: anything with `reconstruct(x)`; for integer inputs also `pixel_max`, the stored value of 1.0.
-        data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source.
+        data: an array [N, ...], a `(x, y)` pair, or a split of a `kerasae.data` source; of a conditional model a split
+            of labelled examples.
         batch_size: examples reconstructed at once.
 
     Returns:
@@ -40,8 +41,12 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     if getattr(model, "ids", None) is not None:
         return token_error(model, data, batch_size)
     reconstruct, scale = public_method(model, "reconstruct"), getattr(model, "standardization", None)
+    if getattr(model, "conditional", False):
+        results = conditional_outputs(model, "reconstruct", data, batch_size)
+    else:
+        results = outputs(reconstruct, data, batch_size)
     total, power, examples, values = 0.0, 0.0, 0, 0
-    for x, _, output in outputs(reconstruct, data, batch_size):
+    for x, _, output in results:
         known = ~np.isnan(x) if x.dtype.kind == "f" else np.ones(x.shape, bool)
         target = as_decoded(x, model)
         total += _squared_error(target, standardized(output, scale), known)

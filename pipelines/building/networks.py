@@ -1,0 +1,134 @@
+"""Build the encoder and decoder of `kerasae train` by the names that recipes give them."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import kerasae
+from kerasae.errors import InputError
+from pipelines.building.masked_networks import side
+from pipelines.command_line.ranges import within
+
+OF_SEQUENCES = ("lstm", "gru", "transformer")
+"""Networks of sequences with padding."""
+
+REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
+"""Fields of dense or convolutional networks that restrict their weights or codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFields:
+    """Settings for the encoder and the decoder."""
+
+    network: Literal["dense", "conv", "convnext", "lstm", "gru", "transformer"] = "dense"
+    """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
+    V2, images only), or lstm, gru (recurrent) and transformer, of sequences only."""
+    code: int = field(default=32, metadata=within("count"))
+    """Length of the code."""
+    widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
+    """Hidden widths of the dense network, units of a recurrent one, or the one width of the transformer."""
+    filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
+    """Channels of each stage of a convolutional network; each stage halves every direction."""
+    depths: tuple[int, ...] = field(default=(2, 6), metadata=within("depth"))
+    """Blocks of each stage of convnext."""
+    patch: tuple[int, ...] = field(default=(4,), metadata=within("count"))
+    """Total stride of the convnext encoder: one number, or height and width."""
+    kernel: int = field(default=7, metadata=within("count"))
+    """Side of the depthwise kernels of convnext."""
+    embedding: int = field(default=64, metadata=within("count"))
+    """Length of the learned vector of a token, of a recurrent network of tokens."""
+    blocks: int = field(default=2, metadata=within("count"))
+    """Blocks of the transformer, in the encoder and in the decoder."""
+    heads: int = field(default=4, metadata=within("count"))
+    """Attention heads of the transformer, which divide its width."""
+    pooling: Literal["mean", "none"] = "mean"
+    """Code of the transformer: one for the sequence, or none of that but one for each step."""
+    activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
+    """Activation of the hidden layers."""
+    tied: bool = False
+    """The decoder of a dense network uses the encoder's weights transposed."""
+    weight_decay_l1: float = field(default=0.0, metadata=within("amount"))
+    """Weight of Σ |w| over the kernels of a dense or conv network, which is added to the loss."""
+    weight_decay_l2: float | None = field(default=None, metadata=within("amount"))
+    """Weight of Σ w² over the kernels of a dense or conv network, which is added to the loss; 0.01 for the variant
+    autorec, else 0, when not given."""
+    code_dropout: float = field(default=0.0, metadata=within("share"))
+    """Share of the code that the decoder of a dense or conv network does not see in training."""
+    conditional: bool = False
+    """Encoder and decoder of a dense or conv network are told the class of every example, which must have one."""
+
+
+DECIDED = (
+    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
+    *("embedding", "blocks", "heads", "pooling", "conditional"),
+)
+"""Fields that the weights decide which a recipe starts from."""
+
+
+def unused(recipe, info, cls):
+    """Map the fields that may have no effect to whether they have none, for a variant of a class."""
+    convolves = recipe.network in ("conv", "convnext")
+    found = {"widths": convolves, "filters": not convolves, "activation": recipe.network not in ("dense", "conv")}
+    found |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
+    found |= {name: recipe.network not in ("dense", "conv") for name in (*REGULARISERS, "conditional")}
+    found |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
+    found["embedding"] = recipe.network not in ("lstm", "gru") or info.kind != "tokens"
+    found["tied"] = recipe.network != "dense"
+    if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
+        names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", *REGULARISERS)
+        found |= dict.fromkeys(names, True)
+    return found
+
+
+def check(recipe, source):
+    """Raise InputError for tokens without a network of sequences, and a condition without classes."""
+    if source.info.kind == "tokens" and recipe.network not in OF_SEQUENCES:
+        raise InputError(
+            f"network: {recipe.network} does not read tokens in their order; give --network {', '.join(OF_SEQUENCES)}"
+        )
+    if recipe.conditional and (not source.info.classes or source.train.labels is None):
+        raise InputError(f"conditional: {source.info.spec} has no classes; leave it out, or give labelled data")
+
+
+def builder(recipe, info, cls):
+    """Return a function (posterior, pixel_parameters) → (encoder, decoder) for a variant of a class."""
+    code_activation = cls.code_activation or cls.usual_code_activation
+
+    def networks(posterior, pixel_parameters):
+        if recipe.network in OF_SEQUENCES:
+            return of_sequences(recipe, info, posterior, pixel_parameters)
+        shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
+        if recipe.network == "convnext":
+            sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
+            return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
+        shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
+        shared |= {"condition": info.classes} if recipe.conditional else {}
+        if recipe.network == "conv":
+            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
+        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
+
+    return networks
+
+
+def of_sequences(recipe, info, posterior, pixel_parameters):
+    """Build the encoder and decoder of sequences, of values or of tokens."""
+    if posterior is not None:
+        raise InputError(f"network: {recipe.network} has no {posterior} codes; choose a variant with plain ones")
+    shared = {"vocabulary": len(info.columns)} if info.kind == "tokens" else {"pixel_parameters": pixel_parameters}
+    if recipe.network != "transformer":
+        shared |= {"embedding": recipe.embedding} if info.kind == "tokens" else {}
+        return getattr(kerasae.networks, recipe.network)(info.shape, recipe.code, recipe.widths, **shared)
+    if len(recipe.widths) != 1:
+        raise InputError(f"widths: expected one, the transformer's. Received: {recipe.widths}")
+    sizes = {"width": recipe.widths[0], "depth": recipe.blocks, "heads": recipe.heads, "decoder_depth": recipe.blocks}
+    pooling = None if recipe.pooling == "none" else recipe.pooling
+    return kerasae.networks.transformer(info.shape, recipe.code, **sizes, pooling=pooling, **shared)
+
+
+def weight_decay(recipe):
+    """Make the regulariser of the kernels, as an argument of the network builders; none without weight decay."""
+    import keras
+
+    l1, l2 = recipe.weight_decay_l1, recipe.weight_decay_l2
+    if l2 is None:
+        l2 = 0.01 * (recipe.variant == "autorec")
+    return {"kernel_regularizer": keras.regularizers.L1L2(l1, l2)} if l1 or l2 else {}
