@@ -208,12 +208,14 @@ def cost(model, source, recipe):
 
 
 def measure(progress, model, source):
-    """Collect epochs, seconds and the reconstruction errors on the test examples."""
+    """Collect epochs, seconds, the reconstruction errors on the test examples, and the activity if it has a target."""
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.info.kind == "ratings":
         return figures | kerasae.evaluate.rating_figures(model, source)
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
+        if "target_activity" in model.knobs():
+            errors |= kerasae.evaluate.unit_activity(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
     return figures
 

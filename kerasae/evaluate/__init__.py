@@ -1,5 +1,6 @@
 """Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
+from kerasae.evaluate.activity import unit_activity
 from kerasae.evaluate.baselines import (
     BASELINES,
     Baseline,
@@ -31,6 +32,7 @@ from kerasae.evaluate.worth import Worth, worth_of
 __all__ = [
     "BASELINES",
     "LABEL_KINDS",
+    "unit_activity",
     "worth_of",
     "support_vectors",
     "small_convnet",
