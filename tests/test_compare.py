@@ -112,11 +112,14 @@ def test_runs_on_other_data_are_marked(shelf_of_runs):
 
 
 def test_a_row_is_named_by_what_most_others_do_not_do(shelf_of_runs):
-    options = [{"tied": True, "widths": [8, 4]}, {"tied": True, "widths": [8, 4]}, {"tied": False, "widths": [9]}]
-    names = ("plain", "denoising", "plain")
-    paths = [
-        shelf_of_runs(str(i), {"mse": 1.0}, variant=v, **o) for i, (v, o) in enumerate(zip(names, options, strict=True))
+    """Which controls were measured beside a run is no part of its name."""
+    usual = {"tied": True, "widths": [8, 4], "scratch": False}
+    settings = [
+        {"variant": "plain", **usual, "scratch": True},
+        {"variant": "denoising", **usual},
+        {"variant": "plain", **usual, "tied": False, "widths": [9]},
     ]
+    paths = [shelf_of_runs(str(i), {"mse": 1.0}, **given) for i, given in enumerate(settings)]
     assert list(cells(compare(paths)))[1:] == ["stacked plain", "stacked denoising", "stacked plain, no tied, widths 9"]
 
 
@@ -128,6 +131,7 @@ def test_runs_without_figures_are_refused(shelf_of_runs, tmp_path):
         ([run, unfinished], "unfinished has no figures"),
         ([run, run], "different run directories"),
         ([], "Received: none"),
+        (["\0"], "not a run directory"),
         ([run, other], "share none; name some of mse, nats"),
         ([tmp_path / "nowhere"], "not a run directory"),
     ]:

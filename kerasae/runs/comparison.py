@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def compare(paths, figures=()) -> Table:
         >>> print(compare(["runs/a", "runs/b"], ["finetune_accuracy"]).markdown())
     """
     paths = [Path(path) for path in paths]
-    if not paths or len({path.resolve() for path in paths}) < len(paths):
+    if not paths or len({os.path.abspath(path) for path in paths}) < len(paths):
         raise InputError(f"runs: expected different run directories. Received: {', '.join(map(str, paths)) or 'none'}")
     runs = [read_finished(path) for path in paths]
     columns, groups = columns_of(runs, figures), grouped(runs)
@@ -261,7 +262,8 @@ def places(baseline, columns) -> list[str]:
 def names(groups) -> list[str]:
     """Name each group by its command, its variant, and the settings in which it differs from most groups."""
     settings = [group[0].settings for group in groups]
-    keys = [key for key in dict.fromkeys(key for found in settings for key in found) if key.split(".")[-1] not in TITLE]
+    keys = dict.fromkeys(key for found in settings for key in found)
+    keys = [key for key in keys if key.split(".")[-1] not in (*TITLE, *CONTROLS)]
     found = []
     for mine in settings:
         odd = [key for key in keys if key in mine and not usual(key, mine[key], settings)]
@@ -272,6 +274,9 @@ def names(groups) -> list[str]:
 
 TITLE = ("command", "variant")
 """Settings that begin the name of a row."""
+
+CONTROLS = ("scratch", "baselines")
+"""Settings that say what is measured beside a run; they are not named."""
 
 
 def title(settings, prefix="") -> str:
