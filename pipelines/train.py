@@ -154,7 +154,7 @@ def cost(model, source, recipe):
 
 
 def measure(progress, model, source):
-    """Collect epochs, seconds and the reconstruction errors on the test examples; warn of a collapsed code."""
+    """Collect epochs, seconds, reconstruction errors on the test examples, and activity; warn of a collapsed code."""
     from pipelines.judging import collapse
 
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
@@ -162,6 +162,8 @@ def measure(progress, model, source):
         return figures | kerasae.evaluate.rating_figures(model, source)
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
+        if "target_activity" in model.knobs():
+            errors |= kerasae.evaluate.unit_activity(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
         figures |= collapse.warned(model, source.test)
     return figures

@@ -1,5 +1,7 @@
 """Sparse autoencoders: the penalty against SciPy, its gradient against the notes, the activity that it leads to."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import kerasae
 from kerasae.distributions import bernoulli_kl
 from kerasae.errors import InputError
 from kerasae.models import SparseAutoencoder
+from pipelines import train
 
 X = np.random.default_rng(0).integers(0, 16, (9, 6)).astype("uint8")
 
@@ -134,3 +137,20 @@ def test_learns_digits_with_units_that_are_rarely_active():
     assert error < 0.5 and l1_error < 0.5
     assert np.abs(codes.mean(0) - 0.1).max() < 0.05 and codes.mean() < 0.5 * free_codes.mean()
     assert np.mean(l1_codes > 0) < 0.7 * np.mean(dense_codes > 0)
+
+
+def test_the_command_gives_the_mean_activity_of_the_units():
+    model, source = model_of(target_activity=0.2), SimpleNamespace(test=X, has_test=True, info=SimpleNamespace(kind=""))
+    found = train.measure(SimpleNamespace(epoch=1, seconds=1.0), model, source)
+    means = np.asarray(model.encode(X), float).mean(axis=0)
+    expected = {"activity": means.mean(), "activity_least": means.min(), "activity_greatest": means.max()}
+    assert {name: found[f"test_{name}"] for name in expected} == pytest.approx(expected, rel=1e-5)
+    plain = SparseAutoencoder(*networks_of(), pixel_max=15.0, penalty="l1")
+    assert "test_activity" not in train.measure(SimpleNamespace(epoch=1, seconds=1.0), plain, source)
+
+
+def test_activity_is_of_the_whole_data_set():
+    """A last, smaller batch counts by its examples."""
+    same = SimpleNamespace(encode=lambda x: x, pixel_max=1)
+    found = kerasae.evaluate.unit_activity(same, np.float32([[1, 0], [0, 0], [1, 1]]), batch_size=2)
+    assert found == pytest.approx({"activity": 0.5, "activity_least": 1 / 3, "activity_greatest": 2 / 3})

@@ -1,5 +1,6 @@
 """Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
+from kerasae.evaluate.activity import unit_activity
 from kerasae.evaluate.baselines import (
     BASELINES,
     Baseline,
@@ -134,6 +135,7 @@ __all__ = [
     "top_items",
     "trained_judge",
     "two_sample_test",
+    "unit_activity",
     "word_vectors",
     "worth_of",
 ]

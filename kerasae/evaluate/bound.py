@@ -21,8 +21,8 @@ def importance_nll(
 
     Args:
         model: a model with `log_weight(x, samples, seed) -> [S, B]` in nats.
-        x: examples [N, ...] or a split, in the form the model was trained on (binarised data: 0 and 1); of a conditional
-            model a split of labelled examples, whose likelihood given the class it then is.
+        x: examples [N, ...] or a split, in the form the model was trained on (binarised data: 0 and 1); of a
+            conditional model a split of labelled examples, whose likelihood given the class it then is.
         samples: S, the draws per example.
         batch_size, chunk: examples and draws held in memory at once; they change only the random numbers.
         seed: of all draws; the same call gives the same numbers.

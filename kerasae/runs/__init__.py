@@ -1,6 +1,7 @@
 """Level 5: run directories, which record a training and what followed it."""
 
 from kerasae.runs.budget import Cost, measure, recorded_epochs
+from kerasae.runs.comparison import Table, compare
 from kerasae.runs.data_record import class_names, label_kind, refuse_changed, refuse_other_range, table_columns
 from kerasae.runs.directory import Run, Stage, check_fit, fingerprint, load_model
 from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
@@ -11,9 +12,11 @@ __all__ = [
     "Cost",
     "Run",
     "Stage",
+    "Table",
     "begun",
     "check_fit",
     "class_names",
+    "compare",
     "fingerprint",
     "intake",
     "label_kind",

@@ -53,6 +53,7 @@ COMMANDS = {
     "export": "pipelines.export",
     "weights": "pipelines.weights",
     "report": "pipelines.report",
+    "compare": "pipelines.compare",
     "replay": "pipelines.replay",
     "launch": "pipelines.launch",
     "data-worker": "pipelines.data_worker",

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-DATA_SETS = ("digits", "mnist", "cifar10", "imagenet", "onehot")
+DATA_SETS = ("digits", "mnist", "mnist_1000", "cifar10", "imagenet", "onehot")
 """The modules of this package, in the order in which recipes are listed."""
 
 COMMANDS = {"train", "stacked", "mae", "finetune", "probe"}
