@@ -42,7 +42,7 @@ def textbook_denoising() -> stacked.Recipe:
     Command: kerasae stacked --recipe textbook-denoising --seed 0
     Hardware: two CPU cores, a few minutes. Measured: see docs/variants_regularised.md.
     """
-    return pretrained("denoising", corruption_level=(0.25,))
+    return pretrained("denoising", corruption_level=(0.5,))
 
 
 def textbook_contractive() -> stacked.Recipe:
@@ -62,7 +62,7 @@ def textbook_sparse() -> stacked.Recipe:
     Command: kerasae stacked --recipe textbook-sparse --seed 0
     Hardware: two CPU cores, a few minutes. Measured: see docs/variants_regularised.md.
     """
-    return pretrained("sparse", options={"target_activity": 0.1, "sparsity_weight": 0.3})
+    return pretrained("sparse", options={"target_activity": 0.1, "sparsity_weight": 3.0})
 
 
 def textbook_k_sparse() -> stacked.Recipe:
