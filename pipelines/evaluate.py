@@ -49,6 +49,8 @@ def run(recipe: Recipe):
         if hasattr(model, "hide"):
             return finish(directory, kerasae.evaluate.hidden_patch_error(model, test))
         figures = kerasae.evaluate.reconstruction_error(model, test)
+        if model.infers_labels and known_labels(test):
+            figures |= accuracy(directory, model, source, test.labelled())
         if hasattr(model, "log_weight"):
             figures |= likelihood(model, source.info, test, recipe)
         if model.has_free_energy:
@@ -72,11 +74,16 @@ def accuracy(directory, model, source, test):
             f"data: expected the {model.classes} classes of the classifier. Received: {source.info.spec}, which has "
             f"{source.info.classes}"
         )
-    report = kerasae.evaluate.classify(model, test)
+    report = kerasae.evaluate.classify(lambda x, training: model.probabilities(x), test)
     names = source.info.class_names or range(source.info.classes)
     directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
     print_matrix(names, report.confusion)
     return {"accuracy": report.accuracy, "error": report.error}
+
+
+def known_labels(split):
+    """Tell whether a split has a label of one class."""
+    return split.labels is not None and split.labels.ndim == 1 and (split.labels >= 0).any()
 
 
 def answers(directory, model, info, test):

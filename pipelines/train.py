@@ -1,4 +1,4 @@
-"""Train an autoencoder of any variant, without labels."""
+"""Train an autoencoder of any variant, without labels, or with a few where the variant infers the others."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,7 +16,7 @@ from pipelines.command_line.figures import finish
 from pipelines.command_line.ranges import within
 
 DECIDED = (
-    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
+    *("conditional", "network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
     *distributions.DECIDED,
     "options",
 )
@@ -63,6 +63,14 @@ class Recipe(DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
     autorec, else 0, when not given."""
     code_dropout: float = field(default=0.0, metadata=within("share"))
     """Share of the code that the decoder of a dense or conv network does not see in training."""
+    conditional: bool = False
+    """Give the class of each example to the networks, of any variant that can be conditional: `sample` then draws
+    examples of a class. All examples need a class."""
+    labels: int | None = field(default=None, metadata=within("count"))
+    """Labelled examples to use, balanced over the classes, of a variant that infers labels; all of them when not
+    given."""
+    labelled_share: float = field(default=0.2, metadata=within("share"))
+    """Least share of the examples of an epoch that are labelled ones; a few labelled examples come many times."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -100,7 +108,7 @@ def run(recipe: Recipe):
         if origin is not None:
             going_on.copy(origin, model, recipe.start)
         recipe, begin = budget.with_epochs(recipe, begin, "train", partial(cost, model, source, recipe), origin=origin)
-        directory = begin("train", origin=origin)
+        directory = begin("train", origin=origin, labelled=model.infers_labels)
         budget.announce(directory, "train", recipe.schedule)
         if origin is not None:
             print(f"started from {recipe.start}")
@@ -108,27 +116,40 @@ def run(recipe: Recipe):
         progress = fit(directory, model, source, recipe)
         result = precision.float32_model(model, lambda: build(recipe, source.info))
         figures = measure(progress, result, source)
+        figures |= measure_labels(result, source, recipe) if result.infers_labels else {}
         directory.save_model(result)
         return finish(directory, figures)
 
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
+    cls = variants.variant(recipe.variant)
+    if cls.infers_labels or recipe.conditional:
+        check_labels(recipe, source, cls)
     convolves = recipe.network in ("conv", "convnext")
     unused = {"widths": convolves, "filters": not convolves, "activation": recipe.network in ("lstm", "convnext")}
     unused |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     unused |= {name: recipe.network not in ("dense", "conv") for name in REGULARISERS}
     unused |= {"tied": recipe.network != "dense"}
-    unused |= distributions.unused(recipe, variants.variant(recipe.variant))
-    corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
+    unused |= distributions.unused(recipe, cls)
+    corrupts = "corruption" in variants.own_arguments(cls)
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["keep_best"] = splits(source, recipe)[1] is None
-    if not issubclass(variants.variant(recipe.variant), kerasae.models.Autoencoder):  # such as a Boltzmann machine
+    unused |= dict.fromkeys(("labels", "labelled_share"), not cls.infers_labels)
+    unused["conditional"] = cls.infers_labels or not cls.may_be_conditional
+    if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
         unused |= dict.fromkeys(("network", "widths", "filters", "depths", "patch", "kernel", *REGULARISERS), True)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
             raise InputError(f"{name}: has no effect on {recipe.variant} {recipe.network} here; leave it out")
+
+
+def check_labels(recipe, source, cls):
+    """Raise InputError for data or a network with which the variant cannot learn classes."""
+    from pipelines.labels import partly
+
+    partly.check(recipe, source, all_known=not cls.infers_labels)
 
 
 def build(recipe, info):
@@ -137,21 +158,42 @@ def build(recipe, info):
     cls = variants.variant(recipe.variant)
     code_activation = cls.code_activation or cls.usual_code_activation
 
-    def networks(posterior, pixel_parameters):
+    def networks(posterior, pixel_parameters, code=recipe.code, condition=None, name=recipe.network):
         if recipe.network == "lstm":
             return kerasae.networks.lstm(info.shape, recipe.code, recipe.widths, pixel_parameters=pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
+        shared |= {"condition": condition, "name": name}
         shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
         if recipe.network == "conv":
-            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
-        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
+            return kerasae.networks.conv(info.shape, code, recipe.filters, **shared)
+        return kerasae.networks.dense(info.shape, code, recipe.widths, tied=recipe.tied, **shared)
 
     likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
+    parts = {"corruption": variants.corruption(recipe)}
+    if cls.infers_labels:
+        parts["classifier"] = networks(None, 1, code=info.classes, name="classifier")[0]
+    if cls.infers_labels or recipe.conditional:
+        networks = with_class(cls, networks, recipe.code, info.classes)
     model = (recipe.variant, distributions.with_variance(networks, recipe), likelihood, variants.scale_of(info))
-    return variants.build(*model, recipe.options, variants.corruption(recipe), of_code)
+    return variants.build(*model, recipe.options, parts, of_code)
+
+
+def with_class(cls, networks, code, classes):
+    """Wrap a builder of networks for a variant that knows K classes: the decoder takes the class as its condition.
+
+    The encoder takes it too, or gives the class beside the code, or neither, as the variant says.
+    """
+    if cls.conditional_encoder and not cls.encodes_class:
+        return partial(networks, condition=classes)
+    longer = code + classes * cls.encodes_class
+
+    def build(*sizes):
+        return networks(*sizes, code=longer)[0], networks(*sizes, condition=classes)[1]
+
+    return build
 
 
 def weight_decay(recipe):
@@ -166,7 +208,7 @@ def weight_decay(recipe):
 
 def fit(directory, model, source, recipe):
     """Train the model on the unlabelled examples; return its progress."""
-    training, validation = splits(source, recipe)
+    training, validation = examples(model, source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
     options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
@@ -197,7 +239,7 @@ def cost(model, source, recipe):
     """Measure the time that training takes, without changing the model."""
     from kerasae import runs
 
-    training, validation = splits(source, recipe)
+    training, validation = examples(model, source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
     options = {"seed": recipe.seed, "workers": recipe.data_workers, "validation": validation}
@@ -209,10 +251,28 @@ def measure(progress, model, source):
     figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
     if source.info.kind == "ratings":
         return figures | kerasae.evaluate.rating_figures(model, source)
+    if source.has_test and model.conditional and not model.infers_labels:
+        scores = model.score(*source.test.arrays())
+        return figures | {"test_score": float(scores.numpy().mean(dtype="float64"))}
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
     return figures
+
+
+def measure_labels(model, source, recipe):
+    """Collect the accuracy of the inferred labels, beside that of raw input with the same labels."""
+    from pipelines.labels import partly
+
+    return partly.measure(model, splits(source, recipe)[0], source, recipe)
+
+
+def examples(model, source, recipe):
+    """Choose the training and validation examples, with the labels that the model may see."""
+    from pipelines.labels import partly
+
+    found = splits(source, recipe)
+    return partly.split(*found, recipe) if model.infers_labels else found
 
 
 def splits(source, recipe):

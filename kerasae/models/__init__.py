@@ -42,6 +42,8 @@ __all__ = [
     "RecurrentAutoencoder",
     "RestrictedBoltzmannMachine",
     "ScaledSquaredError",
+    "SemiSupervisedAdversarialAutoencoder",
+    "SemiSupervisedVariationalAutoencoder",
     "SigmoidCrossentropy",
     "SimMIM",
     "SmoothedCrossentropy",
