@@ -22,6 +22,9 @@ DECIDED = (
 )
 """Fields of a recipe that the weights decide which it starts from."""
 
+CRITIC = 128
+"""Features of the discriminator of images that a variant has."""
+
 REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
 """Fields of dense or convolutional networks that restrict their weights or codes."""
 
@@ -164,7 +167,7 @@ def build(recipe, info):
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
-            return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
+            return kerasae.networks.convnext(info.shape, side(recipe), code=code, name=name, **sizes, **shared)
         shared |= {"condition": condition, "name": name}
         shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
         if recipe.network == "conv":
@@ -175,6 +178,8 @@ def build(recipe, info):
     parts = {"corruption": variants.corruption(recipe)}
     if cls.infers_labels:
         parts["classifier"] = networks(None, 1, code=info.classes, name="classifier")[0]
+    if "critic" in variants.own_arguments(cls):
+        parts["critic"] = networks(None, 1, code=CRITIC, name="critic")[0]
     if cls.infers_labels or recipe.conditional:
         networks = with_class(cls, networks, recipe.code, info.classes)
     model = (recipe.variant, distributions.with_variance(networks, recipe), likelihood, variants.scale_of(info))

@@ -173,12 +173,9 @@ def adversarial():
     }
 
 
-def conditional_adversarial():
-    """Arguments for the supervised one: the decoder alone takes the class."""
-    given = {
-        name: value for name, value in adversarial().items() if name in ("encoder", "likelihood", "pixel_max", "name")
-    }
-    return {**given, "decoder": networks.dense((6,), 2, (5,), activation="tanh", condition=3)[1]}
+def vae_gan():
+    given = {name: value for name, value in factor().items() if name != "discriminator"}
+    return {**given, "critic": networks.dense((6,), 3, (4,), activation="tanh", name="critic")[0], "gamma": 0.4}
 
 
 def sparse(**changes):
@@ -599,16 +596,8 @@ MODELS = [
 
 MODELS += [
     Case(models.SemiSupervisedVariationalAutoencoder, semi_supervised, stored(6), LABELS, deterministic=False),
+    Case(models.AdversarialVariationalAutoencoder, vae_gan, stored(6), deterministic=False),
     Case(models.SemiSupervisedAdversarialAutoencoder, adversarial_classes, stored(6), LABELS, deterministic=False),
-    Case(
-        models.AdversarialAutoencoder,
-        conditional_adversarial,
-        stored(6),
-        LABELS,
-        note="conditional",
-        leaves=("discriminator", "adversarial_weight"),
-        deterministic=False,
-    ),
 ]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
 

@@ -20,6 +20,7 @@ HOMES = {
 
 __all__ = [
     "AdversarialAutoencoder",
+    "AdversarialVariationalAutoencoder",
     "AutoRec",
     "Autoencoder",
     "ClassAccuracy",

@@ -183,6 +183,18 @@ ROWS = (
         example="kerasae train adversarial-classes --data tfds:mnist --labels 100",
     ),
     Row(
+        command="train vae-gan",
+        target="kerasae.models.vae_gan:AdversarialVariationalAutoencoder",
+        family="adversarial",
+        paper="Larsen et al., arXiv 1512.09300, algorithm 1",
+        equation="β KL(q(z given x), p(z)) + ½‖f(x) − f(x̃)‖², f features of a discriminator that the decoder deceives",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        networks=("dense", "conv"),
+        posterior="gaussian",
+        example="kerasae train vae-gan --code 16 --options.gamma 0.1",
+    ),
+    Row(
         command="train factor",
         target="kerasae.models.factor:FactorVariationalAutoencoder",
         family="variational",

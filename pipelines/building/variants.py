@@ -20,7 +20,7 @@ CORRUPTIONS = {
 }
 
 
-PARTS = ("corruption", "discriminator", "class_discriminator", "style_discriminator", "classifier")
+PARTS = ("corruption", "discriminator", "class_discriminator", "style_discriminator", "classifier", "critic")
 """Arguments of variants that are layers or networks, not options of the command line."""
 
 
