@@ -45,7 +45,7 @@ def run(recipe: Recipe):
         model = runs.load_model(recipe.run, source.info)
         source = matched(recipe.run, model, source)
         classifies = isinstance(model, kerasae.models.Classifier)
-        known = source.labelled() if classifies or model.conditional else source
+        known = source.labelled() if classifies or (model.conditional and not model.infers_labels) else source
         directory, test = begin("evaluate", origin=model), drawn(known.test, recipe)
         if classifies and model.kind != "class":
             return finish(directory, answers(directory, model, source.info, test))
@@ -63,6 +63,8 @@ def judged(directory, model, source, test, recipe):
     from pipelines.judging import codes, meanings, samples
 
     figures = kerasae.evaluate.reconstruction_error(model, test)
+    if model.infers_labels and known_labels(test):
+        figures |= accuracy(directory, model, source, test.labelled())
     if model.has_posterior:
         figures |= likelihood(model, source.info, test, recipe)
     if model.has_free_energy:
@@ -99,11 +101,16 @@ def accuracy(directory, model, source, test):
             f"data: expected the {model.classes} classes of the classifier. Received: {source.info.spec}, which has "
             f"{source.info.classes}"
         )
-    report = kerasae.evaluate.classify(model, test)
+    report = kerasae.evaluate.classify(lambda x, training: model.probabilities(x), test)
     names = source.info.class_names or range(source.info.classes)
     directory.write_json("confusion.json", {"classes": list(names), "matrix": report.confusion.tolist()})
     print_matrix(names, report.confusion)
     return {"accuracy": report.accuracy, "error": report.error}
+
+
+def known_labels(split):
+    """Tell whether a split has a label of one class."""
+    return split.labels is not None and split.labels.ndim == 1 and (split.labels >= 0).any()
 
 
 def answers(directory, model, info, test):

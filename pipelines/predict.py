@@ -118,6 +118,9 @@ def of_run(path) -> Predictor:
     model = runs.load_model(path)
     intake = runs.intake(path, model)
     if not isinstance(model, kerasae.models.Classifier):
+        if model.infers_labels:
+            names = runs.class_names(path) or range(model.classes)
+            return Predictor(intake, [*map(str, names)], compiled(model.probabilities, intake))
         if model.conditional:
             name = type(model).__name__
             raise InputError(f"model: {path} holds a conditional {name}, which needs the class of every example")

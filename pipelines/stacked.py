@@ -184,10 +184,10 @@ def build_layer(i, width, shape, source, recipe):
     # Cross-entropy needs values in [0, 1]: the data, and sigmoid codes.
     likelihood = "bernoulli" if activation == "sigmoid" else "gaussian"
     likelihood = distributions.likelihood_of("auto", source.info) if i == 1 else likelihood
-    corrupt = variants.corruption(recipe, layer=i)
+    parts = {"corruption": variants.corruption(recipe, layer=i)}
     scale = variants.scale_of(source.info) if i == 1 else source.info.max_value
     model = (recipe.variant, networks, likelihood, scale)
-    return trainable(lambda: variants.build(*model, recipe.options, corrupt))
+    return trainable(lambda: variants.build(*model, recipe.options, parts))
 
 
 def build_layers(shapes, source, recipe):

@@ -1,4 +1,4 @@
-"""Train an autoencoder of any variant, without labels."""
+"""Train an autoencoder of any variant, without labels, or with a few where the variant infers the others."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +32,11 @@ class Recipe(NetworkFields, DistributionFields, CorruptionFields, NumericsFields
     to its value in `options`, over the first half of the steps."""
     anneal_cycles: int = field(default=1, metadata=within("count"))
     """Times that this happens, each in an equal share of the steps."""
+    labels: int | None = field(default=None, metadata=within("count"))
+    """Labelled examples to use, balanced over the classes, of a variant that infers labels; all of them when not
+    given."""
+    labelled_share: float = field(default=0.2, metadata=within("share"))
+    """Least share of the examples of an epoch that are labelled ones; a few labelled examples come many times."""
     start: str | None = None
     """Run, or .keras file, of this variant whose weights and network to go on from, on examples of the same shape."""
     epochs: int = field(default=20, metadata=within("count"))
@@ -77,7 +82,7 @@ def run(recipe: Recipe):
         if origin is not None:
             going_on.copy(origin, model, recipe.start)
         recipe, begin = budget.with_epochs(recipe, begin, "train", partial(cost, model, source, recipe), origin=origin)
-        directory = begin("train", origin=origin)
+        directory = begin("train", origin=origin, labelled=model.infers_labels)
         budget.announce(directory, "train", recipe.schedule)
         if origin is not None:
             print(f"started from {recipe.start}")
@@ -85,19 +90,21 @@ def run(recipe: Recipe):
         progress = fit(directory, model, source, recipe)
         result = precision.float32_model(model, lambda: build(recipe, source.info))
         figures = measure(progress, result, source)
+        figures |= measure_labels(result, source, recipe) if result.infers_labels else {}
         directory.save_model(result)
         return finish(directory, figures)
 
 
 def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
-    unused = networks.unused(recipe, source.info, variants.variant(recipe.variant))
-    unused |= distributions.unused(recipe, variants.variant(recipe.variant))
-    corrupts = "corruption" in variants.own_arguments(variants.variant(recipe.variant))
+    cls = variants.variant(recipe.variant)
+    networks.check(recipe, source, cls)
+    unused = networks.unused(recipe, source.info, cls) | distributions.unused(recipe, cls)
+    corrupts = "corruption" in variants.own_arguments(cls)
     unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
     unused["anneal_cycles"] = not recipe.anneal
     unused["keep_best"] = splits(source, recipe)[1] is None
-    networks.check(recipe, source)
+    unused |= dict.fromkeys(("labels", "labelled_share"), not cls.infers_labels)
     for name in unused:
         default = Recipe.__dataclass_fields__[name].default
         if unused[name] and getattr(recipe, name) != default:
@@ -107,15 +114,16 @@ def check(recipe, source):
 def build(recipe, info):
     """Build the model of a recipe for data of a given shape and range."""
     cls = variants.variant(recipe.variant)
-    builder = distributions.with_variance(networks.builder(recipe, info, cls), recipe)
+    builder = networks.builder(recipe, info, cls)
+    parts = {"corruption": variants.corruption(recipe, info=info)} | networks.parts(builder, info, cls)
+    builder = distributions.with_variance(networks.with_class(builder, recipe, info, cls), recipe)
     likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
-    model = (recipe.variant, builder, likelihood, variants.scale_of(info))
-    return variants.build(*model, recipe.options, variants.corruption(recipe, info=info), of_code)
+    return variants.build(recipe.variant, builder, likelihood, variants.scale_of(info), recipe.options, parts, of_code)
 
 
 def fit(directory, model, source, recipe):
     """Train the model on the unlabelled examples; return its progress."""
-    training, validation = splits(source, recipe)
+    training, validation = examples(model, source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
     options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
@@ -146,7 +154,7 @@ def cost(model, source, recipe):
     """Measure the time that training takes, without changing the model."""
     from kerasae import runs
 
-    training, validation = splits(source, recipe)
+    training, validation = examples(model, source, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
     options = {"seed": recipe.seed, "workers": recipe.data_workers, "validation": validation}
@@ -167,6 +175,21 @@ def measure(progress, model, source):
         figures |= {f"test_{name}": value for name, value in errors.items()}
         figures |= collapse.warned(model, source.test)
     return figures
+
+
+def measure_labels(model, source, recipe):
+    """Collect the accuracy of the inferred labels, beside that of raw input with the same labels."""
+    from pipelines.labels import partly
+
+    return partly.measure(model, splits(source, recipe)[0], source, recipe)
+
+
+def examples(model, source, recipe):
+    """Choose the training and validation examples, with the labels that the model may see."""
+    from pipelines.labels import partly
+
+    found = splits(source, recipe)
+    return partly.split(*found, recipe) if model.infers_labels else found
 
 
 def splits(source, recipe):

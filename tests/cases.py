@@ -103,8 +103,8 @@ def named(pair):
     return dict(zip(("encoder", "decoder"), pair, strict=True))
 
 
-def small_discriminator():
-    inputs = keras.Input((2,))
+def small_discriminator(code=2):
+    inputs = keras.Input((code,))
     hidden = keras.layers.Dense(3, "tanh")(inputs)
     return keras.Model(inputs, keras.layers.Dense(1)(hidden), name="critic")
 
@@ -172,6 +172,11 @@ def adversarial():
         "adversarial_weight": 0.5,
         "name": "row",
     }
+
+
+def vae_gan():
+    given = {name: value for name, value in factor().items() if name != "discriminator"}
+    return {**given, "critic": networks.dense((6,), 3, (4,), activation="tanh", name="critic")[0], "gamma": 0.4}
 
 
 def sparse(**changes):
@@ -294,6 +299,30 @@ def factor():
         "posterior": distributions.posteriors.GaussianPosterior(),
         "prior": distributions.priors.StandardNormal(),
         "name": "row",
+    }
+
+
+def semi_supervised():
+    return {
+        **named(networks.dense((6,), 2, (5,), activation="tanh", posterior="gaussian", condition=3)),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "classifier": networks.dense((6,), 3, (4,), activation="tanh", name="classifier")[0],
+        "alpha": 2.0,
+        "trust": 0.5,
+        "name": "row",
+    }
+
+
+def adversarial_classes():
+    given = {name: value for name, value in semi_supervised().items() if name not in ("classifier", "trust", "encoder")}
+    return {
+        **given,
+        "encoder": networks.dense((6,), 3 + 2, (5,), activation="tanh")[0],
+        "class_discriminator": small_discriminator(3),
+        "style_discriminator": small_discriminator(),
+        "adversarial_weight": 0.5,
+        "prior_scale": 2.0,
     }
 
 
@@ -568,6 +597,11 @@ MODELS = [
     Case(models.FactorVariationalAutoencoder, factor, stored(6), deterministic=False, per_example=False),
 ]
 
+MODELS += [
+    Case(models.SemiSupervisedVariationalAutoencoder, semi_supervised, stored(6), LABELS, deterministic=False),
+    Case(models.AdversarialVariationalAutoencoder, vae_gan, stored(6), deterministic=False),
+    Case(models.SemiSupervisedAdversarialAutoencoder, adversarial_classes, stored(6), LABELS, deterministic=False),
+]
 AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
 
 

@@ -20,6 +20,7 @@ HOMES = {
 
 __all__ = [
     "AdversarialAutoencoder",
+    "AdversarialVariationalAutoencoder",
     "AutoRec",
     "Autoencoder",
     "ClassAccuracy",
@@ -42,6 +43,8 @@ __all__ = [
     "RecurrentAutoencoder",
     "RestrictedBoltzmannMachine",
     "ScaledSquaredError",
+    "SemiSupervisedAdversarialAutoencoder",
+    "SemiSupervisedVariationalAutoencoder",
     "SigmoidCrossentropy",
     "SimMIM",
     "SmoothedCrossentropy",

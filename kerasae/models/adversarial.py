@@ -17,6 +17,9 @@ class AdversarialAutoencoder(Autoencoder):
     the discriminator minimises −log D(z₀) − log(1 − D(z)) with z₀ ~ N(0, 1). Each step updates both players once, from
     the same codes. `compile("adam", players={"discriminator": 0.5})` gives the discriminator half the learning rate.
 
+    With a decoder that takes the class as its condition it is the supervised one of section 4: the code is the style,
+    z = encode(x), and `fit(x, y)`, `decode(z, y)`, `sample(n, y=3)` take the class.
+
     Args:
         encoder, decoder, likelihood, pixel_max: as for `Autoencoder`.
         discriminator: Keras model, [B, Z] → [B, 1] logits; None builds one with two hidden layers of 256.
@@ -28,8 +31,7 @@ class AdversarialAutoencoder(Autoencoder):
     """
 
     terms = ("reconstruction", "adversarial", "discriminator")
-    generative = True
-    may_be_conditional = False
+    generative, conditional_encoder = True, False
     adversarial_weight = Knob(minimum=0.0)
 
     def __init__(
@@ -72,24 +74,29 @@ class AdversarialAutoencoder(Autoencoder):
         return self.decode_draws(StandardNormal(), n, y, seed, batch_size)
 
 
-def build_discriminator(code_shape, widths=(256, 256)):
+def build_discriminator(code_shape, widths=(256, 256), name="discriminator"):
     """Build a dense network code → logit: [B, *code_shape] → [B, 1]."""
     x = inputs = keras.Input(code_shape)
     if len(code_shape) > 1:
         x = layers.Flatten()(x)
     for units in widths:
         x = layers.Dense(units, "relu")(x)
-    return keras.Model(inputs, layers.Dense(1)(x), name="discriminator")
+    return keras.Model(inputs, layers.Dense(1)(x), name=name)
 
 
 def check_discriminator(model):
     """Raise InputError unless a model's discriminator takes the model's codes and outputs one logit."""
-    name, discriminator = type(model).__name__, model.discriminator
-    check_network(name, "discriminator", discriminator)
+    check_codes(model, "discriminator", model.code_shape)
+
+
+def check_codes(model, name, code_shape):
+    """Raise InputError unless the discriminator `name` of a model takes codes of a shape and outputs one logit."""
+    owner, discriminator = type(model).__name__, getattr(model, name)
+    check_network(owner, name, discriminator)
     given = [tuple(shape[1:]) for shape in (discriminator.input_shape, discriminator.output_shape)]
-    if given != [model.code_shape, (1,)]:
+    if given != [tuple(code_shape), (1,)]:
         raise InputError(
-            f"{name}: the discriminator takes {given[0]} and gives {given[1]}, but codes {model.code_shape} need one "
+            f"{owner}: the {name} takes {given[0]} and gives {given[1]}, but codes {tuple(code_shape)} need one "
             "that takes them and gives one logit, (1,)"
         )
 

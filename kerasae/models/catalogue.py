@@ -7,7 +7,7 @@ class, its row here, and its row in `tests/cases.py`.
 import importlib
 from dataclasses import dataclass
 
-CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "has_free_energy", "may_be_conditional")
+CAPABILITIES = ("generative", "has_likelihood", "has_tokens", "has_free_energy", "may_be_conditional", "infers_labels")
 """Capability attributes of a model class."""
 
 
@@ -168,8 +168,31 @@ ROWS = (
         paper="Makhzani et al., arXiv 1511.05644, section 2",
         equation="−log p(x given z) − w log D(z), against a discriminator D of codes",
         units="nats",
-        capabilities=("generative", "has_likelihood"),
+        capabilities=("generative", "has_likelihood", "may_be_conditional"),
         example="kerasae train adversarial --code 8 --options.adversarial-weight 0.5",
+    ),
+    Row(
+        command="train adversarial-classes",
+        target="kerasae.models.adversarial_classes:SemiSupervisedAdversarialAutoencoder",
+        family="adversarial",
+        paper="Makhzani et al., arXiv 1511.05644, section 5",
+        equation="−log p(x given y, z) − w log D_y(y) − w log D_z(z) − α log y of the known class, against D_y and D_z",
+        units="nats",
+        capabilities=("generative", "has_likelihood", "may_be_conditional", "infers_labels"),
+        networks=("dense", "conv"),
+        example="kerasae train adversarial-classes --data tfds:mnist --labels 100",
+    ),
+    Row(
+        command="train vae-gan",
+        target="kerasae.models.vae_gan:AdversarialVariationalAutoencoder",
+        family="adversarial",
+        paper="Larsen et al., arXiv 1512.09300, algorithm 1",
+        equation="β KL(q(z given x), p(z)) + ½‖f(x) − f(x̃)‖², f features of a discriminator that the decoder deceives",
+        units="nats",
+        capabilities=("generative", "has_likelihood"),
+        networks=("dense", "conv"),
+        posterior="gaussian",
+        example="kerasae train vae-gan --code 16 --options.gamma 0.1",
     ),
     Row(
         command="train factor",
@@ -181,6 +204,18 @@ ROWS = (
         capabilities=("generative", "has_likelihood", "may_be_conditional"),
         posterior="gaussian",
         example="kerasae train factor --code 10 --options.gamma 6",
+    ),
+    Row(
+        command="train semi-supervised",
+        target="kerasae.models.semi_supervised:SemiSupervisedVariationalAutoencoder",
+        family="variational",
+        paper="Kingma, Rezende, Mohamed and Welling, arXiv 1406.5298, eq. 6 to 9",
+        equation="−E log p(x given y, z) + KL(q(y, z given x), p(y) p(z)) − α log q(known y given x)",
+        units="nats",
+        capabilities=("generative", "has_likelihood", "may_be_conditional", "infers_labels"),
+        networks=("dense", "conv"),
+        posterior="gaussian",
+        example="kerasae train semi-supervised --data tfds:mnist --labels 100",
     ),
     Row(
         command="train wasserstein",

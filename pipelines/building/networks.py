@@ -1,15 +1,20 @@
 """Build the encoder and decoder of `kerasae train` by the names that recipes give them."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
 from pipelines.building.masked_networks import side
+from pipelines.building.variants import own_arguments
 from pipelines.command_line.ranges import within
 
 OF_SEQUENCES = ("lstm", "gru", "transformer")
 """Networks of sequences with padding."""
+
+CRITIC = 128
+"""Features of the discriminator of images that a variant has."""
 
 REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
 """Fields of dense or convolutional networks that restrict their weights or codes."""
@@ -73,14 +78,19 @@ def unused(recipe, info, cls):
     found |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
     found["embedding"] = recipe.network not in ("lstm", "gru") or info.kind != "tokens"
     found["tied"] = recipe.network != "dense"
+    found["conditional"] |= cls.infers_labels or not cls.may_be_conditional
     if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
         names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", *REGULARISERS)
         found |= dict.fromkeys(names, True)
     return found
 
 
-def check(recipe, source):
-    """Raise InputError for tokens without a network of sequences, and a condition without classes."""
+def check(recipe, source, cls):
+    """Raise InputError for tokens without a network of sequences, and classes that the data or the network lack."""
+    from pipelines.labels import partly
+
+    if cls.infers_labels:
+        partly.check(recipe, source)
     if source.info.kind == "tokens" and recipe.network not in OF_SEQUENCES:
         raise InputError(
             f"network: {recipe.network} does not read tokens in their order; give --network {', '.join(OF_SEQUENCES)}"
@@ -93,20 +103,47 @@ def builder(recipe, info, cls):
     """Return a function (posterior, pixel_parameters) → (encoder, decoder) for a variant of a class."""
     code_activation = cls.code_activation or cls.usual_code_activation
 
-    def networks(posterior, pixel_parameters):
+    def networks(posterior, pixel_parameters, code=recipe.code, condition=None, name=recipe.network):
         if recipe.network in OF_SEQUENCES:
             return of_sequences(recipe, info, posterior, pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
-            return kerasae.networks.convnext(info.shape, side(recipe), code=recipe.code, **sizes, **shared)
+            return kerasae.networks.convnext(info.shape, side(recipe), code=code, name=name, **sizes, **shared)
+        shared |= {"condition": condition, "name": name}
         shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
-        shared |= {"condition": info.classes} if recipe.conditional else {}
         if recipe.network == "conv":
-            return kerasae.networks.conv(info.shape, recipe.code, recipe.filters, **shared)
-        return kerasae.networks.dense(info.shape, recipe.code, recipe.widths, tied=recipe.tied, **shared)
+            return kerasae.networks.conv(info.shape, code, recipe.filters, **shared)
+        return kerasae.networks.dense(info.shape, code, recipe.widths, tied=recipe.tied, **shared)
 
     return networks
+
+
+def parts(networks, info, cls):
+    """Build the further networks that a variant takes: of the classes, and of a discriminator's features."""
+    found = {}
+    if cls.infers_labels:
+        found["classifier"] = networks(None, 1, code=info.classes, name="classifier")[0]
+    if "critic" in own_arguments(cls):
+        found["critic"] = networks(None, 1, code=CRITIC, name="critic")[0]
+    return found
+
+
+def with_class(networks, recipe, info, cls):
+    """Wrap a builder of networks for a model that knows the class: the decoder takes it as its condition.
+
+    The encoder takes it too, or gives the class beside the code, or neither, as the variant says.
+    """
+    if not (cls.infers_labels or recipe.conditional):
+        return networks
+    if cls.conditional_encoder and not cls.encodes_class:
+        return partial(networks, condition=info.classes)
+    longer = recipe.code + info.classes * cls.encodes_class
+
+    def build(*sizes):
+        return networks(*sizes, code=longer)[0], networks(*sizes, condition=info.classes)[1]
+
+    return build
 
 
 def of_sequences(recipe, info, posterior, pixel_parameters):

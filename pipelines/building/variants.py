@@ -20,6 +20,10 @@ CORRUPTIONS = {
 }
 
 
+PARTS = ("corruption", "discriminator", "class_discriminator", "style_discriminator", "classifier", "critic")
+"""Arguments of variants that are layers or networks, not options of the command line."""
+
+
 def names():
     """List the names in `kerasae train NAME`; a user's own class is named MODULE:CLASS instead."""
     return list(catalogue.trained())
@@ -109,7 +113,7 @@ def as_argument(name, option, value, default):
     return int(value) if type(default) is int and float(value).is_integer() else value
 
 
-def build(name, networks, likelihood, pixel_max, options=None, corruption=None, distributions=None):
+def build(name, networks, likelihood, pixel_max, options=None, parts=None, distributions=None):
     """Build a model of a variant.
 
     Args:
@@ -118,7 +122,7 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None, 
         likelihood: name or `kerasae.distributions.Likelihood`.
         pixel_max: stored integer that means 1.0, or a `kerasae.layers.Standardization`; see `scale_of`.
         options: further constructor arguments of the variant.
-        corruption: corruption layer, for the variants that take one.
+        parts: layers and networks by the name of their argument, such as a corruption, for the variants that take it.
         distributions: the objects `posterior` and `prior` in place of the variant's own, where it has them.
     """
     cls, options = variant(name), dict(options or {})
@@ -130,12 +134,10 @@ def build(name, networks, likelihood, pixel_max, options=None, corruption=None, 
     likelihood, own = kerasae.distributions.likelihoods.get(likelihood), own_arguments(cls)
     for option in options:
         if option not in own:
-            known = ", ".join(n for n in own if n not in ("corruption", "discriminator")) or "none"
+            known = ", ".join(n for n in own if n not in PARTS) or "none"
             raise InputError(f"variant {name!r} has no option {option!r}; it has: {known}")
         options[option] = as_argument(name, option, options[option], own[option])
-    if "corruption" in own:
-        options["corruption"] = corruption
-    options |= distributions or {}
+    options |= {argument: part for argument, part in (parts or {}).items() if argument in own} | (distributions or {})
     pair = networks(options.get("posterior", cls.posterior_name), likelihood.parameters)
     return getattr(cls, "of_networks", cls)(*pair, likelihood=likelihood, pixel_max=pixel_max, **options)
 

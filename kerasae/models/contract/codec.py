@@ -24,13 +24,16 @@ class Codec:
         has_likelihood: whether the model has a `likelihood` p(x | z).
         has_tokens: whether the model has `tokens`, one vector per patch.
         has_tangents: whether the code changes smoothly with x alone, so that the Jacobian of `unit_encoder` says how.
+        encodes_class: whether the encoder gives the logits of a class before the code.
+        conditional_encoder: whether the encoder takes the condition too, where commands build a conditional model.
         has_free_energy: whether the model has a `distribution()` of known free energy, p(x) ∝ exp(−F(x)).
         has_posterior: whether codes are drawn from q(z | x): `posterior` and `posterior_parameters(x)`, `log_weight`.
         unstackable: why the class is refused as a layer of `kerasae stacked`, in words; None where it is a layer.
     """
 
     unstackable = None
-    generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = False
+    generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = encodes_class = False
+    conditional_encoder = True
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
 
@@ -53,7 +56,7 @@ class Codec:
         """
         if self.conditional and y is None:
             raise InputError(f"{type(self).__name__}: decode takes (z, y), as the decoder takes a condition")
-        input_checks.check_condition(self, y, z)
+        input_checks.check_condition(self, y, z, known=True)
         z = ops.convert_to_tensor(z)
         given = (z,) if y is None else (z, self.condition(y))
         return in_chunks(lambda *part: self.restored(self.decode_code(*part)), given, batch_size)

@@ -59,15 +59,18 @@ def check_values(model, data, strict=False):
         _check_classes(model, np.asarray(y))
 
 
-def check_condition(model, y, beside):
-    """Raise InputError for a y that is not a valid condition; y must be None for a model that is not conditional."""
+def check_condition(model, y, beside, known=False):
+    """Raise InputError for a y that is not a valid condition; y must be None for a model that is not conditional.
+
+    With `known` an unknown class, −1, is refused of every model.
+    """
     if y is None:
         return
     name = type(model).__name__
     if not model.conditional:
         raise InputError(f"{name}: has no use for y, as its networks take no condition; leave y out")
     if is_concrete(y):
-        _check_classes(model, np.asarray(y))
+        _check_classes(model, np.asarray(y), known)
     given, wanted = ((getattr(v, "shape", None) or np.shape(v) or (None,))[0] for v in (y, beside))
     if None not in (given, wanted) and given != wanted:
         raise InputError(f"{name}: expected one condition per example, {wanted}. Received: {given}")
@@ -121,11 +124,11 @@ def _check_finite(model, x, strict):
         raise InputError(f"{type(model).__name__}: expected finite numbers. Received: an infinite one; remove it")
 
 
-def _check_classes(model, y):
+def _check_classes(model, y, known=False):
     """Raise InputError for classes out of range, which one-hot encoding would silently turn into zeros."""
-    classes = y.ndim == 1 or y.dtype.kind in "iu"
-    if classes and y.size and not (0 <= y.min() <= y.max() < model.condition_width and np.all(y == np.floor(y))):
+    classes, least = y.ndim == 1 or y.dtype.kind in "iu", -1 if model.infers_labels and not known else 0
+    if classes and y.size and not (least <= y.min() <= y.max() < model.condition_width and np.all(y == np.floor(y))):
         raise InputError(
-            f"{type(model).__name__}: expected classes 0 to {model.condition_width - 1}, or numbers "
+            f"{type(model).__name__}: expected classes {least} to {model.condition_width - 1}, or numbers "
             f"[B, {model.condition_width}]. Received: {y.min()} to {y.max()} of shape {y.shape}"
         )

@@ -11,11 +11,11 @@ from kerasae.ops.pixels import to_unit
 class Preparation:
     """Prepare a model's input as a `Batch`, once; a mix-in of `Trainable`.
 
-    Attributes: `conditional`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`, `pixel_max`,
-    `standardization`, `standardizes`, `ids` of `Trainable`.
+    Attributes: `conditional`, `infers_labels`, `takes_mask`, `takes_target`, `unit_range`, `example_shape`,
+    `pixel_max`, `standardization`, `standardizes`, `ids` of `Trainable`.
     """
 
-    conditional = takes_mask = takes_target = unit_range = False
+    conditional = infers_labels = takes_mask = takes_target = unit_range = False
     example_shape = ids = None
     pixel_max = 255.0
     standardization = None
@@ -57,7 +57,10 @@ class Preparation:
         return self.example_shape if self.takes_mask == "values" else self.example_shape[:1]
 
     def condition(self, y):
-        """Turn classes [B] or numbers [B, K] into the condition that the networks take: float32 [B, K]."""
+        """Turn classes [B] or numbers [B, K] into the condition that the networks take: float32 [B, K].
+
+        An unknown class, −1, becomes a row of zeros.
+        """
         return as_condition(y, self.condition_width)
 
     def blank_batch(self):
@@ -91,6 +94,8 @@ class Preparation:
     def _target_or_condition(self, x, y):
         name = type(self).__name__
         if self.conditional:
+            if y is None and self.infers_labels:
+                return x, ops.zeros((ops.shape(x)[0], self.condition_width))
             if y is None:
                 raise InputError(f"{name}: the networks take a condition; give (x, y), y classes [B] or numbers [B, K]")
             return x, self.condition(y)

@@ -32,6 +32,7 @@ class Trainable(RecordedArguments, Preparation, CheckedFit, ProposedStep, keras.
         units: unit of the terms.
         statistics: names of the terms that are a `Statistic` of the whole batch, with which micro-batches are refused.
         conditional: whether x comes with a condition y: classes [B] or numbers [B, K].
+        infers_labels: whether y may be unknown, −1 or left out, as the model has `probabilities` of the classes.
         takes_mask: False, "values" or "steps": whether x may be incomplete, NaN or `{"x": x, "mask": mask}` with 1 =
             counts, 0 = missing, by values [B, *shape] or by the steps [B, T] of a sequence.
         takes_target: whether `fit(x, y)` with y in the shape of x means "reconstruct y from x".
