@@ -1,5 +1,6 @@
 """What `kerasae evaluate` says of codes and of samples."""
 
+import types
 from functools import partial
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import kerasae
 from kerasae import evaluate as measures
 from pipelines import evaluate, train
-from pipelines.judging import collapse, samples
+from pipelines.judging import codes, collapse, samples
 from pipelines.judging.meanings import MEANINGS
 
 SMALL = {"epochs": 1, "widths": (32,), "code": 3}
@@ -82,3 +83,15 @@ def test_what_to_try_are_flags_that_the_variant_has():
 
 def test_training_that_has_not_collapsed_warns_of_nothing(digits_run):
     assert "collapse_verdict" not in digits_run.figures
+
+
+def test_a_conditional_model_is_asked_for_classes(tmp_path, monkeypatch):
+    monkeypatch.setattr(measures, "trained_judge", partial(measures.trained_judge, steps=40))
+    source, directory = kerasae.data.load("digits"), types.SimpleNamespace(path=tmp_path)
+    networks = kerasae.networks.dense((8, 8, 1), code=3, widths=(8,), posterior="gaussian", condition=10)
+    model = kerasae.models.VariationalAutoencoder(*networks, pixel_max=16)
+    found = samples.figures_of_samples(directory, model, source, source.test, 60, seed=0)
+    asked = samples.asked_classes(model, source, 2000, seed=0)
+    assert 0 <= found["asked_class_share"] <= 1 and np.bincount(asked).min() > 150, "as frequent as in training"
+    of_codes = codes.figures_of_codes(model, source, source.test, seed=0)
+    assert "prior_p_value" in of_codes and "code_nmi" in of_codes and "rate" not in of_codes

@@ -38,7 +38,8 @@ class Information:
     mutual_information: float
     aggregate_divergence: float
     most_information: float
-    """Logarithm of the number of examples: the estimate of the mutual information cannot exceed it."""
+    """Logarithm of the number of examples, which the mutual information cannot exceed. Near it, the information may be
+    more and the aggregate divergence less."""
 
 
 def code_information(model, x, samples: int = 1, *, seed: int = 0) -> Information:

@@ -51,6 +51,11 @@ def codes_of(model, split):
 def information(model, test, seed):
     """Split the bound into rate and distortion, and the rate into information and the rest."""
     found = kerasae.evaluate.code_information(model, test, seed=seed)
+    if found.mutual_information > found.most_information - 1:
+        print(
+            f"the information in the code is at its ceiling, log N = {found.most_information:.3g} nats: it "
+            "may be more, and the divergence of all codes from the prior less"
+        )
     names = ("rate", "distortion", "active_units", "mutual_information", "aggregate_divergence")
     return {name: getattr(found, name) for name in names}
 
