@@ -59,11 +59,12 @@ def test_runs_that_differ_in_the_seed_are_one_row(shelf_of_runs):
 
 
 def test_the_repeats_of_one_run_are_its_spread_and_seeds_come_first(shelf_of_runs):
-    figures = {"probe_accuracy": 0.9, "probe_accuracy_std": 0.01}
+    """Large numbers keep all digits before the point."""
+    figures = {"probe_accuracy": 0.9, "probe_accuracy_std": 0.01, "test_examples": 12345}
     one = shelf_of_runs("one", figures, variant="plain", repeats=5, seed=0)
     other = shelf_of_runs("other", figures | {"probe_accuracy": 0.8}, variant="plain", repeats=5, seed=1)
-    assert cells(compare([one]))["stacked plain"] == ["5 repeats", "0.9 ± 0.01"]
-    assert cells(compare([one, other]))["stacked plain"] == ["2 seeds × 5 repeats", "0.85 ± 0.071"]
+    assert cells(compare([one]))["stacked plain"] == ["5 repeats", "0.9 ± 0.01", "12345"]
+    assert cells(compare([one, other]))["stacked plain"] == ["2 seeds × 5 repeats", "0.85 ± 0.071", "12345 ± 0"]
 
 
 def test_runs_inside_runs_are_grouped_by_what_they_start_from(shelf_of_runs):

@@ -309,7 +309,12 @@ def spell(value) -> str:
     if value is None:
         return "–"
     mean, spread = value
-    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.2g}"
+    return digits(mean, 4) if spread is None else f"{digits(mean, 4)} ± {digits(spread, 2)}"
+
+
+def digits(value, count) -> str:
+    """Round a number to `count` digits, and a larger one to a whole number."""
+    return f"{value:.{count}g}" if abs(value) < 10**count else f"{value:.0f}"
 
 
 def plain_cell(text) -> str:
