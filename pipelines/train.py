@@ -262,6 +262,8 @@ def measure(progress, model, source):
     if source.has_test:
         errors = kerasae.evaluate.reconstruction_error(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
+    if source.has_test and isinstance(model, kerasae.models.VectorQuantizedAutoencoder):
+        figures |= {f"test_{name}": value for name, value in kerasae.evaluate.codebook_use(model, source.test).items()}
     return figures
 
 

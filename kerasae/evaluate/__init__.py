@@ -10,6 +10,7 @@ from kerasae.evaluate.baselines import (
 )
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
+from kerasae.evaluate.codebook import codebook_use
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.dictionaries import dictionary_measures
 from kerasae.evaluate.embedding import embedded
@@ -53,6 +54,7 @@ __all__ = [
     "attentive_probe",
     "class_frequencies",
     "classify",
+    "codebook_use",
     "dictionary_measures",
     "embedded",
     "evidence_lower_bound",
