@@ -174,6 +174,8 @@ def measure(progress, model, source):
             errors |= kerasae.evaluate.unit_activity(model, source.test)
         figures |= {f"test_{name}": value for name, value in errors.items()}
         figures |= collapse.warned(model, source.test)
+    if source.has_test and isinstance(model, kerasae.models.VectorQuantizedAutoencoder):
+        figures |= {f"test_{name}": value for name, value in kerasae.evaluate.codebook_use(model, source.test).items()}
     return figures
 
 

@@ -46,6 +46,10 @@ def test_a_codebook_starts_from_the_data(patterns, tmp_path):
     entries = np.asarray(model.codebook.vectors)
     assert np.abs(entries).max() > 0.1
     assert np.abs(z[:, None] - entries).max(-1).min(0).max() < 1e-3
+    chosen = np.asarray(model.indices(kerasae.data.load(patterns).test.arrays()[0])).ravel()
+    p = np.bincount(chosen)[np.bincount(chosen) > 0] / len(chosen)
+    assert run.figures["test_codebook_used"] == pytest.approx(len(set(chosen.tolist())) / 3)
+    assert run.figures["test_codebook_perplexity"] == pytest.approx(np.prod(p**-p))
 
 
 def test_other_weights_are_not_adapted_again(patterns, tmp_path):

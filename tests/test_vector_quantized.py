@@ -1,8 +1,11 @@
 """Vector quantisation, against NumPy and a codebook moved by hand."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 import kerasae
@@ -115,3 +118,11 @@ def test_learns_digits_from_few_bits(tmp_path):
     assert vq.perplexity() > 8
     vq.save(tmp_path / "vq.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "vq.keras").indices(images), vq.indices(images))
+
+
+def test_codebook_use_counts_the_entries_and_the_entropy_of_their_shares():
+    chosen = np.array([[0, 0], [0, 2], [2, 2], [5, 0]])
+    stub = types.SimpleNamespace(indices=lambda x: x, codebook=types.SimpleNamespace(size=8))
+    found = kerasae.evaluate.codebook_use(stub, chosen, batch_size=3)
+    assert found["codebook_used"] == 3 / 8
+    assert found["codebook_perplexity"] == pytest.approx(np.exp(scipy.stats.entropy([4, 3, 1])))

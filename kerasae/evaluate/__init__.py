@@ -12,6 +12,7 @@ from kerasae.evaluate.baselines import (
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.clustering import ClusterAgreement, cluster_agreement
+from kerasae.evaluate.codebook import codebook_use
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.copies import Memorisation, memorisation
 from kerasae.evaluate.dictionaries import dictionary_measures
@@ -80,6 +81,7 @@ __all__ = [
     "cluster_agreement",
     "code_information",
     "code_use",
+    "codebook_use",
     "collapse",
     "convolutional_baseline",
     "dictionary_measures",
