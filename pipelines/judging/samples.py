@@ -74,7 +74,7 @@ def by_values(directory, source, samples, real, training, seed):
         kerasae.evaluate.raw_input(part, scale) for part in (samples, real, training, pool)
     )
     copies = kerasae.evaluate.memorisation(x, of_real, of_pool)
-    if info.kind == "image" and len(info.shape) == 3:
+    if info.kind == "image" and len(info.shape) == 3 and not info.standardized:
         draw_nearest(directory, samples, pool, copies, info)
     validation = np.random.default_rng(seed).permutation(of_training)[:VALIDATION]
     parzen = kerasae.evaluate.parzen_window(x, validation, of_real)
