@@ -766,7 +766,7 @@ LAYERS = [
     ),
     Case(
         layers.Codebook,
-        lambda: {"size": 3, "name": "row"},
+        lambda: {"size": 3, "by_gradient": True, "name": "row"},
         TOKENS,
         ready=built_for_tokens,
     ),
@@ -999,7 +999,13 @@ def persistent_rbm():
 
 
 MODELS += [
-    Case(models.VectorQuantizedAutoencoder, vector_quantized, stored(6)),
+    Case(models.VectorQuantizedAutoencoder, vector_quantized, stored(6), leaves=("learning",)),
+    Case(
+        models.VectorQuantizedAutoencoder,
+        lambda: {**vector_quantized(), "learning": "gradient"},
+        stored(6),
+        note="gradient",
+    ),
     # The means of Gaussian visible units have no range; `test_boltzmann.py` has them.
     Case(
         models.RestrictedBoltzmannMachine,

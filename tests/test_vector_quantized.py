@@ -126,3 +126,24 @@ def test_codebook_use_counts_the_entries_and_the_entropy_of_their_shares():
     found = kerasae.evaluate.codebook_use(stub, chosen, batch_size=3)
     assert found["codebook_used"] == 3 / 8
     assert found["codebook_perplexity"] == pytest.approx(np.exp(scipy.stats.entropy([4, 3, 1])))
+
+
+def test_entries_learn_by_the_gradient_of_eq_3():
+    """Each entry moves by the rate times 2 (e − z), mean over the vectors that choose it; the encoder does not."""
+    one = model(learning="gradient", beta=0.0)
+    z, chosen = np.asarray(one.encoder(X)), np.asarray(one.indices(X)).ravel()
+    before = np.asarray(one.codebook.vectors)
+    one.compile(keras.optimizers.SGD(0.5))
+    found = one.train_on_batch(X, return_dict=True)
+    vectors = z.reshape(-1, 2)
+    assert float(found["codebook"]) == pytest.approx(np.mean(np.sum((vectors - before[chosen]) ** 2, -1)), rel=1e-5)
+    gradient = np.stack([2 * np.sum(before[k] - vectors[chosen == k], 0) for k in range(5)]) / len(vectors)
+    np.testing.assert_allclose(one.codebook.vectors, before - 0.5 * gradient, rtol=1e-4, atol=1e-6)
+    assert not one.codebook.non_trainable_weights
+    with pytest.raises(InputError, match="codebook_use"):
+        one.perplexity()
+
+
+def test_another_way_to_learn_is_refused():
+    with pytest.raises(InputError, match="learning must be averages or gradient"):
+        model(learning="adam")

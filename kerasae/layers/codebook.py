@@ -22,8 +22,12 @@ class Codebook(layers.Layer):
 
     An entry that no vector chooses stays where it is until its count falls below ε; then it shrinks to the origin.
 
+    With `by_gradient` the entries are a trainable weight instead, of a loss of what `lookup` gives. The
+    straight-through estimator passes no gradient on to them, and counts and sums do not exist.
+
     Args:
         size: number K of entries, ≥ 1.
+        by_gradient: whether the entries are trained by gradients.
 
     Raises:
         InputError: if `size` is not a positive whole number.
@@ -32,14 +36,17 @@ class Codebook(layers.Layer):
         >>> Codebook(512)(np.ones((8, 7, 7, 64))).shape  # [8, 7, 7, 64]
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size, by_gradient=False, **kwargs):
         super().__init__(autocast=False, **kwargs)  # distances and running means need float32
         if not size >= 1 or size != int(size):
             raise InputError(f"Codebook: size must be a positive whole number. Received: size={size}")
-        self.size = int(size)
+        self.size, self.by_gradient = int(size), bool(by_gradient)
 
     def build(self, input_shape):
-        self.vectors = self._state("vectors", (self.size, input_shape[-1]), uniform(1.0 / self.size))
+        shape, start = (self.size, input_shape[-1]), uniform(1.0 / self.size)
+        self.vectors = self._state("vectors", shape, start, trainable=self.by_gradient)
+        if self.by_gradient:
+            return
         self.counts = self._state("counts", (self.size,), "ones")
         self.sums = self._state("sums", (self.size, input_shape[-1]), "zeros")
         self.sums.assign(self.vectors)
@@ -51,7 +58,7 @@ class Codebook(layers.Layer):
         """Quantise to the nearest entries in float32, with the gradient of the identity: [B, ..., D] → [B, ..., D]."""
         z = ops.cast(z, "float32")
         # z − z is exactly zero: the value is the entry to the bit, and the gradient passes to z.
-        return self.lookup(self.indices(z)) + (z - ops.stop_gradient(z))
+        return ops.stop_gradient(self.lookup(self.indices(z))) + (z - ops.stop_gradient(z))
 
     def indices(self, z):
         """Find the index of the entry nearest to each vector: [B, ..., D] → int32 [B, ...]."""
@@ -93,11 +100,15 @@ class Codebook(layers.Layer):
     def start(self, vectors):
         """Set the entries, float32 [K, D], with a count of 1 each."""
         self.vectors.assign(vectors)
+        if self.by_gradient:
+            return
         self.sums.assign(vectors)
         self.counts.assign(ops.ones((self.size,)))
 
     def perplexity(self):
         """Compute exp(−Σ p log p) of the entries' running shares p: float, from 1 (one used) to K (all alike)."""
+        if self.by_gradient:
+            raise InputError("Codebook: entries trained by gradients keep no counts; use kerasae.evaluate.codebook_use")
         p = self.counts / ops.sum(self.counts)
         return float(ops.exp(-ops.sum(p * ops.log(ops.maximum(p, 1e-30)))))
 
@@ -105,10 +116,10 @@ class Codebook(layers.Layer):
         return keras.KerasTensor(z.shape, self.compute_dtype)
 
     def get_config(self):
-        return {**super().get_config(), "size": self.size}
+        return {**super().get_config(), "size": self.size, "by_gradient": self.by_gradient}
 
-    def _state(self, name, shape, initializer):
-        return self.add_weight(shape, initializer, "float32", trainable=False, autocast=False, name=name)
+    def _state(self, name, shape, initializer, trainable=False):
+        return self.add_weight(shape, initializer, "float32", trainable=trainable, autocast=False, name=name)
 
 
 def uniform(bound):

@@ -24,6 +24,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     grid. The commitment ‖z − sg[e]‖² is summed over D and averaged over the vectors of an example, as in the paper. In
     place of the term ‖sg[z] − e‖² the codebook follows the running means of appendix A.1: see
     `kerasae.layers.Codebook`. It is updated from the sums over the whole batch, on all devices and micro-batches.
+    `learning="gradient"` is that term itself: the entries are weights of the optimiser.
 
     Args:
         encoder: Keras model, [B, *shape] → [B, ..., D]; `kerasae.networks.shape_code` cuts a code [B, Z] into vectors.
@@ -32,8 +33,10 @@ class VectorQuantizedAutoencoder(Autoencoder):
         entries: number K of vectors in the codebook.
         beta: weight β ≥ 0 of the commitment; a `Knob`.
         decay: share γ in [0, 1] of the running counts and sums that a step keeps; 1 holds the codebook fixed; a `Knob`.
+        learning: how entries learn: "averages" or "gradient", which makes no use of `decay`.
 
-    `terms` are "reconstruction", [B] in nats, and "commitment", [B] in squared units of the code. `encode` gives the
+    `terms` are "reconstruction", [B] in nats, "commitment", [B] in squared units of the code, and for learning by
+    gradient "codebook", ‖sg[z] − e‖² averaged likewise. `encode` gives the
     entries, float32 [B, ..., D], and `indices` their indices. The codebook starts from uniform numbers in ±1/K, or from
     encoded examples by `adapt`.
 
@@ -57,19 +60,37 @@ class VectorQuantizedAutoencoder(Autoencoder):
     decay = Knob(minimum=0.0, maximum=1.0)
 
     def __init__(
-        self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, entries=512, beta=0.25, decay=0.99, **kwargs
+        self,
+        encoder,
+        decoder,
+        likelihood="gaussian",
+        pixel_max=255.0,
+        entries=512,
+        beta=0.25,
+        decay=0.99,
+        learning="averages",
+        **kwargs,
     ):
+        if learning not in ("averages", "gradient"):
+            raise InputError(f"{type(self).__name__}: learning must be averages or gradient. Received: {learning!r}")
+        self.by_gradient = learning == "gradient"
+        if self.by_gradient:
+            self.terms = (*self.terms, "codebook")
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
         self.beta, self.decay = beta, decay
-        self.codebook = Codebook(entries, name="codebook")
+        self.codebook = Codebook(entries, by_gradient=self.by_gradient, name="codebook")
         self.codebook.build((None, *self.code_shape))
 
     def objective(self, batch, training=False):
         z = ops.cast(self.encoded(batch, training), "float32")
         nearest = self.codebook.straight_through(z)
-        far = ops.sum(ops.square(z - ops.stop_gradient(nearest)), axis=-1)
-        commitment = ops.mean(ops.reshape(far, (ops.shape(far)[0], -1)), axis=-1)
-        terms = {"reconstruction": self.reconstruction_term(nearest, batch, training), "commitment": commitment}
+        terms = {
+            "reconstruction": self.reconstruction_term(nearest, batch, training),
+            "commitment": mean_distance(z, ops.stop_gradient(nearest)),
+        }
+        if self.by_gradient:
+            entries = self.codebook.lookup(self.codebook.indices(z))
+            return {**terms, "codebook": mean_distance(ops.stop_gradient(z), entries)}
         return Found(terms, sums=self.codebook.choices(z, batch.weight))
 
     @property
@@ -77,6 +98,8 @@ class VectorQuantizedAutoencoder(Autoencoder):
         return {"commitment": self.beta}
 
     def next_state(self, sums, rows):
+        if self.by_gradient:
+            return []
         return self.codebook.next_values(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
 
     def adapt(self, split):
@@ -110,6 +133,12 @@ class VectorQuantizedAutoencoder(Autoencoder):
     def perplexity(self):
         """Measure codebook use: exp of the entropy of the entries' running shares, 1 to K."""
         return self.codebook.perplexity()
+
+
+def mean_distance(z, entries):
+    """Average the squared distance of vectors [B, ..., D] to entries over the vectors of an example: [B]."""
+    far = ops.sum(ops.square(z - entries), axis=-1)
+    return ops.mean(ops.reshape(far, (ops.shape(far)[0], -1)), axis=-1)
 
 
 def spread_vectors(vectors, count, seed=0):
