@@ -180,8 +180,8 @@ def test_a_stack_of_other_layers_is_refused(stack, tmp_path):
 
 
 def info_of(shape):
-    """Facts of data of a shape, in [0, 1]."""
-    return kerasae.data.Info("data", shape, "float32", 1.0, {})
+    """Facts of data of a shape, in [0, 1], of two classes."""
+    return kerasae.data.Info("data", shape, "float32", 1.0, {}, ("no", "yes"))
 
 
 NETWORKS = {"recurrent": {"network": "lstm", "widths": (4,)}}

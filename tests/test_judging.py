@@ -78,7 +78,7 @@ def test_what_to_try_are_flags_that_the_variant_has():
     weighted = kerasae.models.ImportanceWeightedAutoencoder(*networks)
     assert collapse.ways(weighted) == ["more epochs, or another --learning-rate"]
     total = " ".join(collapse.ways(kerasae.models.TotalCorrelationAutoencoder(*networks)))
-    assert "--anneal.beta" in total and "--options.beta" not in total
+    assert "--anneal.beta" in total and "--options.beta" in total
 
 
 def test_training_that_has_not_collapsed_warns_of_nothing(digits_run):

@@ -363,8 +363,8 @@ def own_module(tmp_path, monkeypatch):
 def test_a_class_of_a_users_own_is_trained_by_the_command(own_module, small_digits, tmp_path):
     import keras
 
-    flags = f"--data {small_digits} --code 3 --widths 8 --epochs 1 --options.free-bits 0.1"
-    assert cli.main(f"train my_module:MyAutoencoder {flags}".split()) == 2  # it has no such argument of its own
+    flags = f"--data {small_digits} --code 3 --widths 8 --epochs 1 --options.speed 0.1"
+    assert cli.main(f"train my_module:MyAutoencoder {flags}".split()) == 2  # it has no such argument
     assert cli.main(f"train my_module:MyAutoencoder {flags.rpartition(' --')[0]}".split()) == 0
     model = keras.saving.load_model(tmp_path / "runs" / "MyAutoencoder" / "model.keras")
     assert type(model).__name__ == "MyAutoencoder" and model.beta == 0.25 and model.code_shape == (3,)

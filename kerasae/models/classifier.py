@@ -41,6 +41,8 @@ class Classifier(RecordedArguments, ProposedStep, keras.Model):
         >>> classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     """
 
+    ids = None
+
     def __init__(
         self,
         encoder,

@@ -19,6 +19,7 @@ class InferredLabels:
     """
 
     infers_labels = True
+    unstackable = "it learns from labels, which the layers of a stack do not see"
 
     def class_logits(self, x, training=False):
         """Compute the logits of the classes of x as a `Batch` holds it: float32 [B, K]."""
@@ -41,6 +42,9 @@ class InferredLabels:
     def reconstruct_batch(self, batch, training=False):
         batch = self.with_labels(batch)
         return self._mean(self.encode_batch(batch, training), batch.y, batch.mask, training)
+
+    def code_prior(self):
+        return self.prior
 
     def sample(self, n, y=None, seed=None, batch_size=256):
         """Decode `n` draws of the prior to means of p(x | z, y): [n, *shape]; the same for the same integer seed.

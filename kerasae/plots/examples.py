@@ -130,4 +130,6 @@ def interpolations(images: np.ndarray) -> Figure:
         raise InputError(f"images: expected [rows, steps ≥ 2, ...], received shape {images.shape}.")
     steps = images.shape[1]
     titles = [f"{i / (steps - 1):.0%}" for i in range(steps)]
-    return labelled_rows(list(checked("images", images)), [f"path {i + 1}" for i in range(len(images))], titles)
+    return labelled_rows(
+        [checked("images", row) for row in images], [f"path {i + 1}" for i in range(len(images))], titles
+    )

@@ -25,6 +25,7 @@ def pretraining(size, **changes) -> mae.Recipe:
         "base_rate": 1.5e-4,
         "weight_decay": 0.05,
         "crop": 0.2,
+        "flip": True,
         "precision": "bfloat16",
         "pictures_every": 50,
     }

@@ -61,7 +61,8 @@ class Autoencoder(Codec, Trainable):
         self.unit_range = not self.likelihood.any_value
         if self.likelihood.ids is not None:
             self.ids, self.pixel_max = self.likelihood.ids, self.likelihood.ids - 1.0
-        if self.may_take_steps and (self.ids or has_input(encoder, MASK)):
+            self.has_tangents = False  # a code jumps from token to token
+        if self.may_take_steps and (self.ids or (len(self.example_shape) > 1 and has_input(encoder, MASK))):
             self.takes_mask = self.takes_mask or "steps"
         check_pair(self)
         check_standardized(self)

@@ -33,7 +33,7 @@ class Codec:
 
     unstackable = None
     generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = encodes_class = False
-    conditional_encoder = True
+    conditional_encoder, may_be_conditional = True, False
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
 
