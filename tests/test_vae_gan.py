@@ -7,8 +7,8 @@ import pytest
 import kerasae
 from kerasae import runs
 from kerasae.errors import InputError
-from kerasae.models.contract.terms import logged
 from kerasae.models import AdversarialVariationalAutoencoder
+from kerasae.models.contract.terms import logged
 from pipelines import train
 
 X = np.random.default_rng(0).random((8, 6)).astype("float32")
