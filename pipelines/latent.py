@@ -47,7 +47,7 @@ def run(recipe: Recipe):
         chosen, start = codes[: recipe.examples], codes.mean(0)
         written = {}
         if not model.conditional:
-            written |= maps(model, codes, examples, recipe)
+            written |= maps(model, codes, examples, source.info, recipe)
             values = np.linspace(*np.quantile(codes, [0.02, 0.98]), recipe.stops)
             if codes.ndim == 2:
                 written["traversals"] = traversals(model, start, values)
@@ -87,16 +87,18 @@ def encoded(model, examples):
     return np.concatenate(list(kerasae.evaluate.embedded(model, examples)))
 
 
-def maps(model, codes, examples, recipe):
+def maps(model, codes, examples, info, recipe):
     """Draw the map of a plane or a sphere of codes, and where the classes lie on it; nothing for other codes."""
     from kerasae import plots
     from kerasae.applications import on_sphere, plane
 
     shape = tuple(model.code_shape)
+    known = info.classes and examples.labels is not None and (examples.labels >= 0).all()
+    colours = (examples.labels, info.class_names) if known else (None, None)
     if shape == (2,) and not on_sphere(model):
-        where = plots.maps({"codes": codes}, examples.labels)
+        where = plots.maps({"codes": codes}, *colours)
     elif shape == (3,) and on_sphere(model):
-        where = plots.sphere(codes, examples.labels)
+        where = plots.sphere(codes, *colours)
     else:
         return {}
     return {"map": plots.mosaic(plane(model, recipe.side)), "codes": where}

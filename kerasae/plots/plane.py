@@ -106,17 +106,32 @@ def maps(
     if not shapes or len({*shapes.values()}) > 1 or any(len(s) != 2 or s[1] != 2 for s in shapes.values()):
         raise InputError(f"panels: expected title → points [N, 2] of the same examples, received {shapes}.")
     figure = Figure(figsize=(4.2 * len(panels), 4.2), layout="constrained")
-    few = labels is None or max(labels, default=0) < TEN
-    look = {"color": COLOURS[0]} if labels is None else {"c": labels, "cmap": "tab10" if few else "turbo"}
-    look |= {} if labels is None or not few else {"vmin": 0, "vmax": TEN - 1}
+    look = coloured(labels)
     for axes, (title, points) in zip(np.ravel(figure.subplots(1, len(panels))), panels.items(), strict=True):
         drawn = axes.scatter(*np.asarray(points).T, s=9, alpha=0.8, linewidths=0, **look)
         axes.set_title(title, fontsize=10, color=INK)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color(FAINT)
-    if labels is not None and names is not None and few:
-        handles, numbers = drawn.legend_elements(num=sorted(set(np.asarray(labels).tolist())), fmt="{x:.0f}")
-        # At the bottom, in one row for all panels.
-        shown = [names[int(re.sub(r"\D", "", text))] for text in numbers]
-        figure.legend(handles, shown, loc="outside lower center", ncols=TEN, frameon=False, fontsize=8)
+    add_legend(figure, drawn, labels, names)
     return figure
+
+
+def coloured(labels: np.ndarray | None) -> dict:
+    """Return the arguments of a scatter plot that colour its points by class; one colour without labels."""
+    if labels is None:
+        return {"color": COLOURS[0]}
+    return {"c": labels, "cmap": "tab10", "vmin": 0, "vmax": TEN - 1} if few(labels) else {"c": labels, "cmap": "turbo"}
+
+
+def few(labels: np.ndarray) -> bool:
+    """Whether each class has a colour of its own."""
+    return max(labels, default=0) < TEN
+
+
+def add_legend(figure: Figure, drawn, labels: np.ndarray | None, names: Sequence[str] | None) -> None:
+    """Name the classes of a scatter plot at the bottom, in one row for all panels, where there are up to ten."""
+    if labels is None or names is None or not few(labels):
+        return
+    handles, numbers = drawn.legend_elements(num=sorted(set(np.asarray(labels).tolist())), fmt="{x:.0f}")
+    shown = [names[int(re.sub(r"\D", "", text))] for text in numbers]
+    figure.legend(handles, shown, loc="outside lower center", ncols=TEN, frameon=False, fontsize=8)
