@@ -64,12 +64,13 @@ class Codebook(layers.Layer):
         """Find the index of the entry nearest to each vector: [B, ..., D] → int32 [B, ...]."""
         rows = ops.reshape(ops.cast(z, "float32"), (-1, z.shape[-1]))
         # ‖z‖² is left out, as it is the same for all entries.
-        far = ops.sum(ops.square(self.vectors), axis=-1) - 2.0 * ops.matmul(rows, ops.transpose(self.vectors))
+        entries = ops.cast(self.vectors, "float32")
+        far = ops.sum(ops.square(entries), axis=-1) - 2.0 * ops.matmul(rows, ops.transpose(entries))
         return ops.reshape(ops.cast(ops.argmin(far, axis=-1), "int32"), (-1, *z.shape[1:-1]))
 
     def lookup(self, indices):
         """Look up entries by index: [B, ...] → float32 [B, ..., D]."""
-        return ops.take(self.vectors, indices, axis=0)
+        return ops.take(ops.cast(self.vectors, "float32"), indices, axis=0)
 
     def choices(self, z, weight=None):
         """Count how often each entry is the nearest, and add up the vectors that choose it.
@@ -119,7 +120,8 @@ class Codebook(layers.Layer):
         return {**super().get_config(), "size": self.size, "by_gradient": self.by_gradient}
 
     def _state(self, name, shape, initializer, trainable=False):
-        return self.add_weight(shape, initializer, "float32", trainable=trainable, autocast=False, name=name)
+        dtype = self.variable_dtype if trainable else "float32"
+        return self.add_weight(shape, initializer, dtype, trainable=trainable, autocast=False, name=name)
 
 
 def uniform(bound):
