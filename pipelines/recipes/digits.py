@@ -63,7 +63,7 @@ def mae_digits() -> mae.Recipe:
         decoder_depth=1,
         decoder_heads=4,
         normalize_targets=False,
-        epochs=100,
+        epochs=150,
         batch_size=128,
         base_rate=4e-3,
         crop=0.6,
