@@ -45,7 +45,7 @@ def run(recipe: Recipe):
         model = runs.load_model(recipe.run, source.info)
         source = matched(recipe.run, model, source)
         classifies = isinstance(model, kerasae.models.Classifier)
-        known = source.labelled() if classifies or (model.conditional and not model.infers_labels) else source
+        known = source.labelled() if classifies or model.needs_condition else source
         directory, test = begin("evaluate", origin=model), drawn(known.test, recipe)
         if classifies and model.kind != "class":
             return finish(directory, answers(directory, model, source.info, test))
@@ -76,11 +76,9 @@ def judged(directory, model, source, test, recipe):
 
 def drawn(split, recipe):
     """Draw the test examples to measure at random, or take all."""
-    import numpy as np
+    from pipelines.judging.codes import some
 
-    if recipe.examples is None or recipe.examples >= len(split):
-        return split
-    return split.subset(np.sort(np.random.default_rng(recipe.seed).permutation(len(split))[: recipe.examples]))
+    return split if recipe.examples is None else some(split, recipe.examples, recipe.seed)
 
 
 def hidden_patches(model, test):
@@ -135,7 +133,7 @@ def print_matrix(names, matrix):
 
 def likelihood(model, info, test, recipe):
     """Estimate the negative log-likelihood by importance sampling, and its bound, in nats per example."""
-    given = test if model.conditional else test.arrays()[0]
+    given = test if model.needs_condition else test.arrays()[0]
     nll = kerasae.evaluate.importance_nll(model, given, recipe.samples, seed=recipe.seed)
     bound = kerasae.evaluate.evidence_lower_bound(model, given, seed=recipe.seed)
     name = likelihood_name(model, info)

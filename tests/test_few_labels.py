@@ -86,6 +86,17 @@ def test_mistakes_are_refused_before_training(changes, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_unlabelled_examples_are_measured_and_encoded_by_the_inferred_class():
+    info, (x, y) = kerasae.data.load("digits").info, kerasae.data.load("digits").test.arrays()
+    model = train.build(recipe("unused"), info)
+    partly_labelled = Split.of(x, np.where(np.arange(len(y)) % 2, y, -1))
+    expected = np.square(np.asarray(model.reconstruct(x)) - x / 16).mean(dtype="float64")
+    for split in (partly_labelled, Split.of(x, y)):  # no known class leaks into a code
+        assert kerasae.evaluate.reconstruction_error(model, split)["mse"] == pytest.approx(expected, rel=1e-5)
+        codes = np.concatenate(list(kerasae.evaluate.embedded(model, split)))
+        np.testing.assert_allclose(codes, model.encode(x), rtol=1e-4, atol=1e-5)
+
+
 def test_a_condition_is_given_to_the_decoder_alone_by_the_supervised_adversarial_autoencoder(tmp_path):
     run = train.run(recipe(tmp_path / "run", "adversarial", labels=None, conditional=True))
     model = kerasae.runs.load_model(run.path)

@@ -87,7 +87,7 @@ def _accumulate(model, x, samples, batch_size, chunk, seed, *, start: float, fol
     if samples < 1 or chunk < 1:
         raise InputError(f"samples, chunk: expected at least 1, received {samples} and {chunk}; raise them.")
     totals = []
-    told = getattr(model, "conditional", False)
+    told = getattr(model, "needs_condition", False)
     for number, (batch, labels) in enumerate(example_batches(x, batch_size)):
         given, total = {"y": labels} if told else {}, np.full(len(batch), start)
         for draws, chunk_seed in _chunks(samples, chunk, [seed, number]):

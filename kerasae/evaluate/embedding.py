@@ -27,7 +27,7 @@ def embedded(model, split, batch_size: int = 256, *, tokens: bool = False) -> It
     """
     if tokens and not getattr(model, "has_tokens", False):
         raise InputError(f"tokens: {type(model).__name__} has none; expected a masked autoencoder; leave it out.")
-    if getattr(model, "conditional", False):
+    if getattr(model, "needs_condition", False):
         return (codes for _, _, codes in conditional_outputs(model, "encode", split, batch_size))
     function = public_method(model, "tokens" if tokens else "encode")
     return (codes for _, _, codes in outputs(function, split, batch_size))

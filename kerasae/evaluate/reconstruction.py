@@ -41,7 +41,7 @@ def reconstruction_error(model, data, batch_size: int = 256) -> dict[str, float]
     if getattr(model, "ids", None) is not None:
         return token_error(model, data, batch_size)
     reconstruct, scale = public_method(model, "reconstruct"), getattr(model, "standardization", None)
-    if getattr(model, "conditional", False):
+    if getattr(model, "needs_condition", False):
         results = conditional_outputs(model, "reconstruct", data, batch_size)
     else:
         results = outputs(reconstruct, data, batch_size)

@@ -52,6 +52,11 @@ class Preparation:
         return self.conditional
 
     @property
+    def needs_condition(self):
+        """Whether every example must come with its condition, which the model cannot infer."""
+        return self.conditional and not self.infers_labels
+
+    @property
     def mask_shape(self):
         """Shape of one example's mask, without the batch."""
         return self.example_shape if self.takes_mask == "values" else self.example_shape[:1]
