@@ -145,12 +145,12 @@ def decoded(model, codes):
 
 def animate(path, images):
     """Write images [N, H, W, C] in [0, 1] as a GIF that goes round and round."""
-    import numpy as np
     from PIL import Image
 
+    from kerasae.applications import pixels
+
     def frame(image):
-        grey = image.shape[-1] != 3
-        picture = Image.fromarray(np.rint(255 * (image.mean(-1) if grey else image)).astype("uint8"))
+        picture = Image.fromarray(pixels(image if image.shape[-1] == 3 else image.mean(-1)))
         scale = max(1, FRAME_SIDE // max(image.shape[:2]))
         return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 

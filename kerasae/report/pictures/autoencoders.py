@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from kerasae import plots
+from kerasae.applications import between
 from kerasae.report.pictures.rendering import Picture, array, class_names, picture
 
 
@@ -119,8 +120,7 @@ def interpolations(model, examples: Examples, steps=9) -> Picture | None:
     if not model.generative or not pairs:
         return None
     z = array(model.encode(examples.images[: 2 * pairs]))
-    share = np.linspace(0, 1, steps, dtype=z.dtype).reshape(1, steps, *[1] * (z.ndim - 1))
-    codes = z[0::2, None] * (1 - share) + z[1::2, None] * share
+    codes = between(z[0::2], z[1::2], steps)
     images = array(model.decode(codes.reshape(-1, *z.shape[1:])))
     figure = plots.interpolations(images.reshape(pairs, steps, *images.shape[1:]))
     ends = ", ".join(f"{a} to {b}" for a, b in zip(examples.names[0::2], examples.names[1::2], strict=False))
