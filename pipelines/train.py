@@ -127,7 +127,18 @@ def fit(directory, model, source, recipe):
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
     options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
+    options["callbacks"] = snapshots(directory, model, source, recipe)
     return directory.fit("train", model, training, settings, **options)
+
+
+def snapshots(directory, model, source, recipe):
+    """Build the callbacks that show how a model of pictures, vectors or signals learns; none for other data."""
+    from kerasae import runs
+
+    if source.info.kind not in ("image", "vector", "sequence", "array") or not hasattr(model, "reconstruct"):
+        return []
+    split = source.test if source.has_test else source.train
+    return [runs.Snapshots(directory.path, model, split, recipe.epochs)]
 
 
 def stage(recipe):

@@ -9,7 +9,7 @@ grey images.
 """
 
 from kerasae.plots.courses import curves, label_curve
-from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, tangents
+from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, rows, tangents
 from kerasae.plots.latent import mosaic, sphere
 from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
@@ -34,6 +34,7 @@ __all__ = [
     "mosaic",
     "png_base64",
     "reconstructions",
+    "rows",
     "sphere",
     "tangents",
 ]

@@ -64,6 +64,26 @@ def reconstructions(
     return labelled_rows(list(rows.values()), list(rows))
 
 
+def rows(pictures: dict[str, np.ndarray]) -> Figure:
+    """Draw the same examples in rows, such as originals and what a model made of them after each epoch.
+
+    Args:
+        pictures: name → examples [N, ...], a row each; all of one shape.
+
+    Raises:
+        InputError: no row, or the shapes differ.
+
+    Example:
+        >>> len(rows({"original": np.zeros((4, 8, 8, 1)), "epoch 1": np.zeros((4, 8, 8, 1))}).axes)
+        8
+    """
+    shown = {name: checked(name, images) for name, images in pictures.items()}
+    shapes = {name: images.shape for name, images in shown.items()}
+    if len(set(shapes.values())) != 1:
+        raise InputError(f"pictures: expected rows of one shape, received {shapes}; pass the same examples.")
+    return labelled_rows(list(shown.values()), list(shown))
+
+
 def filters(kernel: np.ndarray, shape: Sequence[int], n: int = 64) -> Figure:
     """Draw the first `n` first-layer filters as images; mid-grey is zero, each is scaled by its largest weight.
 

@@ -80,6 +80,7 @@ def illustrate(section: Section, sources: Sources) -> None:
     section.probes = section.attempt("probes", read_probes, section.path) or []
     section.draw([pictures.label_curve], section.probes)
     section.draw(pictures.CURVES, section.attempt("curves", read_metrics, section) or [], units_of(section))
+    section.draw([pictures.epochs], section.path)
     section.draw([pictures.confusion_file], section.path / "confusion.json")
     if section.command == "export" and section.recipe.get("dest"):
         section.facts["SavedModel"] = str(section.recipe["dest"])

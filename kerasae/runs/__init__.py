@@ -6,11 +6,13 @@ from kerasae.runs.data_record import class_names, label_kind, refuse_changed, re
 from kerasae.runs.directory import Run, Stage, check_fit, fingerprint, load_model
 from kerasae.runs.records import read_recipe, read_rows, read_summary, write_rows
 from kerasae.runs.resuming import begun, refuse_links
+from kerasae.runs.snapshots import Snapshots, read_snapshots
 from kerasae.runs.sources import intake, open_source, reading
 
 __all__ = [
     "Cost",
     "Run",
+    "Snapshots",
     "Stage",
     "Table",
     "begun",
@@ -25,6 +27,7 @@ __all__ = [
     "open_source",
     "read_recipe",
     "read_rows",
+    "read_snapshots",
     "reading",
     "read_summary",
     "recorded_epochs",

@@ -15,6 +15,7 @@ from kerasae.report.pictures.autoencoders import (
 from kerasae.report.pictures.classifiers import confusion_file, confusion_of, estimates, mistakes, precisions
 from kerasae.report.pictures.courses import draw_repeats, supervised_curves, training_curves
 from kerasae.report.pictures.geometry import denoising_field, manifold_tangents, map_of_codes, plane_manifold
+from kerasae.report.pictures.learning import epochs
 from kerasae.report.pictures.rendering import plain, short
 from kerasae.report.pictures.scores import METRICS, SHARED, accuracies, label_curve, measured, metric_of
 
@@ -40,6 +41,7 @@ __all__ = [
     "confusion_of",
     "denoising_field",
     "draw_repeats",
+    "epochs",
     "estimates",
     "first_layer_filters",
     "interpolations",
