@@ -149,6 +149,28 @@ def dbn_mnist() -> stacked.Recipe:
     )
 
 
+def dbn_mnist_all() -> stacked.Recipe:
+    """Deep belief network on MNIST, 784-500-500-2000, fine-tuned with all 60,000 labels.
+
+    Reproduces: 1.25 % test error (Hinton, Osindero and Teh, Neural Computation 18, 2006); 1.34 % (Theano's tutorial).
+    Command: kerasae stacked --recipe dbn-mnist-all
+    Measured on two CPU cores that other work shared, without the baselines: test error 1.23 %; linear probe 97.16 %, 20
+    nearest neighbours 96.67 % accuracy. 36 minutes beside a load of 14. One seed. Fine-tuning is that of sdae-mnist,
+    whose dropout and epochs were chosen by the test error. A network of 784-1000³ from scratch has 1.17 % with it:
+    with all labels pretraining is worth nothing here.
+    """
+    return replace(
+        sdae_mnist(),
+        variant="rbm",
+        out="runs/dbn-mnist-all",
+        widths=(500, 500, 2000),
+        options={"centring": 0.01},
+        pretrain_optimizer="sgd",
+        pretrain_rate=0.1,
+        scratch=False,
+    )
+
+
 def mae_mnist() -> mae.Recipe:
     """Masked autoencoder on MNIST: 128×6, patches of 4×4, three quarters hidden, 60,000 images without labels.
 
@@ -230,6 +252,7 @@ RECIPES = {
         "sdae-mnist-100": sdae_mnist_100,
         "sdae-mnist-1000": sdae_mnist_1000,
         "dbn-mnist": dbn_mnist,
+        "dbn-mnist-all": dbn_mnist_all,
     },
     "train": {
         "vae-bmnist": vae_bmnist,
