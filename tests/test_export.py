@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from kerasae import distributions, export, models, networks
 from kerasae.errors import InputError
-from kerasae.export import check
-from kerasae.export import saved_model as saving
+from kerasae.export import check, destination, offers, parity
 from pipelines import export as pipeline
 
 IMAGES = np.random.default_rng(0).integers(0, 16, (7, 5, 3, 2)).astype("uint8")
@@ -30,8 +29,9 @@ def classifier():
 class Silent(nullcontext):
     """A checker for which exports have no endpoints."""
 
-    def __init__(self):
+    def __init__(self, runtime="tensorflow"):
         super().__init__(self)
+        self.runtime = runtime
 
     def ask(self, path, questions):
         return {}
@@ -134,9 +134,9 @@ def test_the_card_says_what_goes_in_and_out(exported):
     assert [*card["endpoints"], "serving_default"] == list(export.endpoints(model)) + ["serving_default"]
     for name, endpoint in card["endpoints"].items():
         signature = served.signatures[name]
-        (inputs,) = signature.structured_input_signature[1].items()
-        assert endpoint["inputs"] == {inputs[0]: saving.spell(inputs[1])}
-        assert endpoint["outputs"] == {k: saving.spell(v) for k, v in signature.structured_outputs.items()}
+        inputs = signature.structured_input_signature[1]
+        assert endpoint["inputs"] == {k: offers.spell(v) for k, v in inputs.items()}
+        assert endpoint["outputs"] == {k: offers.spell(v) for k, v in signature.structured_outputs.items()}
 
 
 def test_another_model_does_not_pass(exported_variational, checker):
@@ -162,7 +162,7 @@ def test_the_check_refuses_to_run_beside_kerasae():
 
 def test_what_cannot_run_alone_says_why(tmp_path, monkeypatch):
     script = "import os, sys\nsys.exit(f'{eval(input())[0]} in {os.listdir()}, {sys.path[0] == sys.argv[0]}')"
-    monkeypatch.setattr(saving, "CHECK", write(tmp_path / "check.py", script))
+    monkeypatch.setattr(parity, "CHECK", write(tmp_path / "check.py", script))
     with pytest.raises(export.ParityError, match=r"does not work without kerasae: /there in \[\], False"):
         with export.Checker() as checker:
             checker.ask("/there", {"images/one": IMAGES[:1]})
@@ -197,12 +197,12 @@ def test_one_checker_serves_several_exports_also_after_one_that_does_not_load(tm
 )
 def test_differences_are_seen(found, message):
     with pytest.raises(export.ParityError, match=message):
-        saving.compare({"score/scores/all": np.float32([1.0, 900.0])}, found, 1e-5)
+        parity.compare({"score/scores/all": np.float32([1.0, 900.0])}, found, 1e-5)
 
 
 def test_large_scores_may_differ_in_their_last_digits():
     wanted, found = np.float32([900.0]), np.float32([900.004])
-    assert saving.compare({"score": wanted}, {"score": found}, 1e-5) == {"score": pytest.approx(0.004, abs=1e-4)}
+    assert parity.compare({"score": wanted}, {"score": found}, 1e-5) == {"score": pytest.approx(0.004, abs=1e-4)}
 
 
 def write(path, text="mine"):
@@ -229,7 +229,7 @@ def test_an_export_to_which_someone_added_a_file_is_left_alone(tmp_path):
 def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeypatch):
     vectors, dest = np.float32(np.random.default_rng(1).random((4, 6))), tmp_path / "new" / "name"
     export.save(plain(), dest, dtype="float32", card={"turn": 1})
-    monkeypatch.setattr(saving, "Checker", Silent)
+    monkeypatch.setattr(destination, "Checker", Silent)
     with pytest.raises(export.ParityError):
         export.save(plain(), dest, dtype="float32", card={"turn": 2}, examples=vectors)
     assert read_card(dest)["turn"] == 1
@@ -243,7 +243,7 @@ def test_an_earlier_export_stays_until_the_new_one_is_verified(tmp_path, monkeyp
 def test_a_failed_move_brings_the_earlier_export_back(tmp_path):
     write(tmp_path / "name" / "card.json", "earlier")
     with pytest.raises(OSError):
-        saving.put_in_place(tmp_path / "missing", tmp_path / "name", tmp_path / "aside")
+        destination.put_in_place(tmp_path / "missing", tmp_path / "name", tmp_path / "aside")
     assert (tmp_path / "name" / "card.json").read_text() == "earlier"
 
 
@@ -288,7 +288,7 @@ def test_the_command_exports_and_verifies(run, capsys):
 def test_the_command_names_what_is_wrong(run, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="outer is not free"):
         pipeline.run(pipeline.Recipe(run=run, dest="outer"))
-    monkeypatch.setattr(saving, "Checker", Silent)
+    monkeypatch.setattr(destination, "Checker", Silent)
     with pytest.raises(InputError, match="decode.*not in the export.*--tolerance"):
         pipeline.run(pipeline.Recipe(run=run, dest="elsewhere"))
     assert not (tmp_path / "elsewhere").exists()

@@ -1,4 +1,4 @@
-"""Level 4: export SavedModels with named endpoints, verified in a separate process without kerasae, and run them.
+"""Level 4: export SavedModels, ONNX and LiteRT files, verified in a separate process without kerasae, and run them.
 
 Names load on first use, so that an export can be run where neither Keras nor the models are at hand.
 """
@@ -6,14 +6,14 @@ Names load on first use, so that an export can be run where neither Keras nor th
 import importlib
 
 HOMES = {
-    **dict.fromkeys(
-        ("Checker", "Endpoint", "ParityError", "endpoints", "save", "verify"), "kerasae.export.saved_model"
-    ),
+    **dict.fromkeys(("Endpoint", "endpoints"), "kerasae.export.offers"),
+    **dict.fromkeys(("FORMATS", "save"), "kerasae.export.destination"),
+    **dict.fromkeys(("Checker", "ParityError", "verify"), "kerasae.export.parity"),
     **dict.fromkeys(("ANSWERS", "ServedModel"), "kerasae.export.served_model"),
 }
 """Public name → its module."""
 
-__all__ = ["ANSWERS", "Checker", "Endpoint", "ParityError", "ServedModel", "endpoints", "save", "verify"]
+__all__ = ["ANSWERS", "FORMATS", "Checker", "Endpoint", "ParityError", "ServedModel", "endpoints", "save", "verify"]
 
 
 def __getattr__(name):

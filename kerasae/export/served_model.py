@@ -45,6 +45,8 @@ class ServedModel:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
             reason = f"{type(error).__name__} {error}".strip()[:100]
             raise InputError(f"{path} has no readable card.json of an export ({reason}); export it again") from None
+        if "labels" in card["endpoints"][endpoint]["inputs"]:
+            raise InputError(f"{path} holds a conditional {card['model']}, which needs the class of every example")
         self._output = ANSWERS[endpoint]
         self._model = _load(path)  # the endpoint needs this reference
         if endpoint not in self._model.signatures:

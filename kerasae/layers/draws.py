@@ -17,7 +17,8 @@ class Draws:
 
     Args:
         seed: a `keras.random.SeedGenerator`, which advances at every draw; or an integer, which fixes the sequence of
-            draws from this object. Evaluation uses an integer, as it must change nothing.
+            draws from this object. Evaluation uses an integer, as it must change nothing. In a graph the integer may
+            be a tensor.
     """
 
     def __init__(self, seed):
@@ -32,10 +33,23 @@ class Draws:
         return uniform(shape, self._next())
 
     def _next(self):
-        if not isinstance(self.seed, int):
+        if self.seed is None or isinstance(self.seed, keras.random.SeedGenerator):
             return self.seed
         self.count += 1
-        return (self.seed + 1_000_003 * self.count) % 2**31
+        if isinstance(self.seed, int):
+            return (self.seed + 1_000_003 * self.count) % 2**31
+        return SeedOfTensor((ops.cast(self.seed, "int64") + 1_000_003 * self.count) % 2**31)
+
+
+class SeedOfTensor(keras.random.SeedGenerator):
+    """Seed one draw by an integer tensor, with the numbers that the same plain integer gives."""
+
+    def __init__(self, number):
+        self.number = number  # no variable, unlike the parent's
+
+    def next(self, ordered=True):
+        """Return the seed [2] that Keras makes of an integer."""
+        return ops.cast(ops.stack([self.number, ops.zeros_like(self.number)]), "int32")
 
 
 def uniform(shape, seed, dtype="float32"):

@@ -20,7 +20,7 @@ class OneClass:
     def answer(self, outputs):
         """Name what a user is told: probabilities [B, K] and labels [B]."""
         logits = ops.cast(outputs, "float32")
-        labels = ops.cast(ops.argmax(logits, axis=-1), "int64")
+        labels = ops.cast(ops.top_k(logits, 1)[1][:, 0], "int64")
         return {"logits": logits, "probabilities": ops.softmax(logits), "labels": labels}
 
     def loss(self, smoothing=0.0, weights=None):

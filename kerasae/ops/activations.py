@@ -30,9 +30,9 @@ def exact_gelu(x, training=False):
 
 
 def value(x):
-    """Compute the GELU, x Φ(x)."""
+    """Compute the GELU, x Φ(x), as ½ x (1 + erf(x / √2)): the form in which LiteRT finds its own GELU."""
     wide = widened(x)
-    return ops.cast(wide * normal_cdf(wide), x.dtype)
+    return ops.cast(0.5 * wide * (1.0 + ops.erf(wide * math.sqrt(0.5))), x.dtype)
 
 
 def slope(x, upstream):
