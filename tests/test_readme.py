@@ -12,7 +12,7 @@ import pytest
 from kerasae.training import Interrupted
 
 TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-LIBRARY, OWN = re.findall(r"```python\n(.*?)```", TEXT, re.S)[:2]
+LIBRARY, OWN, SEARCH = re.findall(r"```python\n(.*?)```", TEXT, re.S)[:3]
 
 
 def run(code, folder, monkeypatch, **given):
@@ -48,3 +48,9 @@ def test_a_trainable_of_ones_own_finds_the_mean_and_resumes_to_the_bit(tmp_path,
         run(cut, tmp_path / "cut", monkeypatch, kerasae=kerasae, stop=stop)
     resumed = run(OWN, tmp_path / "cut", monkeypatch, kerasae=kerasae)["model"]
     np.testing.assert_array_equal(resumed.center, whole.center)
+
+
+def test_the_search_from_scikit_learn_finds_codes_that_tell_digits(tmp_path, monkeypatch):
+    code = SEARCH.replace("epochs=50", "epochs=1").replace("[16, 64]", "[16]").replace("cv=3", "cv=2")
+    found = run(code.replace("fit(X, y)", "fit(X[:300], y[:300])"), tmp_path, monkeypatch)
+    assert found["search"].best_score_ > 0.5

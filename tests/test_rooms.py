@@ -20,7 +20,7 @@ LEVELS = {
     "registration": 3.5,
     "training": 4,
     "evaluate": 4,
-    "sklearn": 4,
+    "sklearn": 4.5,
     "plots": 4,
     "export": 4,
     "weights": 4,
