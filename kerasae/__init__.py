@@ -27,6 +27,7 @@ __all__ = [
     "results",
     "runs",
     "saving",
+    "serving",
     "training",
     "weights",
 ]
