@@ -28,6 +28,7 @@ __all__ = [
     "runs",
     "saving",
     "sklearn",
+    "serving",
     "training",
     "weights",
 ]

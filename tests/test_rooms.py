@@ -27,6 +27,7 @@ LEVELS = {
     "saving": 4,
     "results": 4,
     "applications": 4.5,
+    "serving": 4.5,
     "runs": 5,
     "report": 5.5,
     "pipelines": 6,
@@ -36,7 +37,7 @@ LEVELS = {
 CLOSED_TO_DATA = {"distributions", "layers", "networks", "optimizers", "models"}
 """Rooms above `data` that may not import it: data stand beside the models, not below them."""
 
-CONTRACT_ONLY = {"evaluate", "applications", "plots", "export", "report"}
+CONTRACT_ONLY = {"evaluate", "applications", "plots", "export", "serving", "report"}
 """Rooms that see models through the public contract."""
 
 HEAVY = {"tensorflow", "tensorflow_datasets", "keras", "numpy", "scipy", "sklearn", "matplotlib", "pandas"}

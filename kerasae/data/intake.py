@@ -103,6 +103,12 @@ class Intake:
             raise InputError(f"input: {path} is a file, but the model takes examples {list(self.shape)}; give .npz")
         return self.image(self._deep(_pixels(path), path), path)
 
+    def encoded(self, data: bytes, name: str) -> np.ndarray:
+        """Decode the bytes of an image file into an example [H, W, C]; raises as `file` does."""
+        if len(self.shape) != 3:
+            raise InputError(f"input: {name} is an image, but the model takes examples {list(self.shape)}")
+        return self.image(self._deep(_decoded(data), name), name)
+
     def table(self, file: str) -> np.ndarray:
         """Read the rows of a table as examples [N, D]; raises InputError for columns that are not the model's."""
         if not self.columns or self.text:
@@ -211,9 +217,22 @@ def _pixels(path: str) -> np.ndarray:
     try:
         if not os.path.isfile(path):  # a pipe would be waited for
             raise BrokenImage("is no file")
-        return read_stored(Path(path).read_bytes())[1]
+        data = Path(path).read_bytes()
     except UNUSABLE as error:
-        raise BrokenImage((str(error).strip().splitlines() or [type(error).__name__])[0][:160]) from None
+        raise BrokenImage(_reason(error)) from None
+    return _decoded(data)
+
+
+def _decoded(data: bytes) -> np.ndarray:
+    """Pixels [H, W, C] of the bytes of a file; raises BrokenImage with the reason."""
+    try:
+        return read_stored(data)[1]
+    except UNUSABLE as error:
+        raise BrokenImage(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _size(shape: tuple[int, ...], between: str = " x ") -> str:

@@ -2,13 +2,14 @@
 
 from kerasae.results.code_archive import CodeArchive
 from kerasae.results.code_table import CodeTable, need_arrow
-from kerasae.results.prediction_lines import Prediction, encodable, write_csv, write_json_lines
+from kerasae.results.prediction_lines import Prediction, as_json, encodable, write_csv, write_json_lines
 from kerasae.results.whole_files import whole_file
 
 __all__ = [
     "CodeArchive",
     "CodeTable",
     "Prediction",
+    "as_json",
     "encodable",
     "need_arrow",
     "whole_file",

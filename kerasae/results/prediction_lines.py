@@ -84,12 +84,13 @@ def write_json_lines(
     """
     errors = 0
     for prediction in predictions:
-        file.write(json.dumps(_entries(prediction, class_names, kind)) + "\n")
+        file.write(json.dumps(as_json(prediction, class_names, kind)) + "\n")
         errors += bool(prediction.error)
     return errors
 
 
-def _entries(prediction: Prediction, class_names: Sequence[str] | None, kind: str) -> dict:
+def as_json(prediction: Prediction, class_names: Sequence[str] | None, kind: str = "class") -> dict:
+    """Make the JSON object of a prediction, of which `write_json_lines` writes one per line."""
     if prediction.error:
         return {"name": prediction.name, "error": prediction.error}
     if class_names is None:

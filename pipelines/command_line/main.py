@@ -51,6 +51,7 @@ COMMANDS = {
     "sample": "pipelines.sample",
     "sentences": "pipelines.sentences",
     "export": "pipelines.export",
+    "serve": "pipelines.serve",
     "weights": "pipelines.weights",
     "report": "pipelines.report",
     "compare": "pipelines.compare",

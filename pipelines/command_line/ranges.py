@@ -16,6 +16,7 @@ RULES = {
     "factor": ("a number above 0, up to 1", lambda value: 0 < value <= 1),
     "magnitude": ("a number from 0 to 10", lambda value: 0 <= value <= 10),
     "port": ("a port from 1024 up to 65534", lambda value: 1024 <= value < 65535),
+    "port_or_any": ("a port from 1 up to 65535, or 0 for any", lambda value: 0 <= value < 65536),
     "seed": ("a whole number from 0 to 2147483647", lambda value: 0 <= value < 2**31),
 }
 """Kind of range → its description in errors, and the test of a value."""
