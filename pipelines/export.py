@@ -24,6 +24,7 @@ class Recipe(DerivedRecipe):
     """Largest allowed difference to the model in memory; relative for values above 1."""
 
     folder = "export"
+    of_detectors = True
 
 
 def run(recipe: Recipe, checker=None):

@@ -17,6 +17,7 @@ from keras import ops
 
 import kerasae
 from kerasae import models
+from kerasae.detectors import Detector
 from kerasae.errors import InputError
 
 CHECK = Path(__file__).with_name("check.py")
@@ -42,7 +43,7 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     """Build the endpoints of a model by name; the first is also a server's default.
 
     Autoencoders: reconstruct, encode, decode, score. Classifiers: classify, or estimate where labels are numbers, and
-    encode. They take examples as stored, so
+    encode. Detectors: detect, with the threshold inside, and encode. They take examples as stored, so
     that scaling is part of the endpoint, named "images" [B, H, W, C] or, for any other shape, "inputs"; `decode` takes
     float32 "codes". The batch is of any size.
     """
@@ -51,6 +52,9 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     name = "images" if len(model.example_shape) == 3 else "inputs"
     stored = tf.TensorSpec((None, *model.example_shape), dtype, name)
     encode = Endpoint(lambda x: floats(codes=model.encode(x)), stored)
+    if isinstance(model, Detector):
+        model.calibration  # noqa: B018  raises InputError without a threshold, before anything is traced
+        return {"detect": Endpoint(model.detect, stored), "encode": encode}
     if isinstance(model, models.Classifier):
         return {model.answers.endpoint: Endpoint(model.answer, stored), "encode": encode}
     codes = tf.TensorSpec((None, *model.code_shape), "float32", "codes")
@@ -77,7 +81,7 @@ def save(model, dest, *, dtype="uint8", card=None, examples=None, tolerance=1e-5
     earlier export at `dest` stays until the new one is complete.
 
     Args:
-        model: an autoencoder or a `Classifier`.
+        model: an autoencoder, a `Classifier` or a `Detector`.
         dest: folder to write. An earlier export there is replaced; anything else is left alone.
         dtype: type of the stored examples, "uint8", "uint16" or "float32".
         card: further entries of the card, such as data, recipe and metrics; JSON values.
@@ -281,7 +285,7 @@ class Checker:
 def units(model):
     """Name the endpoints whose outputs are restored from standardised values, with the deviations: name → [..., C]."""
     scale = getattr(model, "standardization", None)
-    if scale is None or isinstance(model, models.Classifier):
+    if scale is None or isinstance(model, models.Classifier | Detector):
         return {}
     return dict.fromkeys(("reconstruct", "serving_default", "decode"), np.abs(scale.deviation))
 
