@@ -28,7 +28,7 @@ def isolation_forest(train, test, seed=0):
 
 def pca_error(train, test, seed=0):
     """Score by the squared error of a reconstruction from principal components of 95 % of the variance."""
-    found = PCA(VARIANCE, svd_solver="full").fit(train)
+    found = PCA(VARIANCE, svd_solver="covariance_eigh").fit(train)
     return np.square(test - found.inverse_transform(found.transform(test))).sum(axis=1)
 
 

@@ -9,7 +9,7 @@ COLUMNS = ("auroc", "average_precision", "fpr_at_95_tpr")
 def measured(detector, parts, recipe):
     """Measure the figures of the detector and of the baselines on the same test examples; print them as a table."""
     if parts.anomalies is None:
-        print("the test examples have no labels of anomalies (--only-class names the normal class): not judged")
+        print("not judged: no labels say which test examples are anomalies and which are normal (see --only-class)")
         return {}
     scores = scoring.scores(detector, parts.test)
     rows = {"detector": kerasae.evaluate.anomaly_figures(scores, parts.anomalies)}
