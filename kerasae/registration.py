@@ -22,6 +22,7 @@ ROOMS = {
     "kerasae.distributions.full_gaussian": "FullGaussianPosterior",
     "kerasae.distributions.one_hot": "OneHotPosterior UniformOneHot",
     "kerasae.distributions.priors": "StandardNormal UniformSphere",
+    "kerasae.detectors.detector": "Detector",
     "kerasae.optimizers": "Cyclical LARS LayerwiseAdamW",
 }
 """Module → the classes in it that files may name, except models, which `kerasae.models.HOMES` lists."""

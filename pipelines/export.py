@@ -39,6 +39,8 @@ class Recipe(DerivedRecipe):
     """Largest allowed difference to the model in memory; relative for values above 1. 1e-5 for a SavedModel and 1e-4
     for ONNX and LiteRT when not given; 8 bits have none."""
 
+    of_detectors = True
+
     @property
     def folder(self):
         """Name of the folder inside the run: other formats leave the results of the SavedModel as they are."""

@@ -1,4 +1,4 @@
-"""Predict images by a run or an export: classes or numbers, or scores of an autoencoder, a line for each.
+"""Predict images by a run or an export: classes, numbers, scores, or whether it is an anomaly, a line for each.
 
 A score says how unlike the training data an example is, in the unit of its model: higher = less like it. Of an export
 only TensorFlow and its card are used; an export is a program, so run only those of people you trust. Images are read as
@@ -56,9 +56,9 @@ class Predictor(NamedTuple):
     class_names: list[str] | None
     """Or names of the numbers; None for an autoencoder."""
     predict: Callable
-    """Examples [B, *shape] → probabilities or numbers [B, K], or scores [B]."""
+    """Examples [B, *shape] → probabilities or numbers [B, K], scores [B], or scores and anomalies [B, 2]."""
     kind: str = "class"
-    """Of what is predicted: class, classes or numbers."""
+    """Of what is predicted: class, classes, numbers or anomaly."""
 
 
 def run(recipe: Recipe) -> int:
@@ -112,11 +112,13 @@ def load(path) -> Predictor:
 
 
 def of_run(path) -> Predictor:
-    """Load the model of a run: a classifier, or an autoencoder that scores single examples."""
+    """Load the model of a run: a classifier, a detector, or an autoencoder that scores single examples."""
     from kerasae import runs
 
     model = runs.load_model(path)
     intake = runs.intake(path, model)
+    if isinstance(model, kerasae.detectors.Detector):
+        return detecting(model, intake)
     if not isinstance(model, kerasae.models.Classifier):
         if model.infers_labels:
             names = runs.class_names(path) or range(model.classes)
@@ -130,6 +132,19 @@ def of_run(path) -> Predictor:
         raise InputError(f"model: {path} names {len(names)} classes, but its classifier has {model.classes}")
     answer = kerasae.export.ANSWERS[model.answers.endpoint]
     return Predictor(intake, [*map(str, names)], compiled(lambda x: model.answer(x)[answer], intake), model.kind)
+
+
+def detecting(model, intake) -> Predictor:
+    """Predict by a detector; raises InputError where it has no threshold."""
+    import tensorflow as tf
+
+    model.calibration  # noqa: B018  raises
+
+    def answer(x):
+        found = model.detect(x)
+        return tf.stack([found["scores"], tf.cast(found["anomalies"], tf.float32)], axis=1)
+
+    return Predictor(intake, None, compiled(answer, intake), "anomaly")
 
 
 def compiled(function, intake):
@@ -199,7 +214,9 @@ def predicted(predictor: Predictor, some: list, strict: bool, pool: Executor) ->
 
 
 def said(name, answer, kind):
-    """Make a prediction of a score, of the probabilities of classes, or of numbers."""
+    """Make a prediction of a score, an anomaly, of the probabilities of classes, or of numbers."""
+    if kind == "anomaly":
+        return kerasae.results.Prediction(name, score=float(answer[0]), anomaly=bool(answer[1]))
     if answer.ndim and kind == "numbers":
         return kerasae.results.Prediction(name, values=answer.tolist())
     if answer.ndim:

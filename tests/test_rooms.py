@@ -18,6 +18,7 @@ LEVELS = {
     "optimizers": 2,
     "models": 3,
     "registration": 3.5,
+    "detectors": 3.7,
     "training": 4,
     "evaluate": 4,
     "sklearn": 4.5,

@@ -1,5 +1,6 @@
 """Level 4.5: put a trained model to use, through the public contract and with what `kerasae.evaluate` measures."""
 
+from kerasae.applications.anomalies import contributions, point_scores
 from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
@@ -9,11 +10,13 @@ __all__ = [
     "all_ratings",
     "between",
     "conditions",
+    "contributions",
     "draw_examples",
     "is_picture",
     "on_sphere",
     "pixels",
     "plane",
+    "point_scores",
     "recommend_items",
     "recommend_to_new",
     "traversals",

@@ -10,6 +10,7 @@ from kerasae.data.info import Info, Source
 from kerasae.data.intake import BrokenImage, Intake
 from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
+from kerasae.data.one_class import class_number, only_class
 from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
 from kerasae.data.statistics import channel_statistics, spread_examples
@@ -36,12 +37,14 @@ __all__ = [
     "batches",
     "binarized",
     "channel_statistics",
+    "class_number",
     "holdout",
     "holdout_in_time",
     "in_order",
     "labelled_subset",
     "load",
     "match_classes",
+    "only_class",
     "oversampled",
     "spread_examples",
     "steps_per_epoch",

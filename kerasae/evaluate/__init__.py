@@ -1,6 +1,7 @@
 """Level 4: measure a trained model through the public contract: probes, bounds, reconstruction, classification."""
 
 from kerasae.evaluate.activity import unit_activity
+from kerasae.evaluate.anomaly_baselines import ANOMALY_BASELINES, flat_values
 from kerasae.evaluate.baselines import (
     BASELINES,
     Baseline,
@@ -15,6 +16,7 @@ from kerasae.evaluate.clustering import ClusterAgreement, cluster_agreement
 from kerasae.evaluate.codebook import codebook_use
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.copies import Memorisation, memorisation
+from kerasae.evaluate.detection import anomaly_figures, threshold_figures
 from kerasae.evaluate.dictionaries import dictionary_measures
 from kerasae.evaluate.disentanglement import (
     Dci,
@@ -51,6 +53,7 @@ from kerasae.evaluate.two_samples import TwoSampleTest, told_apart, two_sample_t
 from kerasae.evaluate.worth import Worth, worth_of
 
 __all__ = [
+    "ANOMALY_BASELINES",
     "BASELINES",
     "Baseline",
     "Classification",
@@ -73,6 +76,7 @@ __all__ = [
     "TwoSampleTest",
     "Worth",
     "annealed_log_z",
+    "anomaly_figures",
     "attentive_probe",
     "bags_of_ids",
     "can_judge",
@@ -91,6 +95,7 @@ __all__ = [
     "exact_log_z",
     "factor_vae_score",
     "features",
+    "flat_values",
     "fold_accuracies",
     "frechet_distance",
     "hidden_patch_error",
@@ -133,6 +138,7 @@ __all__ = [
     "tangents",
     "token_error",
     "tokens_and_features",
+    "threshold_figures",
     "told_apart",
     "top_items",
     "trained_judge",

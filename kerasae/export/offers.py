@@ -10,6 +10,7 @@ from keras import ops
 
 import kerasae
 from kerasae import models
+from kerasae.detectors import Detector
 from kerasae.errors import InputError
 
 DTYPES = ("uint8", "uint16", "float32")
@@ -28,7 +29,8 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     """Build the endpoints of a model by name; the first is also a server's default.
 
     Autoencoders: reconstruct, encode, decode, score; those that infer a class also classify; those with a prior also
-    sample. Classifiers: classify, or estimate where labels are numbers, and encode. They take examples as stored, so
+    sample. Classifiers: classify, or estimate where labels are numbers, and encode. Detectors: detect, with the
+    threshold inside, and encode. They take examples as stored, so
     that scaling is part of the endpoint, named "images" [B, H, W, C] or, for any other shape, "inputs"; `decode` takes
     float32 "codes". A conditional model takes int32 "labels" [B] beside them. `sample` takes an int32 "seed", which
     draws the same examples as `model.sample`, and "labels" [B], or "n" where there are none. The batch is of any size.
@@ -37,8 +39,11 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
         raise InputError(f"dtype: expected that of the stored examples, {' or '.join(DTYPES)}. Received: {dtype!r}")
     name = "images" if len(model.example_shape) == 3 else "inputs"
     stored = tf.TensorSpec((None, *model.example_shape), dtype, name)
+    encode = Endpoint(lambda x: floats(codes=model.encode(x)), (stored,))
+    if isinstance(model, Detector):
+        model.calibration  # noqa: B018  raises InputError without a threshold, before anything is traced
+        return {"detect": Endpoint(model.detect, (stored,)), "encode": encode}
     if isinstance(model, models.Classifier):
-        encode = Endpoint(lambda x: floats(codes=model.encode(x)), (stored,))
         return {model.answers.endpoint: Endpoint(model.answer, (stored,)), "encode": encode}
     return of_autoencoder(model, stored)
 

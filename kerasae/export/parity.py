@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from kerasae import models
+from kerasae.detectors import Detector
 from kerasae.errors import InputError
 from kerasae.export.offers import batches_for, call, endpoints
 
@@ -153,7 +154,7 @@ class Checker:
 def units(model):
     """Name the endpoints whose outputs are restored from standardised values, with the deviations: name → [..., C]."""
     scale = getattr(model, "standardization", None)
-    if scale is None or isinstance(model, models.Classifier):
+    if scale is None or isinstance(model, models.Classifier | Detector):
         return {}
     return dict.fromkeys(("reconstruct", "serving_default", "decode"), np.abs(scale.deviation))
 

@@ -10,19 +10,19 @@ from kerasae.data import Intake
 from kerasae.data.table_columns import from_description
 from kerasae.errors import InputError
 
-ANSWERS = {"classify": "probabilities", "estimate": "values", "score": "scores"}
+ANSWERS = {"classify": "probabilities", "estimate": "values", "detect": "scores", "score": "scores"}
 """Endpoint → its output that is predicted, the first that an export has."""
 
 
 class ServedModel:
-    """Predict by an export: probabilities or numbers of a classifier [B, K], scores of an autoencoder [B].
+    """Predict by an export: probabilities or numbers of a classifier [B, K], scores [B] of an autoencoder or detector.
 
     A SavedModel is a program that TensorFlow runs: load only those of people you trust.
 
     Attributes:
         intake: `kerasae.data.Intake` of the examples, as the run of the export has read them.
         class_names: names of the classes or numbers, by the card; 0, 1 … where it has none; None for an autoencoder.
-        kind: of what is predicted: "class", "classes" or "numbers".
+        kind: of what is predicted: "class", "classes", "numbers", or "anomaly" of a detector.
 
     Args:
         path: folder of the export, with its `card.json`.
@@ -54,8 +54,15 @@ class ServedModel:
         self._endpoint = self._model.signatures[endpoint]
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Predict examples [B, *shape] as `intake` gives them: float32 [B, K] or [B]."""
-        return self._endpoint(tf.constant(x))[self._output].numpy()
+        """Predict examples [B, *shape] as `intake` gives them: float32 [B, K] or [B].
+
+        Of a detector it is float32 [B, 2]: the score, and 1 for an anomaly.
+        """
+        outputs = self._endpoint(tf.constant(x))
+        found = outputs[self._output].numpy()
+        if self.kind != "anomaly":
+            return found
+        return np.stack([found, outputs["anomalies"].numpy()], axis=1).astype("float32")
 
 
 def _load(path):
@@ -84,8 +91,8 @@ def _intake(card: dict) -> Intake:
 
 def _labels(card: dict, endpoint: str) -> tuple[str, list[str] | None]:
     """Kind of what is predicted, and the names of the classes or numbers."""
-    if endpoint == "score":
-        return "class", None
+    if endpoint in ("score", "detect"):
+        return ("class" if endpoint == "score" else "anomaly"), None
     labels = card.get("labels") or {"kind": "class", "names": (card.get("data") or {}).get("class_names")}
     if labels["kind"] not in (("numbers",) if endpoint == "estimate" else ("class", "classes")):
         raise ValueError(f"labels of the kind {labels['kind']}")

@@ -9,7 +9,7 @@ grey images.
 """
 
 from kerasae.plots.courses import curves, label_curve
-from kerasae.plots.examples import filters, image_grid, interpolations, reconstructions, rows, tangents
+from kerasae.plots.examples import filters, heat_maps, image_grid, interpolations, reconstructions, rows, tangents
 from kerasae.plots.latent import mosaic, sphere
 from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
@@ -26,6 +26,7 @@ __all__ = [
     "estimates",
     "field",
     "filters",
+    "heat_maps",
     "image_grid",
     "interpolations",
     "label_curve",

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from kerasae.errors import InputError
@@ -82,6 +83,37 @@ def rows(pictures: dict[str, np.ndarray]) -> Figure:
     if len(set(shapes.values())) != 1:
         raise InputError(f"pictures: expected rows of one shape, received {shapes}; pass the same examples.")
     return labelled_rows(list(shown.values()), list(shown))
+
+
+def heat_maps(x: np.ndarray, errors: np.ndarray, titles: Sequence[str] | None = None) -> Figure:
+    """Draw images above where they are unlike normal ones: dark is little error, bright much, one scale for each.
+
+    Args:
+        x: images [N, H, W, C], floats in [0, 1], or of any range, each of which is then drawn from its least value to
+            its greatest.
+        errors: [N, H, W, C], ≥ 0; their mean over the channels is drawn.
+        titles: one per image, such as its score.
+
+    Raises:
+        InputError: if the shapes differ.
+
+    Example:
+        >>> len(heat_maps(np.zeros((4, 8, 8, 1)), np.ones((4, 8, 8, 1))).axes)
+        8
+    """
+    x, errors = checked("x", x), checked("errors", errors)
+    if x.shape != errors.shape or x.ndim != 4:
+        raise InputError(f"errors: expected {x.shape}, of images [N, H, W, C]. Received: {errors.shape}")
+    heat = errors.mean(axis=-1)
+    largest = heat.max(axis=(1, 2), keepdims=True)
+    coloured = colormaps["inferno"](heat / np.where(largest > 0, largest, 1))[..., :3]
+    return labelled_rows([in_unit_range(x), coloured], ["image", "error"], None if titles is None else list(titles))
+
+
+def in_unit_range(x: np.ndarray) -> np.ndarray:
+    """Stretch images of any range, each from its least value to its greatest; leave those in [0, 1]."""
+    low, high = (f(x, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max))
+    return x if low.min() >= 0 and high.max() <= 1 else (x - low) / np.where(high > low, high - low, 1)
 
 
 def filters(kernel: np.ndarray, shape: Sequence[int], n: int = 64) -> Figure:

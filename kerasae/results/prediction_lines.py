@@ -17,6 +17,8 @@ class Prediction:
     probabilities: Sequence[float] | None = None
     values: Sequence[float] | None = None
     error: str = ""
+    anomaly: bool | None = None
+    """Whether the score exceeds the threshold of a detector."""
 
 
 def write_csv(
@@ -26,14 +28,14 @@ def write_csv(
 
     For a classifier that is `class`, `probability` and a column `p(CLASS)` for each class; where an example has several
     classes, `classes`, those from one half up with ; between them, and `p(CLASS)`; for numbers a column for each, by
-    its name; for an autoencoder `score`.
+    its name; for an autoencoder `score`; for a detector `score` and `anomaly`, yes or no.
     Nothing is written, not even the header, before the first prediction has come.
 
     Args:
         file: text that was opened with `newline=""`.
         predictions: taken one by one.
         class_names: of the classes or numbers; None for an autoencoder.
-        kind: of what is predicted, "class", "classes" or "numbers".
+        kind: of what is predicted, "class", "classes", "numbers" or "anomaly".
 
     Returns:
         How many of them were errors.
@@ -52,7 +54,7 @@ def write_csv(
 def _header(names: Sequence[str] | None, kind: str) -> list[str]:
     """Names of the columns of what was found."""
     if names is None:
-        return ["score"]
+        return ["score", "anomaly"] if kind == "anomaly" else ["score"]
     if kind == "numbers":
         return list(names)
     return [*(["classes"] if kind == "classes" else ["class", "probability"]), *(f"p({name})" for name in names)]
@@ -60,7 +62,8 @@ def _header(names: Sequence[str] | None, kind: str) -> list[str]:
 
 def _cells(prediction: Prediction, class_names: Sequence[str] | None, kind: str) -> list[str]:
     if class_names is None:
-        return [f"{prediction.score:.9g}"]
+        answer = [] if prediction.anomaly is None else ["yes" if prediction.anomaly else "no"]
+        return [f"{prediction.score:.9g}", *answer]
     if kind == "numbers":
         return [f"{value:.9g}" for value in prediction.values]
     numbers = [f"{p:.9g}" for p in prediction.probabilities]
@@ -94,7 +97,8 @@ def as_json(prediction: Prediction, class_names: Sequence[str] | None, kind: str
     if prediction.error:
         return {"name": prediction.name, "error": prediction.error}
     if class_names is None:
-        return {"name": prediction.name, "score": _number(prediction.score)}
+        answer = {} if prediction.anomaly is None else {"anomaly": prediction.anomaly}
+        return {"name": prediction.name, "score": _number(prediction.score)} | answer
     numbers = [_number(p) for p in (prediction.values if kind == "numbers" else prediction.probabilities)]
     by_class = dict(zip(class_names, numbers, strict=True))
     if kind == "numbers":

@@ -17,7 +17,9 @@ READ = {
         ("center", "min_value", "max_value", "test_share"), ("a number", lambda value: type(value) in (int, float))
     ),
     "bands": ("whole numbers", lambda value: isinstance(value, list) and all(type(n) is int for n in value)),
-    **dict.fromkeys(("labels_file", "name_column", "target", "by"), ("a text", lambda value: isinstance(value, str))),
+    **dict.fromkeys(
+        ("labels_file", "name_column", "target", "by", "only_class"), ("a text", lambda value: isinstance(value, str))
+    ),
     "category_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
     "label_columns": ("texts", lambda value: isinstance(value, list) and all(isinstance(n, str) for n in value)),
     "label_kind": ("class, classes or numbers", lambda value: value in ("class", "classes", "numbers")),

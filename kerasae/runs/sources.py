@@ -24,6 +24,7 @@ def open_source(recipe, data_dir=None):
     """
     source = kerasae.data.load(recipe["data"], **reading(recipe, data_dir))
     source = kerasae.data.binarized(source) if recipe.get("binarize") else source
+    source = kerasae.data.only_class(source, recipe["only_class"]) if recipe.get("only_class") else source
     if count := source.info.skipped:
         logger.warning("%s: %s broken image%s skipped", recipe["data"], count, "s"[: count > 1])
     return source

@@ -13,11 +13,14 @@ LABELS = ("labels_file", "name_column", "label_columns", "label_kind")
 
 VALUES = (
     *("center", "unlabelled", "min_value", "max_value", "target", "by", "window", "step", "test_share"),
-    *("words", "text_as", "steps", "binarize", "sequences"),
+    *("words", "text_as", "steps", "binarize", "only_class", "sequences"),
 )
 """Fields by which stored values and folders are read."""
 
-READ_BY_RUNS = (*(name for name in VALUES if name != "binarize"), "bands", "category_columns", *LABELS)
+CHANGES = ("binarize", "only_class")
+"""Those of them that change a source after it was read."""
+
+READ_BY_RUNS = (*(name for name in VALUES if name not in CHANGES), "bands", "category_columns", *LABELS)
 """Fields that say, beside the size, what the data mean; also names of arguments of `kerasae.data.load`."""
 
 
@@ -74,6 +77,8 @@ class DataRecipe:
     """Most tokens of a line of such a text, of which longer ones are cut; 64 when not given."""
     binarize: bool = False
     """Take values from 0 to 1 as chances: training steps draw 0 or 1 anew, all else sees one fixed draw."""
+    only_class: str | None = None
+    """Learn from this class only, by its name or number, as what is normal; the test part keeps all classes."""
     sequences: bool = False
     """Take the arrays [N, T, C], or [N, T], of an .npz file as sequences of T steps, not as grey images or vectors."""
     accept_changed_data: bool = False
@@ -106,6 +111,7 @@ class DataRecipe:
         options |= {"image_size": size, "skip_broken": self.skip_broken, "columns": self.known_columns()}
         source = kerasae.data.load(self.data, data_dir=self.data_dir, **options)
         source = kerasae.data.binarized(source) if self.binarize else source
+        source = kerasae.data.only_class(source, self.only_class) if self.only_class else source
         if source.info.skipped:
             print(f"{self.data}: {source.info.skipped} broken image{'s'[: source.info.skipped > 1]} skipped")
         for note in source.info.notes:
@@ -164,6 +170,8 @@ class StartedRecipe(DataRecipe):
     data: str | None = None
     """Data set; that of the run when not given."""
 
+    of_detectors = False
+
     def resolved(self):
         """Fill in the data of the run."""
         return self.reading_like_run()
@@ -178,7 +186,11 @@ class StartedRecipe(DataRecipe):
         """Take over the run's data and how they are read, unless this recipe names data."""
         from kerasae.runs import read_recipe
 
-        origin = read_recipe(self.run)["recipe"]
+        recorded = read_recipe(self.run)
+        if recorded["command"] == "detect" and not self.of_detectors:
+            of = recorded["recipe"].get("run")
+            raise InputError(f"run: {self.run} holds a detector; give the run that it was made from, {of}")
+        origin = recorded["recipe"]
         if self.data is not None:
             return self  # the run's settings apply to its own data only
         if origin.get("data") is None:

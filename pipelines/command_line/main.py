@@ -43,6 +43,7 @@ COMMANDS = {
     "plan": "pipelines.planner.plan",
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
+    "detect": "pipelines.detect",
     "evaluate": "pipelines.evaluate",
     "latent": "pipelines.latent",
     "embed": "pipelines.embed",
