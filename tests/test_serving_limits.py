@@ -142,9 +142,11 @@ def test_answers_that_are_not_finite_are_written_as_tensorflow_serving_writes_th
     assert talk(logarithm, conversation).text == '{"predictions": [-Infinity, NaN]}'
 
 
-@pytest.mark.parametrize(
-    ("module", "use"), [("uvicorn", need_uvicorn), ("starlette.routing", lambda: reloaded("rest"))]
-)
+def reloaded():
+    return importlib.import_module("kerasae.serving.rest")
+
+
+@pytest.mark.parametrize(("module", "use"), [("uvicorn", need_uvicorn), ("starlette.routing", reloaded)])
 def test_a_missing_library_is_named_with_its_extra(module, use, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.delitem(sys.modules, "kerasae.serving.rest", raising=False)
