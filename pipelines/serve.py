@@ -51,7 +51,7 @@ def run(recipe: Recipe) -> None:
     with bound(recipe.host, recipe.port) as listener:  # before the seconds that loading takes
         exports = [loaded(folder, recipe.image_size) for folder in found]
         app = serving.application(exports, limits(recipe))
-        options = {"log_config": None, "log_level": "error", "access_log": False, "lifespan": "on"}
+        options = {"log_config": None, "log_level": "error", "access_log": False, "lifespan": "on", "ws": "none"}
         options["timeout_graceful_shutdown"] = math.ceil(2 * recipe.timeout) + 5  # for clients that do not read
         server = uvicorn.Server(uvicorn.Config(app, http="h11", loop="asyncio", **options))
         with ending_by_signals(server):

@@ -1,6 +1,8 @@
 """Limits of `kerasae.serving`, and how requests share batches: in this process, with functions in place of exports."""
 
 import asyncio
+import importlib
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 
 from kerasae import serving
+from kerasae.errors import InputError
 from kerasae.serving import tensors
 from kerasae.serving.batching import Batcher
 from kerasae.serving.served_export import Endpoint
+from pipelines.serve import need_uvicorn
 
 TAKES = tensors.Takes("inputs", (2,), "float32")
 URL = "/v1/models/sum:predict"
@@ -136,6 +140,18 @@ def test_answers_that_are_not_finite_are_written_as_tensorflow_serving_writes_th
         return {"log": np.where(x[:, 0] == 0, -np.inf, np.nan).astype("float32")}
 
     assert talk(logarithm, conversation).text == '{"predictions": [-Infinity, NaN]}'
+
+
+def reloaded():
+    return importlib.import_module("kerasae.serving.rest")
+
+
+@pytest.mark.parametrize(("module", "use"), [("uvicorn", need_uvicorn), ("starlette.routing", reloaded)])
+def test_a_missing_library_is_named_with_its_extra(module, use, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "kerasae.serving.rest", raising=False)
+    with pytest.raises(InputError, match=r'pip install "kerasae\[serve\]"'):
+        use()
 
 
 # ---- batches
