@@ -29,6 +29,8 @@ class Recipe(StartedRecipe):
     """Which part of the data: all, in the order in which they are stored, or train, test …"""
     tokens: bool = False
     """Write all tokens of a vision transformer in place of the pooled code."""
+    indices: bool = False
+    """Write the indices of codebook entries, whole numbers, in place of the entries, of a vector-quantized model."""
     batch_size: int = field(default=256, metadata=within("count"))
     """Examples that are encoded at once."""
 
@@ -53,11 +55,13 @@ def run(recipe: Recipe) -> Path:
         model, source = opened(recipe, source)
         parts = chosen(source, recipe.split)
         about = described(source.info, parts)
-        encoded = (
-            kerasae.evaluate.embedded(model, split, recipe.batch_size, tokens=recipe.tokens) for split, _ in parts
-        )
-        shape = kind(file, itertools.chain.from_iterable(encoded), about, source.info)
-    print(f"{recipe.to}: {len(about.places)} {'tokens' if recipe.tokens else 'codes'} of {list(shape)} float32")
+        what = {"tokens": recipe.tokens, "indices": recipe.indices}
+        encoded = (kerasae.evaluate.embedded(model, split, recipe.batch_size, **what) for split, _ in parts)
+        kept = "int32" if recipe.indices else "float32"
+        pieces = (piece.astype(kept, copy=False) for piece in itertools.chain.from_iterable(encoded))
+        shape = kind(file, pieces, about, source.info)
+    written = "tokens" if recipe.tokens else "indices" if recipe.indices else "codes"
+    print(f"{recipe.to}: {len(about.places)} {written} of {list(shape)} {kept}")
     return Path(recipe.to)
 
 
@@ -127,7 +131,7 @@ def write_archive(file, pieces: Iterator, about: About, info) -> tuple[int, ...]
         if about.labels is not None:
             archive.array("labels", (count,), "int64", [about.labels])
             archive.texts("class_names", info.class_names)
-        archive.array("codes", (count, *shape), "float32", itertools.chain([first], pieces))
+        archive.array("codes", (count, *shape), first.dtype, itertools.chain([first], pieces))
     return shape
 
 

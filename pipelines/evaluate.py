@@ -60,7 +60,7 @@ def run(recipe: Recipe):
 
 def judged(directory, model, source, test, recipe):
     """Measure reconstructions, likelihood, codes and samples of an autoencoder or an energy model."""
-    from pipelines.judging import codes, meanings, samples
+    from pipelines.judging import bits, codes, meanings, samples
 
     figures = kerasae.evaluate.reconstruction_error(model, test)
     if model.infers_labels and known_labels(test):
@@ -69,6 +69,10 @@ def judged(directory, model, source, test, recipe):
         figures |= likelihood(model, source.info, test, recipe)
     if model.has_free_energy:
         figures |= annealed(model, source, test, recipe)
+    if isinstance(model, kerasae.models.VectorQuantizedAutoencoder) and not model.conditional:
+        figures |= kerasae.evaluate.codebook_use(model, test)
+    if isinstance(model, kerasae.models.CodePriorAutoencoder):
+        figures |= bits.figures_of_bits(model, source, test)
     figures |= codes.figures_of_codes(model, source, test, recipe.seed)
     figures |= samples.figures_of_samples(directory, model, source, test, recipe.generated, recipe.seed)
     return finish(directory, figures, meanings.MEANINGS)

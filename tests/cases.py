@@ -994,17 +994,36 @@ def vector_quantized():
     }
 
 
+def code_prior():
+    network = networks.index_transformer(3, 5, 8, 1, 2, condition=3)
+    return {"autoencoder": models.VectorQuantizedAutoencoder(**vector_quantized()), "network": network, "name": "row"}
+
+
 def persistent_rbm():
     return {"shape": (3, 2), "hidden": 4, "pixel_max": 15.0, "steps": 2, "chains": 4, "centring": 0.1, "name": "row"}
 
 
 MODELS += [
-    Case(models.VectorQuantizedAutoencoder, vector_quantized, stored(6), leaves=("learning",)),
+    Case(
+        models.VectorQuantizedAutoencoder,
+        lambda: {**vector_quantized(), "restart": 0.3},
+        stored(6),
+        leaves=("learning",),
+    ),
     Case(
         models.VectorQuantizedAutoencoder,
         lambda: {**vector_quantized(), "learning": "gradient"},
         stored(6),
         note="gradient",
+        leaves=("restart",),
+    ),
+    Case(
+        models.CodePriorAutoencoder,
+        code_prior,
+        stored(6),
+        LABELS,
+        fixed=("encoder", "decoder", "likelihood", "pixel_max"),
+        compiled=steady_adam,
     ),
     # The means of Gaussian visible units have no range; `test_boltzmann.py` has them.
     Case(
@@ -1164,6 +1183,7 @@ ABSTRACT |= {"Posterior", "Prior"}
 
 FUNCTIONS = {
     "bernoulli_kl": "test_sparse.py",
+    "conv_map": "test_code_maps.py",
     "convnext_atto": "test_convnext.py",
     "convnext_mini": "test_convnext.py",
     "convnext_tiny": "test_convnext.py",
@@ -1175,6 +1195,7 @@ FUNCTIONS = {
     "gaussian_kl": "test_divergences.py",
     "gaussian_w2": "test_wasserstein.py",
     "gaussian_log_density": "test_divergences.py",
+    "index_transformer": "test_code_prior.py",
     "inverse_multiquadratic": "test_wasserstein.py",
     "jacobian_products": "test_contractive.py",
     "fista": "test_predictive_sparse.py",

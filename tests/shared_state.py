@@ -15,9 +15,14 @@ from kerasae.errors import InputError
 from kerasae.training.guard import guarded
 
 
-def quantized():
+def quantized(**options):
     pair = kerasae.networks.shape_code(*kerasae.networks.dense((8, 8, 1), 6, (6,)), (3, 2))
-    return kerasae.models.VectorQuantizedAutoencoder(*pair, "bernoulli", entries=5, decay=0.5)
+    return kerasae.models.VectorQuantizedAutoencoder(*pair, "bernoulli", entries=5, decay=0.5, **options)
+
+
+def restarting():
+    """Quantised autoencoder of which some entries start anew at each step."""
+    return quantized(restart=0.9)
 
 
 def diverging():
@@ -73,7 +78,7 @@ def refusal(build, mirrored):
         return str(error)
 
 
-BUILDS = (quantized, diverging, persistent, batch_top_k, jump_relu, k_sparse)
+BUILDS = (quantized, restarting, diverging, persistent, batch_top_k, jump_relu, k_sparse)
 
 
 def main():

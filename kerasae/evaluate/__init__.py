@@ -13,6 +13,14 @@ from kerasae.evaluate.baselines import (
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
 from kerasae.evaluate.clustering import ClusterAgreement, cluster_agreement
+from kerasae.evaluate.code_length import (
+    bits_per_dimension,
+    draw_independent,
+    independent_shares,
+    index_bits,
+    indices_of,
+    png_bits,
+)
 from kerasae.evaluate.codebook import codebook_use
 from kerasae.evaluate.convnet import convolutional_baseline, small_convnet
 from kerasae.evaluate.copies import Memorisation, memorisation
@@ -85,7 +93,13 @@ __all__ = [
     "cluster_agreement",
     "code_information",
     "code_use",
+    "bits_per_dimension",
     "codebook_use",
+    "draw_independent",
+    "independent_shares",
+    "index_bits",
+    "indices_of",
+    "png_bits",
     "collapse",
     "convolutional_baseline",
     "dictionary_measures",

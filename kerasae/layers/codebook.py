@@ -21,6 +21,7 @@ class Codebook(layers.Layer):
     Kε), ε = 1e-5. `call` changes none of them: `choices` gives n and Σz of a batch, `next_values` the next values.
 
     An entry that no vector chooses stays where it is until its count falls below ε; then it shrinks to the origin.
+    `restarted` moves it to a vector of the batch before that.
 
     With `by_gradient` the entries are a trainable weight instead, of a loss of what `lookup` gives. The
     straight-through estimator passes no gradient on to them, and counts and sums do not exist.
@@ -97,6 +98,30 @@ class Codebook(layers.Layer):
         total = ops.sum(counts)
         smooth = (counts + SMOOTHING) * total / (total + self.size * SMOOTHING)
         return [(self.counts, counts), (self.sums, sums), (self.vectors, sums / ops.expand_dims(smooth, -1))]
+
+    def restarted(self, state, candidates, share):
+        """Let entries that are hardly chosen start anew from vectors of the batch, with the mean count.
+
+        Dhariwal et al., arXiv 2005.00341, section 3.1. Each idle entry takes the next candidate; those left over wait
+        for the next step.
+
+        Args:
+            state: pairs (variable, next value) of `next_values`.
+            candidates: [N, D], vectors of the whole batch in random order.
+            share: an entry is idle if its count is below this share of the mean count.
+
+        Returns:
+            The pairs with the idle entries' values replaced.
+        """
+        counts, sums, vectors = (value for _, value in state)
+        mean = ops.mean(counts)
+        idle = counts < share * mean
+        turn = ops.cumsum(ops.cast(idle, "int32")) - 1  # number of the candidate that an idle entry takes
+        idle = ops.logical_and(idle, turn < ops.shape(candidates)[0])
+        taken = ops.take(candidates, ops.where(idle, turn, 0), axis=0)
+        counts, column = ops.where(idle, mean, counts), ops.expand_dims(idle, -1)
+        sums, vectors = ops.where(column, mean * taken, sums), ops.where(column, taken, vectors)
+        return [(self.counts, counts), (self.sums, sums), (self.vectors, vectors)]
 
     def start(self, vectors):
         """Set the entries, float32 [K, D], with a count of 1 each."""

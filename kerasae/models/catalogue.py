@@ -278,6 +278,17 @@ ROWS = (
         example="kerasae train vector-quantized --code 16 --options.entries 128",
     ),
     Row(
+        command="prior",
+        target="kerasae.models.code_prior:CodePriorAutoencoder",
+        family="vector-quantised",
+        paper="Van den Oord et al., arXiv 1711.00937, section 3.3",
+        equation="−Σ_t log p(i_t given i_1 … i_{t−1}), i the indices of a frozen quantised autoencoder",
+        units="nats",
+        capabilities=("generative", "has_likelihood", "may_be_conditional"),
+        networks=(),
+        example="kerasae prior runs/vector-quantized --width 128 --depth 3",
+    ),
+    Row(
         command="train rbm",
         target="kerasae.models.boltzmann:RestrictedBoltzmannMachine",
         family="energy",

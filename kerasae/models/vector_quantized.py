@@ -1,5 +1,7 @@
 """Vector quantisation: codes of entries from a finite codebook."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -12,7 +14,10 @@ from kerasae.models.contract.knobs import Knob
 from kerasae.models.contract.terms import Found
 
 ADAPT_EXAMPLES = 2048
-"""Greatest number of examples that `adapt` encodes."""
+"""Greatest number of examples that `adapt` encodes, unless there are more entries."""
+
+ADAPT_VECTORS = 32_768
+"""Greatest number of their vectors among which it draws the entries."""
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -34,6 +39,8 @@ class VectorQuantizedAutoencoder(Autoencoder):
         beta: weight β ≥ 0 of the commitment; a `Knob`.
         decay: share γ in [0, 1] of the running counts and sums that a step keeps; 1 holds the codebook fixed; a `Knob`.
         learning: how entries learn: "averages" or "gradient", which makes no use of `decay`.
+        restart: share in [0, 1) of the mean running count below which an entry starts anew from a vector of the
+            batch, as in Dhariwal et al., arXiv 2005.00341, section 3.1; 0 for never; of averages only.
 
     `terms` are "reconstruction", [B] in nats, "commitment", [B] in squared units of the code, and for learning by
     gradient "codebook", ‖sg[z] − e‖² averaged likewise. `encode` gives the
@@ -55,6 +62,7 @@ class VectorQuantizedAutoencoder(Autoencoder):
     terms = ("reconstruction", "commitment")
     unstackable = "its code is one entry of a codebook, of which a layer above could learn no more than which one it is"
     has_tangents = False  # a code jumps from entry to entry
+    has_indices = True
     may_take_steps = False
     beta = Knob(minimum=0.0)
     decay = Knob(minimum=0.0, maximum=1.0)
@@ -69,11 +77,11 @@ class VectorQuantizedAutoencoder(Autoencoder):
         beta=0.25,
         decay=0.99,
         learning="averages",
+        restart=0.0,
         **kwargs,
     ):
-        if learning not in ("averages", "gradient"):
-            raise InputError(f"{type(self).__name__}: learning must be averages or gradient. Received: {learning!r}")
-        self.by_gradient = learning == "gradient"
+        check_learning(type(self).__name__, learning, restart)
+        self.by_gradient, self.restart = learning == "gradient", float(restart)
         if self.by_gradient:
             self.terms = (*self.terms, "codebook")
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)
@@ -91,7 +99,8 @@ class VectorQuantizedAutoencoder(Autoencoder):
         if self.by_gradient:
             entries = self.codebook.lookup(self.codebook.indices(z))
             return {**terms, "codebook": mean_distance(ops.stop_gradient(z), entries)}
-        return Found(terms, sums=self.codebook.choices(z, batch.weight))
+        rows = {"candidates": one_vector_each(z, self.random(training))} if self.restart else {}
+        return Found(terms, sums=self.codebook.choices(z, batch.weight), rows=rows)
 
     @property
     def term_weights(self):
@@ -100,7 +109,8 @@ class VectorQuantizedAutoencoder(Autoencoder):
     def next_state(self, sums, rows):
         if self.by_gradient:
             return []
-        return self.codebook.next_values(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
+        state = self.codebook.next_values(sums["counts"], sums["sums"], ops.convert_to_tensor(self.decay))
+        return self.codebook.restarted(state, rows["candidates"], self.restart) if self.restart else state
 
     def adapt(self, split):
         """Initialise the codebook by k-means++ from encoded examples; the same entries every time.
@@ -109,15 +119,23 @@ class VectorQuantizedAutoencoder(Autoencoder):
         Vassilvitskii, SODA 2007, section 2.2.
 
         Args:
-            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 2048 of its examples
-                are encoded.
+            split: array [N, *shape] of stored values, or a `kerasae.data.Split`; at most 2048 of its examples, or
+                as many as there are entries, are encoded, and 32,768 of their vectors looked at.
 
         Raises:
-            InputError: if the examples give fewer different vectors than the codebook has entries.
+            InputError: if the examples give fewer vectors, or fewer different ones, than the codebook has entries.
         """
-        encoded = self.by_batches(self.encoded, examples_of(split, ADAPT_EXAMPLES))
+        size, places = self.codebook.size, math.prod(self.code_shape[:-1])
+        if len(split) * places < size:
+            raise InputError(
+                f"entries: expected at most {len(split) * places}, the vectors of {len(split)} examples with {places} "
+                f"place{'s'[: places > 1]} each. Received: {size}; ask for fewer entries, or give more examples"
+            )
+        encoded = self.by_batches(self.encoded, examples_of(split, max(ADAPT_EXAMPLES, size)))
         vectors = ops.convert_to_numpy(encoded).astype("float32").reshape(-1, self.code_shape[-1])
-        self.codebook.start(spread_vectors(vectors, self.codebook.size))
+        if len(vectors) > ADAPT_VECTORS:
+            vectors = np.random.default_rng(0).permutation(vectors)[:ADAPT_VECTORS]
+        self.codebook.start(spread_vectors(vectors, size))
 
     def code_of(self, encoded):
         return self.codebook(encoded)
@@ -133,6 +151,24 @@ class VectorQuantizedAutoencoder(Autoencoder):
     def perplexity(self):
         """Measure codebook use: exp of the entropy of the entries' running shares, 1 to K."""
         return self.codebook.perplexity()
+
+
+def check_learning(name, learning, restart):
+    """Raise InputError for another way to learn, and for a restart that cannot be."""
+    if learning not in ("averages", "gradient"):
+        raise InputError(f"{name}: learning must be averages or gradient. Received: {learning!r}")
+    if not 0 <= restart < 1:
+        raise InputError(f"{name}: restart must be in [0, 1), a share of the mean count. Received: restart={restart}")
+    if restart and learning == "gradient":
+        raise InputError(f"{name}: restart needs the counts of learning='averages'. Received: learning='gradient'")
+
+
+def one_vector_each(z, random):
+    """Take the vector of one place, at random, of every example: [B, ..., D] → [B, D]."""
+    rows = ops.stop_gradient(ops.reshape(z, (-1, math.prod(z.shape[1:-1]), z.shape[-1])))
+    places = rows.shape[1]
+    chosen = ops.minimum(ops.cast(random.uniform((ops.shape(z)[0],)) * places, "int32"), places - 1)
+    return ops.squeeze(ops.take_along_axis(rows, chosen[:, None, None], axis=1), 1)
 
 
 def mean_distance(z, entries):

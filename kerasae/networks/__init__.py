@@ -1,6 +1,8 @@
 """Level 2: pairs of encoder and decoder, as functional Keras models."""
 
+from kerasae.networks.causal_indices import index_transformer
 from kerasae.networks.code_shape import shape_code
+from kerasae.networks.conv_map_pair import conv_map
 from kerasae.networks.conv_pair import conv
 from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_mini, convnext_tiny
 from kerasae.networks.convnext_resized import resize_convnext
@@ -13,12 +15,14 @@ from kerasae.networks.vit_pair import pool_vit, resize_vit, vit, vit_base, vit_h
 
 __all__ = [
     "conv",
+    "conv_map",
     "convnext",
     "convnext_atto",
     "convnext_mini",
     "convnext_tiny",
     "dense",
     "gru",
+    "index_transformer",
     "lstm",
     "pool_vit",
     "resize_convnext",

@@ -67,7 +67,7 @@ def conv(
     check_positive("conv", pixel_parameters=pixel_parameters, **({} if condition is None else {"condition": condition}))
     if not filters:
         raise InputError("conv: filters must name at least one stage; for none, use dense. Received: filters=()")
-    grids = _grids(shape, len(filters))
+    grids = halved(shape, len(filters))
     kernels = {"kernel_regularizer": kernel_regularizer}
     convolution = KINDS[len(shape) - 1][0]
     x = inputs = keras.Input(shape)
@@ -84,13 +84,13 @@ def conv(
     return encoder, network(z, others, x, f"{name}_decoder")
 
 
-def _grids(shape, stages):
-    """Compute the size before each stage and after the last."""
+def halved(shape, stages, name="conv"):
+    """Compute the sizes of a map: before each stage and after the last."""
     grids = [tuple(shape[:-1])]
     for i in range(stages):
         if max(grids[-1]) == 1:
             raise InputError(
-                f"conv: shape {tuple(shape)} is one place already before stage {i + 1} of {stages}; "
+                f"{name}: shape {tuple(shape)} is one place already before stage {i + 1} of {stages}; "
                 f"use at most {i} filters, or larger examples"
             )
         grids.append(tuple(-(-n // 2) for n in grids[-1]))
@@ -99,12 +99,17 @@ def _grids(shape, stages):
 
 def _decoded(x, grids, channels, filters, kernel, widths, activation, kernels, name):
     """Decode x, the code and the condition [B, D], to examples with `channels` channels."""
-    _, transposed, cropping = KINDS[len(grids[0])]
     for i, units in enumerate(reversed(widths), 1):
         x = layers.Dense(units, activation, **kernels, name=f"{name}_decode_dense_{i}")(x)
     start = (*grids[-1], filters[-1])
     x = layers.Dense(size(start), activation, **kernels, name=f"{name}_decode_grid")(x)
     x = layers.Reshape(start, name=f"{name}_reshape")(x)
+    return enlarged(x, grids, channels, filters, kernel, activation, kernels, name)
+
+
+def enlarged(x, grids, channels, filters, kernel, activation, kernels, name):
+    """Double a map stage by stage: [B, *grids[-1], filters[-1]] → [B, *grids[0], channels]."""
+    _, transposed, cropping = KINDS[len(grids[0])]
     for i in range(len(filters), 0, -1):
         out, act = (channels, None) if i == 1 else (filters[i - 2], activation)
         x = transposed(out, kernel, 2, "same", activation=act, **kernels, name=f"{name}_decode_{i}")(x)

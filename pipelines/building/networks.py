@@ -42,11 +42,13 @@ class NetworkFields:
     embedding: int = field(default=64, metadata=within("count"))
     """Length of the learned vector of a token, of a recurrent network of tokens."""
     blocks: int = field(default=2, metadata=within("count"))
-    """Blocks of the transformer, in the encoder and in the decoder."""
+    """Blocks of the transformer, or residual blocks of a conv network without pooling, in the encoder and in the
+    decoder."""
     heads: int = field(default=4, metadata=within("count"))
     """Attention heads of the transformer, which divide its width."""
     pooling: Literal["mean", "none"] = "mean"
-    """Code of the transformer: one for the sequence, or none of that but one for each step."""
+    """Code of the transformer, or of a conv network that is vector-quantized: one for the whole example, or none of
+    that but one for each step, or for each place of the last map."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
     tied: bool = False
@@ -76,6 +78,9 @@ def unused(recipe, info, cls):
     found |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     found |= {name: recipe.network not in ("dense", "conv") for name in (*REGULARISERS, "conditional")}
     found |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
+    if recipe.network == "conv" and issubclass(cls, kerasae.models.VectorQuantizedAutoencoder):
+        found |= {"pooling": False, "blocks": recipe.pooling != "none"}
+        found |= dict.fromkeys(("code_dropout", "conditional"), recipe.pooling == "none")
     found["embedding"] = recipe.network not in ("lstm", "gru") or info.kind != "tokens"
     found["tied"] = recipe.network != "dense"
     found["conditional"] |= cls.infers_labels or not cls.may_be_conditional
@@ -107,6 +112,8 @@ def builder(recipe, info, cls):
         if recipe.network in OF_SEQUENCES:
             return of_sequences(recipe, info, posterior, pixel_parameters)
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
+        if recipe.network == "conv" and recipe.pooling == "none":
+            return of_map(recipe, info, pixel_parameters)
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=code, name=name, **sizes, **shared)
@@ -144,6 +151,13 @@ def with_class(networks, recipe, info, cls):
         return networks(*sizes, code=longer)[0], networks(*sizes, condition=info.classes)[1]
 
     return build
+
+
+def of_map(recipe, info, pixel_parameters):
+    """Build the convolutional encoder and decoder whose code is a map."""
+    sizes = {"filters": recipe.filters, "blocks": recipe.blocks, "activation": recipe.activation}
+    shared = {"pixel_parameters": pixel_parameters, **weight_decay(recipe)}
+    return kerasae.networks.conv_map(info.shape, recipe.code, **sizes, **shared)
 
 
 def of_sequences(recipe, info, posterior, pixel_parameters):

@@ -38,6 +38,7 @@ COMMANDS = {
     "doctor": "pipelines.doctor.checkup",
     "list": "pipelines.command_line.listing",
     "train": "pipelines.train",
+    "prior": "pipelines.prior",
     "stacked": "pipelines.stacked",
     "mae": "pipelines.mae",
     "plan": "pipelines.planner.plan",

@@ -31,7 +31,8 @@ def figures_of_samples(directory, model, source, test, count, seed):
     if not kerasae.evaluate.can_judge(info) or source.train.labels is None:
         print("no judge without images of known classes: Fréchet distance, precision and recall are left out")
     else:
-        found |= by_judge(source, samples, real, training, asked)
+        rivals = rival_samples(model, source, real, seed)
+        found |= by_judge(source, samples, real, training, asked, rivals)
     return found | by_values(directory, source, samples, real, training, seed)
 
 
@@ -51,8 +52,30 @@ def as_stored(samples, info, seed):
     return np.rint(np.clip(samples, 0, 1) * info.max_value).astype(info.dtype)
 
 
-def by_judge(source, samples, real, training, asked):
-    """Compare features and classes that the judge of this data set gives."""
+def rival_samples(model, source, real, seed):
+    """Decode indices of simpler priors, and of the real images, where the model has a prior of indices."""
+    if not isinstance(model, kerasae.models.CodePriorAutoencoder) or model.autoencoder.conditional:
+        return {}
+    of_real, of_training = (kerasae.evaluate.indices_of(model, split) for split in (real, source.train))
+    shares = kerasae.evaluate.independent_shares(of_training, model.codebook.size)
+    drawn = {
+        "independent_indices": kerasae.evaluate.draw_independent(shares, len(real), seed),
+        "uniform_indices": kerasae.evaluate.draw_independent(
+            np.full_like(shares, 1 / shares.shape[1]), len(real), seed
+        ),
+        "reconstructions": of_real,
+    }
+    return {name: as_stored(decoded(model, indices), source.info, seed) for name, indices in drawn.items()}
+
+
+def decoded(model, indices):
+    """Decode indices [N, T] by the first stage alone: float32 [N, *shape]."""
+    codes = model.lookup(indices.reshape(-1, *model.code_shape[:-1]))
+    return np.asarray(model.autoencoder.decode(codes), np.float32)
+
+
+def by_judge(source, samples, real, training, asked, rivals):
+    """Compare features and classes that the judge of this data set gives, also of rival samples by name."""
     judge = kerasae.evaluate.trained_judge(source)
     print(f"judge: {judge.about}; not Inception's features, compare figures within this data set and judge only")
     of_real, of_training = (judge.features(split.arrays()[0]) for split in (real, training))
@@ -61,6 +84,8 @@ def by_judge(source, samples, real, training, asked):
         found[f"frechet{name}"] = kerasae.evaluate.frechet_distance(of_real, features)
         both = kerasae.evaluate.precision_and_recall(of_real, features)
         found[f"precision{name}"], found[f"recall{name}"] = both
+    for name, others in rivals.items():
+        found[f"frechet_of_{name}"] = kerasae.evaluate.frechet_distance(of_real, judge.features(others))
     if asked is not None:
         found["asked_class_share"] = judge.asked_class_share(samples, asked)
     return found

@@ -7,7 +7,7 @@ from typing import Any
 DATA_SETS = ("digits", "mnist", "mnist_1000", "cifar10", "imagenet", "onehot")
 """The modules of this package, in the order in which recipes are listed."""
 
-COMMANDS = {"train", "stacked", "mae", "finetune", "probe"}
+COMMANDS = {"train", "prior", "stacked", "mae", "finetune", "probe"}
 """Commands that have named recipes."""
 
 

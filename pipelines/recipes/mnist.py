@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipelines import finetune, mae, stacked, train
+from pipelines import finetune, mae, prior, stacked, train
 
 
 def sdae_mnist() -> stacked.Recipe:
@@ -86,6 +86,43 @@ def vae_bmnist() -> train.Recipe:
         epochs=500,
         keep_best=True,
     )
+
+
+def vq_mnist() -> train.Recipe:
+    """Vector-quantised autoencoder on grey MNIST, a map of 7×7 indices of 128 entries, discretised logistics.
+
+    Reproduces: no figure; Van den Oord et al., arXiv 1711.00937, give none for MNIST.
+    Command: kerasae train --recipe vq-mnist, then kerasae prior --recipe vq-mnist
+    Measured on two CPU cores that much other work shared: 3 minutes; every entry of the codebook is chosen by the
+    10,000 test images, perplexity 92 of 128; squared error 0.0061 per pixel. One seed.
+    """
+    return train.Recipe(
+        variant="vector-quantized",
+        data="tfds:mnist",
+        out="runs/vq-mnist",
+        network="conv",
+        pooling="none",
+        code=16,
+        blocks=1,
+        options={"entries": 128, "restart": 0.1},
+        likelihood="logistic_mixture",
+        epochs=3,
+        batch_size=128,
+    )
+
+
+def vq_mnist_prior() -> prior.Recipe:
+    """Autoregressive prior of the indices of vq-mnist: a causal transformer of 2 blocks, 96 wide.
+
+    Reproduces: no figure.
+    Command: kerasae prior --recipe vq-mnist, then kerasae evaluate runs/vq-mnist/prior --generated 1000
+    Measured on two CPU cores that much other work shared: 9 minutes; on the 10,000 test images 1.507 bits per grey
+    value, of which the indices are 106 bits per image. The same decoder with independent places 1.661, with uniform
+    indices 1.809; PNG 2.796 in a file for each image, 1.766 in one file. Fréchet distance of 1,000 samples in features
+    of the judge 13.6; of indices drawn independently 69.0, uniformly 188.0; of reconstructions 4.3, of training images
+    1.5. One seed.
+    """
+    return prior.Recipe(run="runs/vq-mnist", width=96, depth=2, learning_rate=2e-3, epochs=5, batch_size=128)
 
 
 def rbm_bmnist() -> train.Recipe:
@@ -256,8 +293,12 @@ RECIPES = {
     },
     "train": {
         "vae-bmnist": vae_bmnist,
+        "vq-mnist": vq_mnist,
         "rbm-bmnist": rbm_bmnist,
         "gsn-mnist": gsn_mnist,
+    },
+    "prior": {
+        "vq-mnist": vq_mnist_prior,
     },
     "mae": {
         "mae-mnist": mae_mnist,

@@ -23,6 +23,7 @@ class Codec:
         generative: whether `sample` works.
         has_likelihood: whether the model has a `likelihood` p(x | z).
         has_tokens: whether the model has `tokens`, one vector per patch.
+        has_indices: whether codes are entries of a codebook: `indices(x)`, `lookup(indices)`, `codebook`.
         has_tangents: whether the code changes smoothly with x alone, so that the Jacobian of `unit_encoder` says how.
         encodes_class: whether the encoder gives the logits of a class before the code.
         conditional_encoder: whether the encoder takes the condition too, where commands build a conditional model.
@@ -33,6 +34,7 @@ class Codec:
 
     unstackable = None
     generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = encodes_class = False
+    has_indices = False
     conditional_encoder, may_be_conditional = True, False
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
