@@ -67,7 +67,7 @@ def rows():
     """Every kind in every format; LiteRT takes seconds for an endpoint, so that two kinds are enough for most runs."""
     for kind in BUILDERS:
         yield kind, "onnx"
-        yield pytest.param(kind, "litert", marks=[pytest.mark.slow] if kind in ("conv", "stacked") else [])
+        yield pytest.param(kind, "litert", marks=[pytest.mark.slow] if kind in ("dense", "conv") else [])
 
 
 @pytest.mark.parametrize(("kind", "format"), [*rows()])
