@@ -77,7 +77,8 @@ def run(recipe: Recipe):
     with door.entered(recipe) as (recipe, source, begin):
         recipe, begin = going_on.like_start(recipe, begin, "train", DECIDED)
         check(recipe, source)
-        source = source.labelled() if recipe.conditional else source
+        told = networks.told_classes(recipe, variants.variant(recipe.variant))
+        source = source.labelled() if told else source
         origin, model = going_on.load(recipe), trainable(lambda: build(recipe, source.info))
         if origin is not None:
             going_on.copy(origin, model, recipe.start)

@@ -25,6 +25,7 @@ __all__ = [
     "Autoencoder",
     "ClassAccuracy",
     "Classifier",
+    "ConditionalAdversarialAutoencoder",
     "ContractiveAutoencoder",
     "ConvolutionalMaskedAutoencoder",
     "CrossMaskedAutoencoder",
