@@ -12,7 +12,7 @@ from kerasae.models.adversarial import build_discriminator
 from kerasae.models.conditional_adversarial import build_image_discriminator
 from kerasae.models.contract.terms import logged
 from kerasae.ops import total_variation
-from pipelines import evaluate, latent, sample, train
+from pipelines import latent, sample, train
 
 X = np.random.default_rng(0).random((6, 4, 3, 1)).astype("float32")
 Y = np.array([0, 1, 2, 2, 1, 0])
