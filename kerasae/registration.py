@@ -21,8 +21,8 @@ ROOMS = {
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",
     "kerasae.distributions.full_gaussian": "FullGaussianPosterior",
     "kerasae.distributions.one_hot": "OneHotPosterior UniformOneHot",
-    "kerasae.distributions.priors": "StandardNormal UniformSphere",
     "kerasae.detectors.detector": "Detector",
+    "kerasae.distributions.priors": "StandardNormal UniformCube UniformSphere",
     "kerasae.optimizers": "Cyclical LARS LayerwiseAdamW",
 }
 """Module → the classes in it that files may name, except models, which `kerasae.models.HOMES` lists."""

@@ -31,7 +31,8 @@ class Recipe(DerivedRecipe):
     """Least rating of an item that a ranking should find; three quarters of the way up the ratings when not given."""
 
     generated: int = field(default=2000, metadata=within("count_or_none"))
-    """Samples of a generative model to judge beside as many real examples; 0 leaves them out."""
+    """Samples of a generative model to judge beside as many real examples, and images of a conditional model under
+    another class; 0 leaves them out."""
 
     folder = "evaluate"
 
@@ -60,7 +61,7 @@ def run(recipe: Recipe):
 
 def judged(directory, model, source, test, recipe):
     """Measure reconstructions, likelihood, codes and samples of an autoencoder or an energy model."""
-    from pipelines.judging import bits, codes, meanings, samples
+    from pipelines.judging import bits, changes, codes, meanings, samples
 
     figures = kerasae.evaluate.reconstruction_error(model, test)
     if model.infers_labels and known_labels(test):
@@ -75,6 +76,8 @@ def judged(directory, model, source, test, recipe):
         figures |= bits.figures_of_bits(model, source, test)
     figures |= codes.figures_of_codes(model, source, test, recipe.seed)
     figures |= samples.figures_of_samples(directory, model, source, test, recipe.generated, recipe.seed)
+    if recipe.generated:
+        figures |= changes.figures_of_changes(model, source, test, recipe.seed)
     return finish(directory, figures, meanings.MEANINGS)
 
 

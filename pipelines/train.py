@@ -77,7 +77,8 @@ def run(recipe: Recipe):
     with door.entered(recipe) as (recipe, source, begin):
         recipe, begin = going_on.like_start(recipe, begin, "train", DECIDED)
         check(recipe, source)
-        source = source.labelled() if recipe.conditional else source
+        told = networks.told_classes(recipe, variants.variant(recipe.variant))
+        source = source.labelled() if told else source
         origin, model = going_on.load(recipe), trainable(lambda: build(recipe, source.info))
         if origin is not None:
             going_on.copy(origin, model, recipe.start)
@@ -156,9 +157,12 @@ def compile_model(model, steps, recipe):
     variants.anneal(model, recipe, steps)
     options = {"schedule": recipe.schedule, "optimizer": recipe.optimizer}
     optimizer = schedules.build(steps, recipe.learning_rate, **options)
-    # XLA draws the random numbers of Markov chains slowly: a step takes two to five times as long on a CPU.
-    chains = (kerasae.models.RestrictedBoltzmannMachine, kerasae.models.GenerativeStochasticNetwork)
-    model.compile(optimizer, jit_compile=recipe.network == "dense" and not isinstance(model, chains))
+    # On a CPU, XLA draws the random numbers of Markov chains slowly, and computes convolutions slowly, such as those of
+    # a discriminator of images: a step takes several times as long.
+    models = kerasae.models
+    slow = (models.RestrictedBoltzmannMachine, models.GenerativeStochasticNetwork)
+    slow += (models.ConditionalAdversarialAutoencoder,)
+    model.compile(optimizer, jit_compile=recipe.network == "dense" and not isinstance(model, slow))
 
 
 def cost(model, source, recipe):

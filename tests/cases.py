@@ -179,6 +179,23 @@ def vae_gan():
     return {**given, "critic": networks.dense((6,), 3, (4,), activation="tanh", name="critic")[0], "gamma": 0.4}
 
 
+def conditional_adversarial():
+    image, condition = keras.Input((3, 2, 1)), keras.Input((3,), name="condition")
+    both = keras.layers.Concatenate()([keras.layers.Flatten()(image), condition])
+    return {
+        "encoder": networks.dense((3, 2, 1), 2, (5,), activation="tanh", code_activation="tanh")[0],
+        "decoder": networks.dense((3, 2, 1), 2, (5,), activation="tanh", condition=3)[1],
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "image_discriminator": keras.Model([image, condition], keras.layers.Dense(1)(both)),
+        "code_discriminator": small_discriminator(),
+        "image_weight": 0.3,
+        "code_weight": 0.2,
+        "variation_weight": 0.1,
+        "name": "row",
+    }
+
+
 def sparse(**changes):
     return {
         **named(networks.dense((6,), 4, (5,), activation="tanh", code_activation="sigmoid")),
@@ -599,6 +616,9 @@ MODELS = [
 
 MODELS += [
     Case(models.SemiSupervisedVariationalAutoencoder, semi_supervised, stored(6), LABELS, deterministic=False),
+    Case(
+        models.ConditionalAdversarialAutoencoder, conditional_adversarial, stored(3, 2, 1), LABELS, deterministic=False
+    ),
     Case(models.AdversarialVariationalAutoencoder, vae_gan, stored(6), deterministic=False),
     Case(models.SemiSupervisedAdversarialAutoencoder, adversarial_classes, stored(6), LABELS, deterministic=False),
 ]
@@ -1104,6 +1124,7 @@ POSTERIORS = [
 PRIORS = [
     Case(distributions.StandardNormal, lambda: {}, VALUES),
     Case(distributions.UniformSphere, lambda: {}, VALUES),
+    Case(distributions.UniformCube, lambda: {}, VALUES),
     Case(distributions.UniformOneHot, lambda: {"classes": 3}, VALUES),
     Case(
         distributions.PosteriorMixture,
@@ -1219,6 +1240,7 @@ FUNCTIONS = {
     "softmax": "test_activations.py",
     "sum_per_example": "test_likelihoods.py",
     "to_unit": "test_likelihoods.py",
+    "total_variation": "test_conditional_adversarial.py",
     "tie_all": "test_layers.py",
     "Trigram": "test_trigram.py",
     "unpatchify": "test_patches.py",

@@ -1,11 +1,15 @@
 """Class-conditional autoencoders by the commands: trained, measured, drawn, and refused without classes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import kerasae
 from kerasae.errors import InputError
 from pipelines import evaluate, latent, sample, train
+from pipelines.judging import changes
+from pipelines.judging.meanings import MEANINGS
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,39 @@ def test_training_measures_reconstructions_under_the_right_class(run):
 def test_evaluation_measures_the_likelihood_given_the_class(run):
     figures = evaluate.run(evaluate.Recipe(run=str(run.path), samples=3, examples=40, generated=0)).figures
     assert figures["cross_entropy_bound_mean"] > 5 and figures["mse"] > 0
+
+
+def test_samples_and_changes_of_class_are_judged(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(kerasae.evaluate, "trained_judge", partial(kerasae.evaluate.trained_judge, steps=40))
+    asked = evaluate.Recipe(run=str(run.path), samples=1, examples=40, generated=40, out=str(tmp_path / "judged"))
+    found = evaluate.run(asked).figures
+    judged = {name for name in found if name.endswith(("_share", "_kept", "judge_accuracy"))}
+    assert judged <= set(MEANINGS) and len(judged) == 14
+
+
+def test_changes_are_those_of_decode_under_another_class():
+    """A model that paints the class it is asked for without style, beside real images of that class."""
+    source = kerasae.data.load("digits")
+    x, y = source.train.arrays()
+    typical = np.stack([x[y == label][0] for label in range(10)])
+
+    class Painter:
+        conditional = True
+
+        def encode(self, x, y):
+            return np.zeros((len(x), 1))
+
+        def decode(self, z, y):
+            return typical[y] / 16
+
+    found = changes.figures_of_changes(Painter(), source, source.test, seed=0)
+    assert found["changed_class_share"] > 0.95 and found["judge_accuracy"] > 0.95
+    assert abs(found["changed_slant_kept"]) < 1e-6 and abs(found["restored_width_kept"]) < 1e-6
+    assert found["random_class_share"] == pytest.approx(found["judge_accuracy"], abs=0.05)  # both of real images
+    for name in ("slant", "width"):
+        assert abs(found[f"random_{name}_kept"]) < 0.2 < found[f"nearest_{name}_kept"] < 1
+    Painter.conditional = False
+    assert changes.figures_of_changes(Painter(), source, source.test, seed=0) == {}
 
 
 def test_classes_are_drawn_by_name_and_under_one_code(run, tmp_path):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import logsumexp, softplus
-from scipy.stats import norm, vonmises_fisher
+from scipy.stats import kstest, norm, uniform, vonmises_fisher
 
 from kerasae.distributions import posteriors, priors
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior, get_posterior
-from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere, get_prior
+from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformCube, UniformSphere, get_prior
 from kerasae.distributions.von_mises_fisher import entropy, log_area
 from kerasae.errors import InputError
 
@@ -250,6 +250,14 @@ def test_uniform_sphere_is_one_over_the_area():
     z = directions(5, 2, 3)
     np.testing.assert_allclose(UniformSphere().log_prob(z), np.full((5, 2), -np.log(4 * np.pi)), rtol=1e-6)
     np.testing.assert_allclose(UniformSphere().log_prob(z, 2), np.full(5, -2 * np.log(4 * np.pi)), rtol=1e-6)
+
+
+def test_cube_is_scipys_uniform():
+    z = np.array([[-0.9, 0.3], [1.0, -1.0], [0.0, 1.1]], "float32")
+    with np.errstate(divide="ignore"):
+        np.testing.assert_allclose(UniformCube().log_prob(z), uniform(-1, 2).logpdf(z).sum(1), rtol=1e-6)
+    drawn = UniformCube().draw((20_000, 2), Random()).numpy()
+    assert kstest(drawn.ravel(), uniform(-1, 2).cdf).pvalue > 0.01
 
 
 def test_uniform_sphere_draws_have_no_direction():

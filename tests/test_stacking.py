@@ -69,7 +69,9 @@ def test_the_whole_command_runs_on_a_variant(variant, patterns, tmp_path):
 
 def test_what_is_no_layer_is_refused_by_its_reason(patterns, mistake, tmp_path):
     reasons = {"autorec": "values are missing", "recurrent": "steps of a sequence", "vector-quantized": "a codebook"}
-    reasons |= dict.fromkeys(("semi-supervised", "adversarial-classes"), "learns from labels")
+    reasons |= dict.fromkeys(
+        ("semi-supervised", "adversarial-classes", "conditional-adversarial"), "learns from labels"
+    )
     assert {*LAYERS, *reasons} == set(catalogue.trained())
     for name, reason in reasons.items():
         line = mistake("stacked", "--data", patterns, "--variant", name, "--out", tmp_path / "run")

@@ -5,7 +5,7 @@ from kerasae.distributions.full_gaussian import FullGaussianPosterior
 from kerasae.distributions.likelihoods import Bernoulli, Categorical, Gaussian, Likelihood
 from kerasae.distributions.one_hot import OneHotPosterior, UniformOneHot
 from kerasae.distributions.posteriors import GaussianPosterior, Posterior, VonMisesFisherPosterior
-from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformSphere
+from kerasae.distributions.priors import PosteriorMixture, Prior, StandardNormal, UniformCube, UniformSphere
 from kerasae.distributions.spread_likelihoods import GaussianPerValue, LogisticMixture
 from kerasae.distributions.table_columns import TableColumns
 from kerasae.distributions.token_softmax import Tokens
@@ -26,9 +26,10 @@ __all__ = [
     "Prior",
     "StandardNormal",
     "TableColumns",
-    "UniformOneHot",
     "Tokens",
     "Trigram",
+    "UniformCube",
+    "UniformOneHot",
     "UniformSphere",
     "VonMisesFisherPosterior",
     "bernoulli_kl",

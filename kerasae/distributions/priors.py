@@ -18,7 +18,8 @@ class Prior(PlainValues):
 
     Attributes:
         of_encoder: whether the prior is made of encoded inputs; it then has draws and a density only after `bind`.
-        support: where codes lie: "reals", "sphere" or "one-hot"; of a prior of encoded inputs it is the posterior's.
+        support: where codes lie: "reals", "sphere", "cube" or "one-hot"; of a prior of encoded inputs that of the
+            posterior.
     """
 
     of_encoder = False
@@ -74,6 +75,24 @@ class UniformSphere(Prior):
         return sum_of_code(ops.full_like(z[..., 0], -log_area(z.shape[-1])), axes)
 
 
+@keras.saving.register_keras_serializable("kerasae")
+class UniformCube(Prior):
+    """Model the code by p(z) = 2^−Z on [−1, 1]^Z, 0 outside: Zhang, Song and Qi, arXiv 1702.08423.
+
+    Example:
+        >>> UniformCube().log_prob(np.zeros((1, 2)))  # −2 log 2 = -1.3863 nats
+    """
+
+    support = "cube"
+
+    def draw(self, shape, random):
+        return 2.0 * random.uniform(shape) - 1.0
+
+    def log_prob(self, z, axes=1):
+        inside = ops.abs(ops.cast(z, "float32")) <= 1.0
+        return sum_of_code(ops.sum(ops.where(inside, -math.log(2.0), -math.inf), axis=-1), axes)
+
+
 class PosteriorMixture(Prior):
     """Mix the posteriors of K inputs, p(z) = (1/K) Σ_k q(z | u_k): Tomczak and Welling, arXiv 1705.07120, eq. 9.
 
@@ -119,7 +138,7 @@ def named():
     """Map the names of priors without weights to their classes."""
     from kerasae.distributions import one_hot  # here, as it is a child of `Prior`
 
-    return {"standard": StandardNormal, "sphere": UniformSphere, "one_hot": one_hot.UniformOneHot}
+    return {"standard": StandardNormal, "sphere": UniformSphere, "cube": UniformCube, "one_hot": one_hot.UniformOneHot}
 
 
 def get_prior(prior):

@@ -55,6 +55,7 @@ from kerasae.evaluate.rating_baselines import svd
 from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_figures, rmse
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
+from kerasae.evaluate.style import slant, stroke_width, style_kept
 from kerasae.evaluate.token_figures import bags_of_ids, token_error
 from kerasae.evaluate.tokens import Tokens, tokens_and_features
 from kerasae.evaluate.two_samples import TwoSampleTest, told_apart, two_sample_test
@@ -146,7 +147,10 @@ __all__ = [
     "score_field",
     "several_probe",
     "sgd_probe",
+    "slant",
     "small_convnet",
+    "stroke_width",
+    "style_kept",
     "support_vectors",
     "svd",
     "tangents",

@@ -26,6 +26,7 @@ __all__ = [
     "ClassAccuracy",
     "Classifier",
     "CodePriorAutoencoder",
+    "ConditionalAdversarialAutoencoder",
     "ContractiveAutoencoder",
     "ConvolutionalMaskedAutoencoder",
     "CrossMaskedAutoencoder",

@@ -183,6 +183,17 @@ ROWS = (
         example="kerasae train adversarial-classes --data tfds:mnist --labels 100",
     ),
     Row(
+        command="train conditional-adversarial",
+        target="kerasae.models.conditional_adversarial:ConditionalAdversarialAutoencoder",
+        family="adversarial",
+        paper="Zhang, Song and Qi, arXiv 1702.08423, eq. 1 to 3",
+        equation="mean abs(x − x̂) − w₀ log D_img(x̂, y) − w₁ log D_z(z) + w₂ TV(x̂), against D_img and D_z",
+        units="absolute error",
+        capabilities=("generative", "has_likelihood", "may_be_conditional"),
+        networks=("dense", "conv"),
+        example="kerasae train conditional-adversarial --network conv --code 8",
+    ),
+    Row(
         command="train vae-gan",
         target="kerasae.models.vae_gan:AdversarialVariationalAutoencoder",
         family="adversarial",

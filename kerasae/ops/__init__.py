@@ -8,7 +8,7 @@ from kerasae.ops.lasso import fista, shrink
 from kerasae.ops.normalization import layer_norm
 from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches, patchify, random_masking, unpatchify
 from kerasae.ops.permutations import permute_dimensions
-from kerasae.ops.pixels import sum_per_example, to_unit
+from kerasae.ops.pixels import sum_per_example, to_unit, total_variation
 from kerasae.ops.positions import resize_positions, sincos_positions
 from kerasae.ops.sparsity import jump_relu, keep_largest, step_above
 
@@ -36,5 +36,6 @@ __all__ = [
     "step_above",
     "sum_per_example",
     "to_unit",
+    "total_variation",
     "unpatchify",
 ]

@@ -83,7 +83,7 @@ def unused(recipe, info, cls):
         found |= dict.fromkeys(("code_dropout", "conditional"), recipe.pooling == "none")
     found["embedding"] = recipe.network not in ("lstm", "gru") or info.kind != "tokens"
     found["tied"] = recipe.network != "dense"
-    found["conditional"] |= cls.infers_labels or not cls.may_be_conditional
+    found["conditional"] |= not cls.may_be_conditional or cls.infers_labels or cls.always_conditional
     if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
         names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", *REGULARISERS)
         found |= dict.fromkeys(names, True)
@@ -100,8 +100,14 @@ def check(recipe, source, cls):
         raise InputError(
             f"network: {recipe.network} does not read tokens in their order; give --network {', '.join(OF_SEQUENCES)}"
         )
-    if recipe.conditional and (not source.info.classes or source.train.labels is None):
-        raise InputError(f"conditional: {source.info.spec} has no classes; leave it out, or give labelled data")
+    if told_classes(recipe, cls) and (not source.info.classes or source.train.labels is None):
+        what = "conditional" if recipe.conditional else recipe.variant
+        raise InputError(f"{what}: {source.info.spec} has no classes; leave it out, or give labelled data")
+
+
+def told_classes(recipe, cls):
+    """Whether the networks of a variant are told the class of every example."""
+    return recipe.conditional or cls.always_conditional
 
 
 def builder(recipe, info, cls):
@@ -141,7 +147,7 @@ def with_class(networks, recipe, info, cls):
 
     The encoder takes it too, or gives the class beside the code, or neither, as the variant says.
     """
-    if not (cls.infers_labels or recipe.conditional):
+    if not (cls.infers_labels or told_classes(recipe, cls)):
         return networks
     if cls.conditional_encoder and not cls.encodes_class:
         return partial(networks, condition=info.classes)

@@ -20,7 +20,10 @@ CORRUPTIONS = {
 }
 
 
-PARTS = ("corruption", "discriminator", "class_discriminator", "style_discriminator", "classifier", "critic")
+PARTS = (
+    *("corruption", "discriminator", "class_discriminator", "style_discriminator", "classifier", "critic"),
+    *("image_discriminator", "code_discriminator"),
+)
 """Arguments of variants that are layers or networks, not options of the command line."""
 
 

@@ -27,6 +27,7 @@ class Codec:
         has_tangents: whether the code changes smoothly with x alone, so that the Jacobian of `unit_encoder` says how.
         encodes_class: whether the encoder gives the logits of a class before the code.
         conditional_encoder: whether the encoder takes the condition too, where commands build a conditional model.
+        always_conditional: whether the model needs the class of every example, so that commands always give it.
         has_free_energy: whether the model has a `distribution()` of known free energy, p(x) ∝ exp(−F(x)).
         has_posterior: whether codes are drawn from q(z | x): `posterior` and `posterior_parameters(x)`, `log_weight`.
         unstackable: why the class is refused as a layer of `kerasae stacked`, in words; None where it is a layer.
@@ -35,7 +36,7 @@ class Codec:
     unstackable = None
     generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = encodes_class = False
     has_indices = False
-    conditional_encoder, may_be_conditional = True, False
+    conditional_encoder, may_be_conditional, always_conditional = True, False, False
     usual_code_activation = None
     """Last activation of the encoder that the commands choose, where any will do."""
 
