@@ -61,7 +61,7 @@ def run(recipe: Recipe):
 
 def judged(directory, model, source, test, recipe):
     """Measure reconstructions, likelihood, codes and samples of an autoencoder or an energy model."""
-    from pipelines.judging import bits, changes, codes, meanings, samples
+    from pipelines.judging import bits, changes, codes, samples
 
     figures = kerasae.evaluate.reconstruction_error(model, test)
     if model.infers_labels and known_labels(test):
@@ -78,7 +78,7 @@ def judged(directory, model, source, test, recipe):
     figures |= samples.figures_of_samples(directory, model, source, test, recipe.generated, recipe.seed)
     if recipe.generated:
         figures |= changes.figures_of_changes(model, source, test, recipe.seed)
-    return finish(directory, figures, meanings.MEANINGS)
+    return finish(directory, figures, kerasae.evaluate.MEANINGS)
 
 
 def drawn(split, recipe):

@@ -334,12 +334,19 @@ def test_bars_take_each_accuracy_from_the_run_that_measured_it(journey):
         ("test_psnr", float("inf"), None, "– dB"),
         ("training_seconds", 12.52, None, "12.5 s"),
         ("nll_examples", 10000, None, "10,000"),
+        ("bits_per_dimension", 1.50712, None, "1.507 bits"),
+        ("active_units", 12, None, "12 units"),
         ("anything", 3, None, "3"),
         ("place", "saved_models/vae", None, "saved_models/vae"),
     ],
 )
 def test_quantities(name, value, spread, text):
     assert wording.quantity(value, spread, wording.meaning_of(name)[0]) == text
+
+
+def test_every_unit_of_a_figure_can_be_written():
+    units = {unit for unit, _ in [*kerasae.evaluate.MEANINGS.values(), *wording.MEANINGS.values()]}
+    assert units <= set(wording.QUANTITIES)
 
 
 def test_repeats_are_averaged_epoch_by_epoch():

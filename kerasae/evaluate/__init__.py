@@ -43,6 +43,7 @@ from kerasae.evaluate.interpolation import interpolation_error
 from kerasae.evaluate.judge import Judge, can_judge, trained_judge
 from kerasae.evaluate.knn import KnnResult, knn_probe
 from kerasae.evaluate.label_kinds import LABEL_KINDS, LabelKind
+from kerasae.evaluate.meanings import MEANINGS
 from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.parzen import Parzen, parzen_window
@@ -74,6 +75,7 @@ __all__ = [
     "Judge",
     "KnnResult",
     "LABEL_KINDS",
+    "MEANINGS",
     "LabelKind",
     "LogZ",
     "Memorisation",

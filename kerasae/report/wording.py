@@ -3,6 +3,8 @@
 import math
 import re
 
+from kerasae.evaluate import MEANINGS as OF_JUDGED
+
 MEANINGS = {
     r"(.*_)?finetune_accuracy": ("%", "test accuracy after fine-tuning the pretrained encoder"),
     r"(.*_)?scratch_accuracy": ("%", "test accuracy of the same network from random weights, same labels and steps"),
@@ -71,9 +73,13 @@ QUANTITIES = {
     "%": lambda value: f"{100 * value:.2f}",
     "points": lambda value: f"{value:+.1f}",
     "nats": lambda value: f"{value:.2f}",
+    "bits": lambda value: f"{value:.4g}",
     "dB": lambda value: f"{value:.2f}",
     "s": lambda value: f"{value:.1f}",
     "count": lambda value: f"{value:,.0f}",
+    "units": lambda value: f"{value:,.0f}",
+    "samples": lambda value: f"{value:,.0f}",
+    "entries": lambda value: f"{value:,.1f}",
     "difference": lambda value: f"{value:.1e}",
     "": lambda value: f"{value:.4g}",
 }
@@ -87,6 +93,8 @@ def companion(name: str) -> str:
 
 def meaning_of(name: str) -> tuple[str, str]:
     """Look up unit and meaning of a figure; both empty for an unknown figure."""
+    if name in OF_JUDGED:
+        return OF_JUDGED[name]
     return next((known for pattern, known in MEANINGS.items() if re.fullmatch(pattern, name)), ("", ""))
 
 
