@@ -10,6 +10,18 @@ that was chosen on a tenth of the training images, held out, for a contamination
 Network, corruption and score were chosen on the training set: of the digits 2 and 8 85 % were learned, and the other
 15 % judged beside 4,000 training images of the other digits. The test set chose nothing.
 
+Measured, in percent, seed 0, of the digits 0 to 3 only (the other six were not run), 31 to 45 seconds a digit on two
+busy cores:
+
+    digit   detector   one_class_svm   isolation_forest   pca_error   nearest_raw   false alarms
+        0      99.31           98.31              96.39       97.86         99.45           0.82
+        1      99.81           99.48              99.51       99.83         99.92           0.18
+        2      94.04           81.92              75.52       88.95         92.54           1.16
+        3      93.08           88.53              83.26       91.37         93.61           1.39
+     mean      96.56           92.06              88.67       94.50         96.38
+
+The detector is hardly better than the distance to the nearest raw images, which wins on three of these four digits.
+
 Published, in percent (mean of ten classes): convolutional autoencoder 89.7, Deep SVDD 94.8 (Ruff et al., ICML 2018),
 one-class SVM 91.3, isolation forest 92.3.
 """
