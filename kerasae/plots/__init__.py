@@ -11,6 +11,7 @@ grey images.
 from kerasae.plots.courses import curves, label_curve
 from kerasae.plots.examples import filters, heat_maps, image_grid, interpolations, reconstructions, rows, tangents
 from kerasae.plots.latent import mosaic, sphere
+from kerasae.plots.placed import colours_of, square, thumbnails
 from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
 from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
@@ -21,6 +22,7 @@ __all__ = [
     "GREYS",
     "INK",
     "bars",
+    "colours_of",
     "confusion",
     "curves",
     "estimates",
@@ -37,5 +39,7 @@ __all__ = [
     "reconstructions",
     "rows",
     "sphere",
+    "square",
     "tangents",
+    "thumbnails",
 ]

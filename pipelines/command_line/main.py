@@ -48,6 +48,7 @@ COMMANDS = {
     "evaluate": "pipelines.evaluate",
     "latent": "pipelines.latent",
     "embed": "pipelines.embed",
+    "map": "pipelines.map",
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
     "sample": "pipelines.sample",
