@@ -7,6 +7,7 @@ from kerasae.evaluate.baselines import (
     Baseline,
     most_frequent_class,
     principal_components,
+    principal_reconstructions,
     raw_input,
     support_vectors,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "predict_ratings",
     "predicted_rows",
     "principal_components",
+    "principal_reconstructions",
     "rank_items",
     "rating_figures",
     "raw_input",

@@ -34,7 +34,7 @@ def place(codes: np.ndarray, method: str = "tsne", seed: int = 0) -> np.ndarray:
     check_codes(x)
     if method not in METHODS:
         raise InputError(f"method: expected one of {', '.join(METHODS)}. Received: {method!r}")
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1):  # t-SNE waits long for its threads where others compute too
         return np.asarray(METHODS[method](x, seed), np.float32)
 
 

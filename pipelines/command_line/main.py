@@ -52,6 +52,7 @@ COMMANDS = {
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
     "sample": "pipelines.sample",
+    "edit": "pipelines.edit",
     "sentences": "pipelines.sentences",
     "export": "pipelines.export",
     "serve": "pipelines.serve",
