@@ -109,10 +109,8 @@ def refuse_model(path, model) -> None:
     from kerasae.applications import is_picture
 
     if not hasattr(model, "reconstruct") or getattr(model, "has_tokens", False) or not is_picture(model):
-        name, shape = type(model).__name__, tuple(model.example_shape)
-        raise InputError(
-            f"run: expected an autoencoder of images, grey or in colour. Received: {path}, {name} of {shape}"
-        )
+        found = f"{path}, a {type(model).__name__} of examples {tuple(model.example_shape)}"
+        raise InputError(f"run: expected an autoencoder that decodes codes to grey or colour images. Received: {found}")
     if model.conditional:
         raise InputError(f"run: {path} is conditional, and draws classes by itself; see kerasae sample and latent")
 
@@ -173,7 +171,7 @@ def edits(folder, model, intake, recipe) -> list[str]:
     write_edits(folder, model, files, images, strengths, rows)
     np.savez(folder / "direction.npz", direction=direction.vector)
     frames = moving(model, codes[2][:ON_SHEET], direction.vector, strengths, sphere)
-    (folder / f"edit.{recipe.format}").write_bytes(kerasae.plots.animation(frames, recipe.format, 120))
+    (folder / f"edit.{recipe.format}").write_bytes(kerasae.plots.animation(frames, recipe.format, 120, side=640))
     return [f"{len(files.names)} images at {len(strengths)} strengths", *lines, *table]
 
 
@@ -302,7 +300,7 @@ def write_png(path, image) -> None:
 
 
 def moving(model, codes, vector, strengths, sphere):
-    """Decode the way from the least strength to the greatest and back, all files side by side: [T, H, R W, C]."""
+    """Decode the way from the least strength to the greatest and back, up to four files in a row: [T, H, W, C]."""
     import numpy as np
 
     from kerasae import applications
@@ -313,7 +311,12 @@ def moving(model, codes, vector, strengths, sphere):
     places = applications.moved(codes, vector, there, sphere).swapaxes(0, 1)
     images = decoded(model, places.reshape(-1, *places.shape[2:]))
     images = images.reshape(*places.shape[:2], *images.shape[1:])
-    return np.concatenate(list(images.swapaxes(0, 1)), axis=2)
+    columns = min(4, len(codes))
+    images = np.pad(images, [(0, 0), (0, -len(codes) % columns), *[(0, 0)] * 3])
+    lines = [
+        np.concatenate(list(line), axis=2) for line in images.swapaxes(0, 1).reshape(-1, columns, *images[:, 0].shape)
+    ]
+    return np.concatenate(lines, axis=1)
 
 
 # ---- from one image to another

@@ -59,6 +59,7 @@ def run(recipe: Recipe) -> Path:
     if place.suffix.lower() not in KINDS:
         raise InputError(f"to: expected a file that ends in {' or '.join(KINDS)}. Received: {recipe.to!r}")
     table_place = place.with_suffix(".csv")
+    refuse_other_table(table_place)
     with (
         kerasae.results.whole_file(place) as file,
         kerasae.results.whole_file(table_place) as table,
@@ -75,6 +76,14 @@ def run(recipe: Recipe) -> Path:
         table.write(rows(mapped).encode("utf-8", "replace"))
     print("\n".join([f"{place}: {len(mapped.names)} examples by {recipe.method}; the table is {table_place}", *lines]))
     return place
+
+
+def refuse_other_table(path: Path) -> None:
+    """Raise InputError where the table would take the place of a file that is no table of a map."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            if not file.readline(100).startswith(b"name,x,y,cluster"):
+                raise InputError(f"to: {path} is no table of a map, and would be lost; give another name")
 
 
 # ---- examples, codes, clusters
@@ -198,7 +207,9 @@ def pictures(model, split):
 
     if len(model.example_shape) != 3 or model.standardization is not None:
         return None
-    return np.asarray(model.restored(model.prepare(split.arrays()[0]).x), np.float32)
+    x, y = split.arrays()
+    prepared = model.prepare(x, y if getattr(model, "needs_condition", False) else None)
+    return np.asarray(model.restored(prepared.x), np.float32)
 
 
 def drawn(mapped, images):

@@ -19,7 +19,7 @@ SHEET = 256
 N, OF_EACH = 64, 8
 """Examples, and examples of each class where all are drawn, when no number is given."""
 
-ROWS, COLUMNS = 40, 16
+ROWS, COLUMNS = 20, 12
 """Most classes, and most examples of each, on the sheet of all classes."""
 
 
@@ -52,7 +52,7 @@ def run(recipe: Recipe) -> Path:
         model = runs.load_model(recipe.run)
         names = runs.class_names(recipe.run)
         if model.generative and model.conditional and all_classes(recipe.label, names):
-            said = draw_every_class(folder, model, recipe)
+            said = draw_every_class(folder, model, names, recipe)
         else:
             label = None if recipe.label is None else number_of(recipe.label, names)
             examples = applications.draw_examples(model, recipe.n or N, label, recipe.seed)
@@ -120,7 +120,7 @@ def write(folder: Path, model, examples) -> None:
         plots.image_grid(examples[:SHEET]).savefig(folder / "sheet.png", dpi=110, facecolor="white")
 
 
-def draw_every_class(folder: Path, model, recipe: Recipe) -> str:
+def draw_every_class(folder: Path, model, names: list[str] | None, recipe: Recipe) -> str:
     """Draw and write examples of every class, the same draws under each, and say how many."""
     import numpy as np
     import tensorflow as tf
@@ -137,5 +137,12 @@ def draw_every_class(folder: Path, model, recipe: Recipe) -> str:
     else:
         np.savez(folder / "samples.npz", x=drawn.reshape(-1, *drawn.shape[2:]), y=np.repeat(np.arange(classes), n))
     if len(model.example_shape) == 3:
-        plots.mosaic(drawn[:ROWS, :COLUMNS]).savefig(folder / "sheet.png", dpi=110, facecolor="white")
+        shown = {titled(label, names): row[:COLUMNS] for label, row in enumerate(drawn[:ROWS])}
+        plots.rows(shown).savefig(folder / "sheet.png", dpi=110, facecolor="white")
     return f"{n} examples of each of {classes} classes"
+
+
+def titled(label: int, names: list[str] | None) -> str:
+    """Title a row of the sheet by the number of its class, and its name where that is another."""
+    name = names[label] if names else str(label)
+    return name if name == str(label) else f"{label} {name[:20]}".replace("$", r"\$")

@@ -6,6 +6,7 @@ import pytest
 import kerasae
 from kerasae.errors import InputError
 from pipelines import evaluate, latent, sample, train
+from pipelines.command_line import main as cli
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +34,16 @@ def test_evaluation_measures_the_likelihood_given_the_class(run):
 def test_classes_are_drawn_by_name_and_under_one_code(run, tmp_path):
     found = sample.run(sample.Recipe(run=str(run.path), to=str(tmp_path / "threes"), n=4, label="3"))
     assert len(list(found.glob("*.png"))) == 5
+    every = sample.run(sample.Recipe(run=str(run.path), to=str(tmp_path / "every"), n=2))
+    assert len(list(every.glob("*.png"))) == 2 * 10 + 1
     pictures = latent.run(latent.Recipe(run=str(run.path), examples=2, stops=3, side=4)).figures["pictures"]
     assert pictures == "classes.png"
+
+
+def test_a_map_says_that_the_encoder_was_given_the_classes(run, tmp_path, capsys):
+    words = ["map", str(run.path), "--method", "pca", "--examples", "30", "--to", str(tmp_path / "map.html")]
+    assert cli.main(words) == 0
+    assert "the encoder was given the classes" in capsys.readouterr().out
 
 
 def test_a_condition_is_refused_without_classes_and_for_other_networks(tmp_path):

@@ -149,14 +149,16 @@ def test_images_are_moved_by_the_direction_of_two_groups(folder, capsys):
     printed = capsys.readouterr().out
     assert f"{'codes':24} {direction.accuracy:8.3f} {direction.auroc:6.3f}" in printed and "raw, 64 values" in printed
     with Image.open(folder / "edited" / "edit.gif") as moving:
-        assert moving.n_frames == 32 and moving.size == (2 * 8 * 14, 8 * 14)
+        assert moving.n_frames == 32 and moving.size == (640, 320)
 
 
 def test_classes_of_the_data_take_the_place_of_folders(folder):
-    words = f"edit {folder / 'run'} --label-a 3 --label-b 1 --examples 3 --to {folder / 'classes'}"
+    words = f"edit {folder / 'run'} --label-a 3 --label-b 1 --examples 5 --to {folder / 'classes'}"
     assert cli.main(words.split()) == 0
+    with Image.open(folder / "classes" / "edit.gif") as moving:
+        assert moving.size == (640, 320)  # four of 8 x 8 above one, enlarged 20 times
     names = {path.name for path in (folder / "classes").glob("*.png")}
-    assert names == {"sheet.png", *(f"{i}_{s}.png" for i in (1, 2, 3) for s in ("-2", "-1", "0", "+1", "+2"))}
+    assert names == {"sheet.png", *(f"{i}_{s}.png" for i in range(1, 6) for s in ("-2", "-1", "0", "+1", "+2"))}
 
 
 def test_the_way_between_two_images_ends_at_their_reconstructions(folder):

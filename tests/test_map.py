@@ -146,3 +146,5 @@ def test_mistakes_are_one_line_and_leave_no_file(folder, mistake):
     )
     assert "expected 8 to 10000" in mistake("map", run, "--to", folder / "new.png", "--examples", "3")
     assert sorted(folder.iterdir()) == before
+    (folder / "own.csv").write_text("name,age\n")
+    assert "is no table of a map, and would be lost" in mistake("map", run, "--to", folder / "own.png")
