@@ -12,9 +12,6 @@ from pipelines.command_line.ranges import within
 CODES = 1000
 """Most examples whose codes are looked at."""
 
-FRAME_MS, FRAME_SIDE = 80, 224
-"""Milliseconds of a frame of the animation, and least side of it in pixels."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(DerivedRecipe):
@@ -52,7 +49,7 @@ def run(recipe: Recipe):
             if codes.ndim == 2:
                 written["traversals"] = traversals(model, start, values)
             written["paths"], frames = paths(model, chosen, recipe)
-            animate(directory.path / "paths.gif", frames)
+            (directory.path / "paths.gif").write_bytes(kerasae.plots.animation(frames))
         else:
             written["classes"] = classes(model, chosen, source.info)
         for name, figure in written.items():
@@ -141,18 +138,3 @@ def decoded(model, codes):
     import numpy as np
 
     return np.clip(keras.ops.convert_to_numpy(model.decode(codes)), 0, 1)
-
-
-def animate(path, images):
-    """Write images [N, H, W, C] in [0, 1] as a GIF that goes round and round."""
-    from PIL import Image
-
-    from kerasae.applications import pixels
-
-    def frame(image):
-        picture = Image.fromarray(pixels(image if image.shape[-1] == 3 else image.mean(-1)))
-        scale = max(1, FRAME_SIDE // max(image.shape[:2]))
-        return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-
-    first, *others = [frame(image) for image in images]
-    first.save(path, save_all=True, append_images=others, duration=FRAME_MS, loop=0)

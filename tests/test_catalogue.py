@@ -59,7 +59,7 @@ def test_importing_kerasae_and_its_models_costs_nothing():
 def test_keras_is_told_of_all_classes_that_register_themselves():
     code = """
 import importlib, pkgutil, kerasae, keras
-for room in ("layers", "distributions", "networks", "optimizers", "models"):
+for room in ("layers", "distributions", "networks", "optimizers", "models", "detectors"):
     package = importlib.import_module(f"kerasae.{room}")
     for module in pkgutil.walk_packages(package.__path__, f"kerasae.{room}."):
         importlib.import_module(module.name)

@@ -8,8 +8,8 @@ import pytest
 import kerasae
 from kerasae.errors import InputError
 from pipelines import evaluate, latent, sample, train
+from pipelines.command_line import main as cli
 from pipelines.judging import changes
-from pipelines.judging.meanings import MEANINGS
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_samples_and_changes_of_class_are_judged(run, monkeypatch, tmp_path):
     asked = evaluate.Recipe(run=str(run.path), samples=1, examples=40, generated=40, out=str(tmp_path / "judged"))
     found = evaluate.run(asked).figures
     judged = {name for name in found if name.endswith(("_share", "_kept", "judge_accuracy"))}
-    assert judged <= set(MEANINGS) and len(judged) == 14
+    assert judged <= set(kerasae.evaluate.MEANINGS) and len(judged) == 14
 
 
 def test_changes_are_those_of_decode_under_another_class():
@@ -70,8 +70,16 @@ def test_changes_are_those_of_decode_under_another_class():
 def test_classes_are_drawn_by_name_and_under_one_code(run, tmp_path):
     found = sample.run(sample.Recipe(run=str(run.path), to=str(tmp_path / "threes"), n=4, label="3"))
     assert len(list(found.glob("*.png"))) == 5
+    every = sample.run(sample.Recipe(run=str(run.path), to=str(tmp_path / "every"), n=2))
+    assert len(list(every.glob("*.png"))) == 2 * 10 + 1
     pictures = latent.run(latent.Recipe(run=str(run.path), examples=2, stops=3, side=4)).figures["pictures"]
     assert pictures == "classes.png"
+
+
+def test_a_map_says_that_the_encoder_was_given_the_classes(run, tmp_path, capsys):
+    words = ["map", str(run.path), "--method", "pca", "--examples", "30", "--to", str(tmp_path / "map.html")]
+    assert cli.main(words) == 0
+    assert "the encoder was given the classes" in capsys.readouterr().out
 
 
 def test_a_condition_is_refused_without_classes_and_for_other_networks(tmp_path):

@@ -8,9 +8,9 @@ import pytest
 
 import kerasae
 from kerasae import evaluate as measures
+from kerasae.evaluate import MEANINGS
 from pipelines import evaluate, train
 from pipelines.judging import codes, collapse, samples
-from pipelines.judging.meanings import MEANINGS
 
 SMALL = {"epochs": 1, "widths": (32,), "code": 3}
 

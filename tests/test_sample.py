@@ -54,9 +54,28 @@ def test_a_label_is_a_name_or_a_number(tmp_path, mistake):
         found = tf.io.decode_png((tmp_path / label / "1.png").read_bytes()).numpy()
         np.testing.assert_array_equal(found, pixels(np.asarray(model.sample(1, y=number, seed=0)))[0])
     assert "name of [cat, dog, 7]. Received: 'elk'" in mistake("sample", run, "--label", "elk", "--to", tmp_path / "a")
-    assert "is conditional; received none" in mistake("sample", run, "--to", tmp_path / "a")
     assert "expected classes 0 to 2" in mistake("sample", run, "--label", "3", "--to", tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_every_class_is_drawn_from_the_same_codes_by_default(tmp_path, mistake):
+    model = variational(condition=3)
+    run = run_of(tmp_path / "run", model, ["cat", "dog", "7"])
+    for name, words in (("a", []), ("b", ["--label", "all"])):
+        assert cli.main(["sample", run, "--n", "4", "--seed", "2", *words, "--to", str(tmp_path / name)]) == 0
+        files = sorted(path.name for path in (tmp_path / name).iterdir())
+        assert files == [*(f"{k}-{i}.png" for k in range(3) for i in range(1, 5)), "sheet.png"]
+        found = tf.io.decode_png((tmp_path / name / "1-3.png").read_bytes()).numpy()
+        np.testing.assert_array_equal(found, pixels(np.asarray(model.sample(4, y=1, seed=2)))[2])
+    named_all = run_of(tmp_path / "named", model, ["all", "dog", "7"])
+    assert cli.main(["sample", named_all, "--n", "1", "--label", "all", "--to", str(tmp_path / "c")]) == 0
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["1.png", "sheet.png"]
+    vectors = run_of(tmp_path / "vectors", variational((5,), condition=2))
+    assert cli.main(["sample", vectors, "--to", str(tmp_path / "d")]) == 0
+    with np.load(tmp_path / "d" / "samples.npz") as found:
+        assert found["x"].shape == (16, 5) and found["y"].tolist() == [0] * 8 + [1] * 8
+    plain = run_of(tmp_path / "plain", variational())
+    assert "expected the number of a class" in mistake("sample", plain, "--label", "all", "--to", tmp_path / "e")
 
 
 def test_what_cannot_be_drawn_is_refused(tmp_path, mistake):

@@ -1,11 +1,13 @@
 """Level 4.5: put a trained model to use, through the public contract and with what `kerasae.evaluate` measures."""
 
 from kerasae.applications.anomalies import contributions, point_scores
+from kerasae.applications.directions import Direction, learn_direction, moved
 from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
 
 __all__ = [
+    "Direction",
     "Recommendation",
     "all_ratings",
     "between",
@@ -13,6 +15,8 @@ __all__ = [
     "contributions",
     "draw_examples",
     "is_picture",
+    "learn_direction",
+    "moved",
     "on_sphere",
     "pixels",
     "plane",

@@ -7,12 +7,13 @@ from kerasae.evaluate.baselines import (
     Baseline,
     most_frequent_class,
     principal_components,
+    principal_reconstructions,
     raw_input,
     support_vectors,
 )
 from kerasae.evaluate.bound import evidence_lower_bound, importance_nll, nll_summary
 from kerasae.evaluate.classification import Classification, classify, measure_classification
-from kerasae.evaluate.clustering import ClusterAgreement, cluster_agreement
+from kerasae.evaluate.clustering import ClusterAgreement, agreement, cluster_agreement, find_clusters
 from kerasae.evaluate.code_length import (
     bits_per_dimension,
     draw_independent,
@@ -47,6 +48,7 @@ from kerasae.evaluate.meanings import MEANINGS
 from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.parzen import Parzen, parzen_window
+from kerasae.evaluate.placing import place, trust
 from kerasae.evaluate.plane import planar_maps
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
@@ -86,6 +88,7 @@ __all__ = [
     "Tokens",
     "TwoSampleTest",
     "Worth",
+    "agreement",
     "annealed_log_z",
     "anomaly_figures",
     "attentive_probe",
@@ -112,6 +115,7 @@ __all__ = [
     "exact_log_z",
     "factor_vae_score",
     "features",
+    "find_clusters",
     "flat_values",
     "fold_accuracies",
     "frechet_distance",
@@ -132,12 +136,14 @@ __all__ = [
     "ndcg",
     "nll_summary",
     "parzen_window",
+    "place",
     "planar_maps",
     "posterior_draws",
     "precision_and_recall",
     "predict_ratings",
     "predicted_rows",
     "principal_components",
+    "principal_reconstructions",
     "rank_items",
     "rating_figures",
     "raw_input",
@@ -162,6 +168,7 @@ __all__ = [
     "told_apart",
     "top_items",
     "trained_judge",
+    "trust",
     "two_sample_test",
     "unit_activity",
     "word_vectors",

@@ -86,6 +86,24 @@ def principal_components(unlabelled, *parts, count: int, seed: int = 0) -> list[
     return [components.transform(part).astype(np.float32) for part in parts]
 
 
+def principal_reconstructions(unlabelled, part, count: int, seed: int = 0) -> np.ndarray:
+    """Reconstruct vectors [N, F] from the first principal components of unlabelled ones [M, F]: float32 [N, F].
+
+    Args:
+        unlabelled: examples that the components are fitted to.
+        part: examples to reconstruct.
+        count: most components; at most M and F are used.
+        seed: of the randomised singular value decomposition.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(10, 4))
+        >>> np.allclose(principal_reconstructions(x, x, count=4), x, atol=1e-6)
+        True
+    """
+    components = PCA(min(count, *unlabelled.shape), random_state=seed).fit(unlabelled)
+    return components.inverse_transform(components.transform(part)).astype(np.float32)
+
+
 def most_frequent_class(train_y, test_y) -> Baseline:
     """Predict the most frequent training label for every test example; ties go to the lower label.
 

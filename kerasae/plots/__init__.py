@@ -1,4 +1,4 @@
-"""Level 4: draw training curves, reconstructions, filters and results; every function returns a matplotlib Figure.
+"""Level 4: draw training curves, reconstructions, filters and results; most functions return a matplotlib Figure.
 
 No pyplot and no global state: the figures work without a display, in threads and in notebooks. Save one with
 `figure.savefig("picture.png")`, or embed it in a page with `png_base64`.
@@ -11,6 +11,8 @@ grey images.
 from kerasae.plots.courses import curves, label_curve
 from kerasae.plots.examples import filters, heat_maps, image_grid, interpolations, reconstructions, rows, tangents
 from kerasae.plots.latent import mosaic, sphere
+from kerasae.plots.moving import animation
+from kerasae.plots.placed import colours_of, square, thumbnails
 from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
 from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
@@ -20,7 +22,9 @@ __all__ = [
     "FAINT",
     "GREYS",
     "INK",
+    "animation",
     "bars",
+    "colours_of",
     "confusion",
     "curves",
     "estimates",
@@ -37,5 +41,7 @@ __all__ = [
     "reconstructions",
     "rows",
     "sphere",
+    "square",
     "tangents",
+    "thumbnails",
 ]

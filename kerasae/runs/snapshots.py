@@ -42,7 +42,7 @@ class Snapshots(keras.callbacks.Callback):
             write_atomic(self.folder / f"{number}.npz", self._content())
 
     def _content(self) -> bytes:
-        original = self.shown.restored(self.shown.prepare(self.x).x)
+        original = self.shown.restored(self.shown.prepare(self.x, self.y).x)
         made = self.shown.reconstruct(self.x, self.y)
         file = io.BytesIO()
         np.savez_compressed(file, original=np.asarray(original, np.float32), made=np.asarray(made, np.float32))

@@ -11,6 +11,7 @@ RULES = {
     "side": ("whole numbers from 1 up to 8192", lambda value: 1 <= value <= 8192),
     "positive": ("a number above 0", lambda value: 0 < value < float("inf")),
     "amount": ("a number from 0 up", lambda value: 0 <= value < float("inf")),
+    "strength": ("numbers from -1000 to 1000", lambda value: -1000 <= value <= 1000),
     "share": ("a share from 0 to below 1", lambda value: 0 <= value < 1),
     "fraction": ("a share from 0 to 1", lambda value: 0 <= value <= 1),
     "factor": ("a number above 0, up to 1", lambda value: 0 < value <= 1),
