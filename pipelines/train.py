@@ -101,7 +101,7 @@ def check(recipe, source):
     networks.check(recipe, source, cls)
     unused = networks.unused(recipe, source.info, cls) | distributions.unused(recipe, cls)
     corrupts = "corruption" in variants.own_arguments(cls)
-    unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
+    unused |= dict.fromkeys(("corruption", "corruption_level", "corruption_least"), not corrupts)
     unused["anneal_cycles"] = not recipe.anneal
     unused["keep_best"] = splits(source, recipe)[1] is None
     unused |= dict.fromkeys(("labels", "labelled_share"), not cls.infers_labels)

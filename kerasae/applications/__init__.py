@@ -4,14 +4,20 @@ from kerasae.applications.anomalies import contributions, point_scores
 from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
+from kerasae.applications.restoring import denoise, inpaint, superresolve
+from kerasae.applications.tiles import Tiling, by_tiles
 
 __all__ = [
     "Recommendation",
+    "Tiling",
     "all_ratings",
     "between",
+    "by_tiles",
     "conditions",
     "contributions",
+    "denoise",
     "draw_examples",
+    "inpaint",
     "is_picture",
     "on_sphere",
     "pixels",
@@ -19,5 +25,6 @@ __all__ = [
     "point_scores",
     "recommend_items",
     "recommend_to_new",
+    "superresolve",
     "traversals",
 ]

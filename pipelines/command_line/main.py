@@ -51,6 +51,7 @@ COMMANDS = {
     "predict": "pipelines.predict",
     "recommend": "pipelines.recommend",
     "sample": "pipelines.sample",
+    "restore": "pipelines.restore",
     "sentences": "pipelines.sentences",
     "export": "pipelines.export",
     "serve": "pipelines.serve",
