@@ -654,7 +654,7 @@ def adapted(layer):
 
 TOKENS = np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 4)
 MAPS = np.concatenate([VALUES, 1 - VALUES, VALUES**2, 1 - VALUES**2]).reshape(4, 2, 3, 4)
-PICTURES = np.concatenate([VALUES, 1 - VALUES, VALUES**2]).reshape(2, 6, 6, 1)
+PICTURES = np.concatenate([VALUES**i for i in range(1, 7)]).reshape(4, 6, 6, 1)
 
 LAYERS = [
     Case(layers.SharedVariance, lambda: {"log_variance": -1.0, "name": "row"}, VALUES),
@@ -808,19 +808,6 @@ LAYERS = [
 ]
 
 NETWORKS = [
-    Case(
-        networks.residual,
-        lambda: {
-            "shape": (6, 9, 2),
-            "code": 4,
-            "blocks": 1,
-            "shrink": 3,
-            "activation": "tanh",
-            "kernel_regularizer": keras.regularizers.L1(0.1),
-            "name": "row",
-        },
-        np.float32(stored(6, 9, 2)),
-    ),
     Case(
         networks.dense,
         lambda: {

@@ -68,10 +68,10 @@ def chosen(method, damaged, clean, extra=None):
 def denoising_filters():
     """List the filters for noise: name → `Filter`; wavelets and BM3D where their libraries are installed."""
     found = {
-        "median": Filter(median, (1, 3, 5, 7, 9)),
-        "bilateral": Filter(bilateral, tuple((c, s) for c in (0.1, 0.2, 0.4, 0.8, 1.6) for s in (1, 2, 3))),
-        "non-local means": Filter(non_local_means, tuple((h, s) for s in STRENGTHS for h in (0.6, 0.9))),
-        "total variation": Filter(total_variation, (0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9)),
+        "median": Filter(median, (1, 3, 5, 7, 9, 11, 13)),
+        "bilateral": Filter(bilateral, tuple((c, s) for c in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) for s in (1, 2, 3))),
+        "non-local means": Filter(non_local_means, tuple((h, s) for s in STRENGTHS for h in (0.4, 0.6, 0.8))),
+        "total variation": Filter(total_variation, (0.03, 0.05, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9, 1.3, 1.8)),
     }
     if importlib.util.find_spec("pywt"):
         found["wavelets"] = Filter(wavelets, STRENGTHS)
