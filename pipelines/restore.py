@@ -48,6 +48,7 @@ class Recipe:
 def run(recipe: Recipe):
     """Restore and write the images; print the table if there is what to compare with."""
     from kerasae import runs
+    from kerasae.applications.restoring import check_model
     from pipelines.restoration import files
     from pipelines.sample import refuse_taken
 
@@ -56,6 +57,7 @@ def run(recipe: Recipe):
         refuse_taken(Path(recipe.to))
     paths = files.listed(recipe.inputs)
     model = runs.load_model(recipe.run)
+    check_model(model, recipe.task)
     originals = clean_files(recipe, paths)
     intake = runs.intake(recipe.run, model)
     with tempfile.TemporaryDirectory(dir=Path(recipe.to).parent if recipe.to else None, prefix=".restore.") as folder:

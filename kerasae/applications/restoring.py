@@ -38,7 +38,7 @@ def denoise(model, image, batch_size=8):
     Example:
         >>> clean = denoise(model, noisy)
     """
-    check_model(model, "denoise", (DenoisingAutoencoder,))
+    check_model(model, "denoise")
     check_image(model, image)
     return np.clip(cleaner(model, image.shape, batch_size)(np.asarray(image, np.float32)), 0, 1)
 
@@ -62,7 +62,7 @@ def superresolve(model, image, scale=2, batch_size=8):
         >>> superresolve(model, image).shape  # image: [20, 30, 3]
         (40, 60, 3)
     """
-    check_model(model, "superresolve", (DenoisingAutoencoder,))
+    check_model(model, "superresolve")
     learned = model.corruption.scale if isinstance(model.corruption, DownscaleCorruption) else None
     if learned != scale:
         what = "noise, not enlarging" if learned is None else f"scale {learned}"
@@ -98,7 +98,7 @@ def inpaint(model, image, hidden, seed=0, batch_size=8):
         >>> hidden[10:20, 10:20] = True
         >>> whole = inpaint(model, image, hidden)
     """
-    check_model(model, "inpaint", (DenoisingAutoencoder, MaskedAutoencoder))
+    check_model(model, "inpaint")
     check_image(model, image)
     check_hidden(image, hidden)
     image = np.asarray(image, np.float32)
@@ -188,11 +188,19 @@ def around(hidden):
 # ---- checks
 
 
-def check_model(model, task, classes):
-    """Raise InputError for a model that cannot do a task on images."""
+TASKS = {
+    "denoise": (DenoisingAutoencoder,),
+    "inpaint": (DenoisingAutoencoder, MaskedAutoencoder),
+    "superresolve": (DenoisingAutoencoder,),
+}
+"""Task → the models that can do it."""
+
+
+def check_model(model, task):
+    """Raise InputError for a model that cannot do a task, "denoise", "inpaint" or "superresolve", on images."""
     name, trains = type(model).__name__, "kerasae train denoising --network residual --corruption gaussian"
-    if not isinstance(model, classes):
-        wanted = " or ".join(cls.__name__ for cls in classes)
+    if not isinstance(model, TASKS[task]):
+        wanted = " or ".join(cls.__name__ for cls in TASKS[task])
         raise InputError(f"model: to {task} expected a {wanted}. Received: {name}; train one, such as by `{trains}`")
     if isinstance(model, MaskedAutoencoder) and (type(model) is not MaskedAutoencoder or model.target is not None):
         raise InputError(f"model: expected a vision transformer that predicts pixels. Received: {name} of another kind")
