@@ -117,7 +117,10 @@ def build(recipe, info):
     builder = networks.builder(recipe, info, cls)
     parts = {"corruption": variants.corruption(recipe, info=info)} | networks.parts(builder, info, cls)
     builder = distributions.with_variance(networks.with_class(builder, recipe, info, cls), recipe)
-    likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
+    likelihood, of_code = (
+        distributions.build_likelihood(networks.likelihood(recipe), info),
+        distributions.of_code(recipe),
+    )
     return variants.build(recipe.variant, builder, likelihood, variants.scale_of(info), recipe.options, parts, of_code)
 
 

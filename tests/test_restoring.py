@@ -135,6 +135,12 @@ def test_training_starts_at_the_identity():
     np.testing.assert_allclose(decoder(encoder(x)), x, atol=1e-6)
 
 
+def test_without_biases_a_brighter_image_gives_a_brighter_result(model):
+    x = PHOTO[None, :8, :8]
+    once, thrice = (np.asarray(model.decoder(model.encoder(scale * x))) for scale in (1, 3))
+    np.testing.assert_allclose(thrice, 3 * once, rtol=1e-4, atol=1e-4)
+
+
 def test_outputs_depend_on_no_more_pixels_than_reach_says(model):
     function, tiling = of_any_size(model, PHOTO.shape)
     other = PHOTO[:60, :76].copy()
@@ -164,8 +170,10 @@ def test_tiled_denoising_is_that_of_the_whole_image(model):
 
 
 def test_any_other_denoiser_works_on_tiles_of_its_own_size():
-    dense = models.DenoisingAutoencoder(*networks.dense((8, 8, 3), 4, (5,)))
-    assert applications.denoise(dense, PHOTO).shape == PHOTO.shape
+    dense = models.DenoisingAutoencoder(*networks.dense((8, 8, 3), 4, (5,)), "bernoulli")
+    assert applications.denoise(dense, 3 * PHOTO - 1).shape == PHOTO.shape  # noise beyond the range is cut off
+    patch = PHOTO[:8, :8]
+    np.testing.assert_allclose(applications.denoise(dense, patch), dense.reconstruct(patch[None])[0], atol=1e-5)
 
 
 def test_known_pixels_are_kept_and_hidden_ones_have_no_effect(model, masked):
@@ -275,6 +283,7 @@ def test_files_keep_size_depth_and_colour(place, capsys):
         "deep": ((16, 16), "uint16"),
     }
     model = kerasae.runs.load_model(place / "run")
+    assert type(model.likelihood).__name__ == "Gaussian"  # by itself, as the network adds to pixels
     pixels = np.asarray(Image.open(place / "some" / "colour.png")) / np.float32(255)
     np.testing.assert_allclose(found["colour"] / 255, applications.denoise(model, pixels), atol=0.51 / 255)
 

@@ -1,5 +1,7 @@
 """Images restored by trained models: denoised, filled in, enlarged. Pixels are floats from 0 to 1."""
 
+from functools import partial
+
 import numpy as np
 from keras import ops
 
@@ -118,10 +120,14 @@ def cleaner(model, shape, batch_size):
     if is_size_free(model.encoder) and is_size_free(model.decoder):
         function, tiling = of_any_size(model, shape)
     else:
-        height, width = model.example_shape[:2]
-        function = lambda tiles: model.reconstruct(tiles, batch_size=len(tiles))  # noqa: E731
-        tiling = Tiling((height, width), min(height, width) // 2)
+        side = model.example_shape[:2]
+        function, tiling = partial(of_one_size, model), Tiling(side, min(side) // 2)
     return lambda image: by_tiles(function, image, tiling, batch_size)
+
+
+def of_one_size(model, tiles):
+    """Reconstruct tiles of the size of the model's examples; noise out of a likelihood's range is cut off."""
+    return model.reconstruct(np.clip(tiles, 0, 1) if model.unit_range else tiles, batch_size=len(tiles))
 
 
 def of_any_size(model, shape):

@@ -18,7 +18,9 @@ def residual(shape, code=32, blocks=2, *, shrink=2, activation="relu", kernel_re
     channels are computed by residual blocks x + conv₃(f(conv₃(x))) without normalisation (EDSR: Lim et al., arXiv
     1707.02921, section 3.1). The code is the image as channels and the encoder's last map, as wide as the image: it
     compresses nothing. The decoder adds its prediction to the image (DnCNN: Zhang et al., arXiv 1608.03981, section
-    III-A). Its last kernel starts at zero, so that training starts at the identity.
+    III-A). Its last kernel starts at zero, so that training starts at the identity. No layer has a bias: with ReLU a
+    brighter image gives a brighter result, f(αx) = α f(x), and one network serves all levels of noise (Mohan et al.,
+    arXiv 1906.05478, section 4).
 
     Args:
         shape: (H, W, C) of an image; `shrink` divides both sides.
@@ -26,7 +28,7 @@ def residual(shape, code=32, blocks=2, *, shrink=2, activation="relu", kernel_re
         blocks: residual blocks in the encoder, and as many in the decoder; from 1 up.
         shrink: side of the blocks of pixels that become channels; 1 for none.
         activation: f, of the hidden layers.
-        kernel_regularizer: of every kernel, added to the loss; biases have none.
+        kernel_regularizer: of every kernel, added to the loss.
         name: prefix of the layers' names.
 
     Returns:
@@ -41,7 +43,7 @@ def residual(shape, code=32, blocks=2, *, shrink=2, activation="relu", kernel_re
     """
     shape = check_shape("residual", shape, (3,))
     check_positive("residual", code=code, blocks=blocks, shrink=shrink)
-    options = {"padding": "same", "kernel_regularizer": kernel_regularizer}
+    options = {"padding": "same", "use_bias": False, "kernel_regularizer": kernel_regularizer}
     inputs = keras.Input(shape)
     pixels = SpaceToDepth(shrink, name=f"{name}_to_channels", dtype="float32")(inputs)
     x = layers.Conv2D(code, 3, **options, name=f"{name}_encode_first")(pixels)

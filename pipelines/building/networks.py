@@ -166,6 +166,15 @@ def of_map(recipe, info, pixel_parameters):
     return kerasae.networks.conv_map(info.shape, recipe.code, **sizes, **shared)
 
 
+def likelihood(recipe):
+    """Choose the likelihood's name for a network: residual adds to pixels, so that it starts at the identity."""
+    if recipe.network != "residual":
+        return recipe.likelihood
+    if recipe.likelihood not in ("auto", "gaussian"):
+        raise InputError(f"likelihood: residual predicts pixels, not {recipe.likelihood}; leave it out, for gaussian")
+    return "gaussian"
+
+
 def of_maps_of_pixels(recipe, info, posterior, pixel_parameters):
     """Build the residual encoder and decoder, whose code is as large as the image."""
     if posterior is not None or pixel_parameters != 1:
