@@ -5,6 +5,7 @@ images. Noise is Gaussian and not clipped. Figures that were measured stand in d
 
     python -m benchmarks.restoring denoise runs/cifar tfds:cifar10 DIR   # DIR: where TensorFlow Datasets keeps its data
     python -m benchmarks.restoring denoise runs/cifar photographs        # china and flower of scikit-learn, 427×640
+    python -m benchmarks.restoring patches patches.npz DIR               # what docs/restoring.md trains photographs on
     python -m benchmarks.restoring inpaint runs/cifar tfds:cifar10 DIR   # a centre square of a quarter of the side
     python -m benchmarks.restoring enlarge runs/twice photographs        # by 2
 
@@ -42,6 +43,22 @@ def photographs():
 
     choosing = [image[100:260, 100:260] for image in (data.chelsea(), data.coffee())]
     return [[np.float32(image) / 255 for image in part] for part in (choosing, load_sample_images().images)]
+
+
+def write_patches(file, folder, side=32):
+    """Write training patches: of five other photographs of scikit-image in all orders of colours, and of CIFAR-10."""
+    from pathlib import Path
+
+    import skimage
+    from PIL import Image
+
+    names = ("astronaut.png", "rocket.jpg", "motorcycle_left.png", "motorcycle_right.png", "ihc.png")
+    place = Path(skimage.__file__).parent / "data"
+    images = [np.asarray(Image.open(place / name).convert("RGB")) for name in names]
+    found, random = kerasae.data.cut_patches(images, side, count=2500), np.random.default_rng(0)
+    found = np.stack([patch[..., random.permutation(3)] for patch in found])
+    small = kerasae.data.load("tfds:cifar10", data_dir=folder).train.subset(np.arange(len(found))).arrays()[0]
+    np.savez(file, x_train=np.concatenate([found, small]))
 
 
 def square(shape):
@@ -93,5 +110,7 @@ def enlarge(model, _, judged, scale=2):
 
 if __name__ == "__main__":
     task, run, *data = sys.argv[1:]
+    if task == "patches":
+        sys.exit(write_patches(run, *data))
     restoration.skimage("restoration")
     {"denoise": denoise, "inpaint": inpaint, "enlarge": enlarge}[task](kerasae.runs.load_model(run), *pictures(*data))
