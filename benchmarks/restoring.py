@@ -23,7 +23,7 @@ from kerasae.evaluate import restoration
 from pipelines.restoration import judging
 
 LEVELS = (0.1, 0.25, 0.5)
-CHOOSING, JUDGED = 20, 200
+CHOOSING, JUDGED = 20, 100
 """Numbers of small images."""
 
 
