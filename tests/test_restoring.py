@@ -242,6 +242,17 @@ def test_the_parameter_of_a_filter_is_the_best_on_the_images_that_choose():
     assert restoration.chosen(median, [PHOTO], [PHOTO]) == 1
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_filters_keep_the_shape_of_grey_and_colour_and_reduce_noise(channels):
+    pytest.importorskip("skimage")
+    clean = np.full((24, 20, channels), 0.5, "float32")
+    noisy = clean + 0.2 * RANDOM.normal(size=clean.shape).astype("float32")
+    for name, method in restoration.denoising_filters().items():
+        found = method.apply(noisy, None, method.parameters[-1])
+        assert found.shape == clean.shape, name
+        assert restoration.psnr(clean, found) > restoration.psnr(clean, noisy), name
+
+
 # ---- the command
 
 

@@ -119,8 +119,11 @@ def bilateral(image, _, parameter):
     """Average neighbours of like colour: Tomasi and Manduchi, ICCV 1998."""
     color, spatial = parameter
     # Its table of colours starts at 0, which noise may fall below.
-    options = {"sigma_color": color, "sigma_spatial": spatial, "channel_axis": -1}
-    return skimage("restoration").denoise_bilateral(np.clip(image, 0, 1).astype(np.float64), **options)
+    values, options = np.clip(image, 0, 1).astype(np.float64), {"sigma_color": color, "sigma_spatial": spatial}
+    smooth = skimage("restoration").denoise_bilateral
+    if image.shape[-1] == 1:  # whose axis of one channel it would drop, with a warning
+        return smooth(values[..., 0], **options)[..., None]
+    return smooth(values, **options, channel_axis=-1)
 
 
 def non_local_means(image, _, parameter):
