@@ -119,18 +119,17 @@ def bilateral(image, _, parameter):
     """Average neighbours of like colour: Tomasi and Manduchi, ICCV 1998."""
     color, spatial = parameter
     # Its table of colours starts at 0, which noise may fall below.
-    values, options = np.clip(image, 0, 1).astype(np.float64), {"sigma_color": color, "sigma_spatial": spatial}
-    smooth = skimage("restoration").denoise_bilateral
-    if image.shape[-1] == 1:  # whose axis of one channel it would drop, with a warning
-        return smooth(values[..., 0], **options)[..., None]
-    return smooth(values, **options, channel_axis=-1)
+    values = np.clip(image, 0, 1).astype(np.float64)
+    # Beyond the edge lies black unless it is said that the edge goes on.
+    options = {"sigma_color": color, "sigma_spatial": spatial, "mode": "edge", "channel_axis": -1}
+    return skimage("restoration").denoise_bilateral(values, **options).reshape(image.shape)
 
 
 def non_local_means(image, _, parameter):
     """Average pixels with like surroundings: Buades, Coll and Morel, CVPR 2005."""
     factor, sigma = parameter
     options = {"h": factor * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "channel_axis": -1}
-    return skimage("restoration").denoise_nl_means(image, fast_mode=True, **options)
+    return skimage("restoration").denoise_nl_means(image, fast_mode=True, **options).reshape(image.shape)
 
 
 def total_variation(image, _, weight):
