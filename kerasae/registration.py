@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 ROOMS = {
     "kerasae.layers": (
-        "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock Dictionary Dropout "
-        "GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LowVariance MaskQueries MaskedTokens "
-        "MaskingCorruption PatchTokens Patches RestoredTokens SaltAndPepperCorruption ScaledTanh SelfAttention "
-        "SharedVariance Standardization StepAttention StepBlock StepMean StepPositions TiedDense TokenCorruption "
-        "TokenNorm TokenPooling TransformerBlock"
+        "AttentionPooling Codebook ConvBlock ConvNextBlock CrossAttention CrossBlock DepthToSpace Dictionary "
+        "DownscaleCorruption Dropout GaussianCorruption GlobalResponseNorm Images JumpReLU KeepLargest LeadingSum "
+        "LowVariance MaskQueries MaskedTokens MaskingCorruption PatchTokens Patches RestoredTokens "
+        "SaltAndPepperCorruption ScaledTanh SelfAttention SharedVariance SpaceToDepth Standardization StepAttention "
+        "StepBlock StepMean StepPositions TiedDense TokenCorruption TokenNorm TokenPooling TransformerBlock"
     ),
     "kerasae.distributions": "Bernoulli Categorical Gaussian GaussianPerValue LogisticMixture TableColumns Tokens",
     "kerasae.distributions.posteriors": "GaussianPosterior VonMisesFisherPosterior",

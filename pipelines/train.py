@@ -102,7 +102,7 @@ def check(recipe, source):
     networks.check(recipe, source, cls)
     unused = networks.unused(recipe, source.info, cls) | distributions.unused(recipe, cls)
     corrupts = "corruption" in variants.own_arguments(cls)
-    unused |= dict.fromkeys(("corruption", "corruption_level"), not corrupts)
+    unused |= dict.fromkeys(("corruption", "corruption_level", "corruption_least"), not corrupts)
     unused["anneal_cycles"] = not recipe.anneal
     unused["keep_best"] = splits(source, recipe)[1] is None
     unused |= dict.fromkeys(("labels", "labelled_share"), not cls.infers_labels)
@@ -118,7 +118,10 @@ def build(recipe, info):
     builder = networks.builder(recipe, info, cls)
     parts = {"corruption": variants.corruption(recipe, info=info)} | networks.parts(builder, info, cls)
     builder = distributions.with_variance(networks.with_class(builder, recipe, info, cls), recipe)
-    likelihood, of_code = distributions.build_likelihood(recipe.likelihood, info), distributions.of_code(recipe)
+    likelihood, of_code = (
+        distributions.build_likelihood(networks.likelihood(recipe), info),
+        distributions.of_code(recipe),
+    )
     return variants.build(recipe.variant, builder, likelihood, variants.scale_of(info), recipe.options, parts, of_code)
 
 

@@ -674,6 +674,7 @@ def adapted(layer):
 
 TOKENS = np.concatenate([VALUES, 1 - VALUES]).reshape(4, 3, 4)
 MAPS = np.concatenate([VALUES, 1 - VALUES, VALUES**2, 1 - VALUES**2]).reshape(4, 2, 3, 4)
+PICTURES = np.concatenate([VALUES**i for i in range(1, 7)]).reshape(4, 6, 6, 1)
 
 LAYERS = [
     Case(layers.SharedVariance, lambda: {"log_variance": -1.0, "name": "row"}, VALUES),
@@ -693,10 +694,14 @@ LAYERS = [
     ),
     Case(
         layers.GaussianCorruption,
-        lambda: {"stddev": 0.7, "seed": 5, "name": "row"},
+        lambda: {"stddev": 0.7, "least": 0.1, "seed": 5, "name": "row"},
         VALUES,
         deterministic=False,
     ),
+    Case(layers.DownscaleCorruption, lambda: {"scale": 3, "name": "row"}, PICTURES),
+    Case(layers.LeadingSum, lambda: {"name": "row"}, (PICTURES, PICTURES**2)),
+    Case(layers.SpaceToDepth, lambda: {"block": 3, "name": "row"}, PICTURES),
+    Case(layers.DepthToSpace, lambda: {"block": 3, "name": "row"}, np.repeat(PICTURES, 9, axis=-1)),
     Case(
         layers.SaltAndPepperCorruption,
         lambda: {"rate": 0.4, "seed": 5, "name": "row"},
@@ -1243,6 +1248,10 @@ FUNCTIONS = {
     "total_variation": "test_conditional_adversarial.py",
     "tie_all": "test_layers.py",
     "Trigram": "test_trigram.py",
+    "enlarge_images": "test_restoring.py",
+    "residual": "test_restoring.py",
+    "resize_residual": "test_restoring.py",
+    "shrink_images": "test_restoring.py",
     "unpatchify": "test_patches.py",
     "vit_base": "test_vit.py",
     "vit_huge": "test_vit.py",

@@ -5,15 +5,21 @@ from kerasae.applications.directions import Direction, learn_direction, moved
 from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
+from kerasae.applications.restoring import denoise, inpaint, superresolve
+from kerasae.applications.tiles import Tiling, by_tiles
 
 __all__ = [
     "Direction",
     "Recommendation",
+    "Tiling",
     "all_ratings",
     "between",
+    "by_tiles",
     "conditions",
     "contributions",
+    "denoise",
     "draw_examples",
+    "inpaint",
     "is_picture",
     "learn_direction",
     "moved",
@@ -23,5 +29,6 @@ __all__ = [
     "point_scores",
     "recommend_items",
     "recommend_to_new",
+    "superresolve",
     "traversals",
 ]

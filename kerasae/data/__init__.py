@@ -5,6 +5,7 @@ from kerasae.data.batching import batches, in_order, steps_per_epoch
 from kerasae.data.binary_draws import binarized
 from kerasae.data.classes import match_classes
 from kerasae.data.crops import RandomFlip, RandomResizedCrop
+from kerasae.data.cutting import cut_patches
 from kerasae.data.erasing import RandomErasing
 from kerasae.data.info import Info, Source
 from kerasae.data.intake import BrokenImage, Intake
@@ -38,6 +39,7 @@ __all__ = [
     "binarized",
     "channel_statistics",
     "class_number",
+    "cut_patches",
     "holdout",
     "holdout_in_time",
     "in_order",

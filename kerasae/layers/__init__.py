@@ -2,13 +2,20 @@
 
 from kerasae.layers.codebook import Codebook
 from kerasae.layers.convolution import ConvNextBlock, GlobalResponseNorm
-from kerasae.layers.corruption import Corruption, GaussianCorruption, MaskingCorruption, SaltAndPepperCorruption
+from kerasae.layers.corruption import (
+    Corruption,
+    DownscaleCorruption,
+    GaussianCorruption,
+    MaskingCorruption,
+    SaltAndPepperCorruption,
+)
 from kerasae.layers.draws import Dropout
 from kerasae.layers.low_variance import LowVariance
 from kerasae.layers.normalization import TokenNorm
 from kerasae.layers.plain_convolution import ConvBlock, MaskableBlock
 from kerasae.layers.pooling import AttentionPooling
 from kerasae.layers.shared_variance import SharedVariance
+from kerasae.layers.shuffling import DepthToSpace, LeadingSum, SpaceToDepth
 from kerasae.layers.sparse_codes import Dictionary, JumpReLU, KeepLargest, ScaledTanh
 from kerasae.layers.standardization import Standardization
 from kerasae.layers.steps import StepAttention, StepBlock, StepMean, StepPositions
@@ -34,13 +41,16 @@ __all__ = [
     "Corruption",
     "CrossAttention",
     "CrossBlock",
+    "DepthToSpace",
     "Dictionary",
+    "DownscaleCorruption",
     "Dropout",
     "GaussianCorruption",
     "GlobalResponseNorm",
     "Images",
     "JumpReLU",
     "KeepLargest",
+    "LeadingSum",
     "LowVariance",
     "MaskQueries",
     "MaskedTokens",
@@ -54,6 +64,7 @@ __all__ = [
     "ScaledTanh",
     "SelfAttention",
     "SharedVariance",
+    "SpaceToDepth",
     "Standardization",
     "StepAttention",
     "StepBlock",

@@ -5,6 +5,7 @@ from keras import ops
 
 from kerasae.errors import InputError
 from kerasae.layers import draws
+from kerasae.ops import enlarge_images, shrink_images
 
 
 class Corruption(keras.layers.Layer):
@@ -86,25 +87,34 @@ class MaskingCorruption(Corruption):
 
 @keras.saving.register_keras_serializable("kerasae")
 class GaussianCorruption(Corruption):
-    """Add isotropic Gaussian noise, x̃ = x + N(0, stddev²): Vincent et al., JMLR 11 (2010), section 3.3.
+    """Add isotropic Gaussian noise, x̃ = x + N(0, σ²): Vincent et al., JMLR 11 (2010), section 3.3.
+
+    With `least`, σ is drawn for every example from U(least, stddev), so that one model denoises a range of levels,
+    which it is not told: "blind" denoising, Zhang et al., DnCNN, arXiv 1608.03981, section III-D.
 
     Args:
-        stddev: standard deviation in units of x, > 0. The result is not clipped.
+        stddev: standard deviation in units of x, > 0, or the largest one. The result is not clipped.
+        least: None, or the smallest standard deviation, from 0 to `stddev`.
         seed: integer, or None for one from `keras.utils.set_random_seed`.
     """
 
-    def __init__(self, stddev=0.3, **kwargs):
+    def __init__(self, stddev=0.3, least=None, **kwargs):
         super().__init__(**kwargs)
         if not stddev > 0:
             raise InputError(f"GaussianCorruption: stddev must be > 0. Received: stddev={stddev}")
-        self.stddev = float(stddev)
+        if least is not None and not 0 <= least <= stddev:
+            raise InputError(f"GaussianCorruption: least must be from 0 to stddev={stddev}. Received: least={least}")
+        self.stddev, self.least = float(stddev), None if least is None else float(least)
 
     def corrupt(self, x, random):
-        noise = self.stddev * random.normal(ops.shape(x))
-        return x + ops.cast(noise, x.dtype)
+        noise = random.normal(ops.shape(x))
+        if self.least is None:
+            return x + ops.cast(self.stddev * noise, x.dtype)
+        share = random.uniform((ops.shape(x)[0], *[1] * (len(x.shape) - 1)))
+        return x + ops.cast((self.least + (self.stddev - self.least) * share) * noise, x.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "stddev": self.stddev}
+        return {**super().get_config(), "stddev": self.stddev, "least": self.least}
 
 
 @keras.saving.register_keras_serializable("kerasae")
@@ -128,3 +138,33 @@ class SaltAndPepperCorruption(Corruption):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("kerasae")
+class DownscaleCorruption(Corruption):
+    """Average blocks of s×s pixels, and enlarge the result again: what super-resolution has to undo.
+
+    x̃ = enlarge(shrink(x)), both of `kerasae.ops`, after the bicubic input of Dong et al., SRCNN, arXiv 1501.00092,
+    section 3.1. Nothing is random. All values count as corrupted.
+
+    Args:
+        scale: whole number s from 2 up, which divides the sides of the images [B, H, W, C].
+        seed: accepted as by every corruption, without effect.
+
+    Raises:
+        InputError: for another scale, or examples that are no images or that it does not divide.
+    """
+
+    def __init__(self, scale=2, **kwargs):
+        super().__init__(**kwargs)
+        if not (scale >= 2 and scale == int(scale)):
+            raise InputError(f"DownscaleCorruption: scale must be a whole number from 2 up. Received: scale={scale}")
+        self.scale = int(scale)
+
+    def corrupt(self, x, random):
+        if len(x.shape) != 4:
+            raise InputError(f"DownscaleCorruption: expected images [B, H, W, C]. Received: shape {tuple(x.shape)}")
+        return enlarge_images(shrink_images(x, self.scale), self.scale), ops.ones_like(x)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}

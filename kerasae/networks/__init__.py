@@ -8,6 +8,7 @@ from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_min
 from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import gru, lstm
+from kerasae.networks.residual_pair import residual, resize_residual
 from kerasae.networks.shared_variance import share_variance
 from kerasae.networks.transformer_pair import transformer
 from kerasae.networks.vgg_pair import vgg
@@ -25,7 +26,9 @@ __all__ = [
     "index_transformer",
     "lstm",
     "pool_vit",
+    "residual",
     "resize_convnext",
+    "resize_residual",
     "resize_vit",
     "shape_code",
     "share_variance",

@@ -10,9 +10,11 @@ from kerasae.ops.patches import gather_tokens, group_masking, normalize_patches,
 from kerasae.ops.permutations import permute_dimensions
 from kerasae.ops.pixels import sum_per_example, to_unit, total_variation
 from kerasae.ops.positions import resize_positions, sincos_positions
+from kerasae.ops.scaling import enlarge_images, shrink_images
 from kerasae.ops.sparsity import jump_relu, keep_largest, step_above
 
 __all__ = [
+    "enlarge_images",
     "exact_gelu",
     "fista",
     "gather_tokens",
@@ -31,6 +33,7 @@ __all__ = [
     "rbf",
     "resize_positions",
     "shrink",
+    "shrink_images",
     "sincos_positions",
     "softmax",
     "step_above",

@@ -19,7 +19,8 @@ class DistributionFields:
         *("auto", "bernoulli", "gaussian", "gaussian_shared", "gaussian_per_value", "categorical", "logistic_mixture")
     ] = "auto"
     """Distribution of the input, whose parameters the decoder predicts; auto is bernoulli, or gaussian for numbers of
-    any range. The variance of gaussian is 1, of gaussian_shared one learned number, of gaussian_per_value predicted."""
+    any range and for the residual network. The variance of gaussian is 1, of gaussian_shared one learned number, of
+    gaussian_per_value predicted."""
     posterior: Literal["auto", "gaussian", "full_gaussian", "von_mises_fisher", "one_hot"] = "auto"
     """Distribution of the code given the input, of variational variants; auto is gaussian."""
     prior: Literal["auto", "mixture", "vamp"] = "auto"

@@ -24,11 +24,12 @@ REGULARISERS = ("tied", "weight_decay_l1", "weight_decay_l2", "code_dropout")
 class NetworkFields:
     """Settings for the encoder and the decoder."""
 
-    network: Literal["dense", "conv", "convnext", "lstm", "gru", "transformer"] = "dense"
+    network: Literal["dense", "conv", "convnext", "residual", "lstm", "gru", "transformer"] = "dense"
     """Architecture: dense (fully connected), conv (convolutional, for signals, images and volumes), convnext (ConvNeXt
-    V2, images only), or lstm, gru (recurrent) and transformer, of sequences only."""
+    V2, images only), residual (maps as large as the image, for denoising images of any size), or lstm, gru
+    (recurrent) and transformer, of sequences only."""
     code: int = field(default=32, metadata=within("count"))
-    """Length of the code."""
+    """Length of the code, or channels of the maps of a residual network."""
     widths: tuple[int, ...] = field(default=(512,), metadata=within("count", may_be_empty=True))
     """Hidden widths of the dense network, units of a recurrent one, or the one width of the transformer."""
     filters: tuple[int, ...] = field(default=(32, 64), metadata=within("count"))
@@ -42,8 +43,8 @@ class NetworkFields:
     embedding: int = field(default=64, metadata=within("count"))
     """Length of the learned vector of a token, of a recurrent network of tokens."""
     blocks: int = field(default=2, metadata=within("count"))
-    """Blocks of the transformer, or residual blocks of a conv network without pooling, in the encoder and in the
-    decoder."""
+    """Blocks of the transformer, or residual blocks of a residual network or of a conv one without pooling, in the
+    encoder and in the decoder."""
     heads: int = field(default=4, metadata=within("count"))
     """Attention heads of the transformer, which divide its width."""
     pooling: Literal["mean", "none"] = "mean"
@@ -73,11 +74,14 @@ DECIDED = (
 
 def unused(recipe, info, cls):
     """Map the fields that may have no effect to whether they have none, for a variant of a class."""
-    convolves = recipe.network in ("conv", "convnext")
-    found = {"widths": convolves, "filters": not convolves, "activation": recipe.network not in ("dense", "conv")}
+    convolves, residual = recipe.network in ("conv", "convnext"), recipe.network == "residual"
+    found = {"widths": convolves or residual, "filters": not convolves}
+    found["activation"] = recipe.network not in ("dense", "conv", "residual")
     found |= dict.fromkeys(("depths", "patch", "kernel"), recipe.network != "convnext")
     found |= {name: recipe.network not in ("dense", "conv") for name in (*REGULARISERS, "conditional")}
     found |= dict.fromkeys(("blocks", "heads", "pooling"), recipe.network != "transformer")
+    if residual:
+        found |= dict.fromkeys(("blocks", "weight_decay_l1", "weight_decay_l2"), False)
     if recipe.network == "conv" and issubclass(cls, kerasae.models.VectorQuantizedAutoencoder):
         found |= {"pooling": False, "blocks": recipe.pooling != "none"}
         found |= dict.fromkeys(("code_dropout", "conditional"), recipe.pooling == "none")
@@ -120,6 +124,8 @@ def builder(recipe, info, cls):
         shared = {"posterior": posterior, "pixel_parameters": pixel_parameters, "code_activation": code_activation}
         if recipe.network == "conv" and recipe.pooling == "none":
             return of_map(recipe, info, pixel_parameters)
+        if recipe.network == "residual":
+            return of_maps_of_pixels(recipe, info, posterior, pixel_parameters)
         if recipe.network == "convnext":
             sizes = {"widths": recipe.filters, "depths": recipe.depths, "kernel": recipe.kernel}
             return kerasae.networks.convnext(info.shape, side(recipe), code=code, name=name, **sizes, **shared)
@@ -164,6 +170,23 @@ def of_map(recipe, info, pixel_parameters):
     sizes = {"filters": recipe.filters, "blocks": recipe.blocks, "activation": recipe.activation}
     shared = {"pixel_parameters": pixel_parameters, **weight_decay(recipe)}
     return kerasae.networks.conv_map(info.shape, recipe.code, **sizes, **shared)
+
+
+def likelihood(recipe):
+    """Choose the likelihood's name for a network: residual adds to pixels, so that it starts at the identity."""
+    if recipe.network != "residual":
+        return recipe.likelihood
+    if recipe.likelihood not in ("auto", "gaussian"):
+        raise InputError(f"likelihood: residual predicts pixels, not {recipe.likelihood}; leave it out, for gaussian")
+    return "gaussian"
+
+
+def of_maps_of_pixels(recipe, info, posterior, pixel_parameters):
+    """Build the residual encoder and decoder, whose code is as large as the image."""
+    if posterior is not None or pixel_parameters != 1:
+        raise InputError("network: residual predicts one number per pixel from plain codes; choose another network")
+    sizes = {"blocks": recipe.blocks, "activation": recipe.activation}
+    return kerasae.networks.residual(info.shape, recipe.code, **sizes, **weight_decay(recipe))
 
 
 def of_sequences(recipe, info, posterior, pixel_parameters):

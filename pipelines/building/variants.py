@@ -17,6 +17,7 @@ CORRUPTIONS = {
     "masking": ("MaskingCorruption", "rate"),
     "gaussian": ("GaussianCorruption", "stddev"),
     "salt_and_pepper": ("SaltAndPepperCorruption", "rate"),
+    "downscale": ("DownscaleCorruption", "scale"),
 }
 
 
@@ -48,11 +49,15 @@ FIELD = {"names": names, "check": check_name}
 class CorruptionFields:
     """Settings for the corruption of a denoising autoencoder's input."""
 
-    corruption: Literal["masking", "gaussian", "salt_and_pepper"] = "masking"
+    corruption: Literal["masking", "gaussian", "salt_and_pepper", "downscale"] = "masking"
     """Corruption of a denoising autoencoder's input: values set to 0 (tokens: hidden, see `TokenCorruption`), noise
-    added, or values set to 0 or 1."""
+    added, values set to 0 or 1, or images made smaller and enlarged again."""
     corruption_level: tuple[float, ...] = field(default=(0.25,), metadata=within("amount"))
-    """Rate (gaussian: standard deviation) of the corruption; in a stack one value for all layers, or one per layer."""
+    """Rate (gaussian: standard deviation, downscale: factor such as 2) of the corruption; in a stack one value for all
+    layers, or one per layer."""
+    corruption_least: float | None = field(default=None, metadata=within("amount"))
+    """Least standard deviation of gaussian corruption: every example gets one from here to the level. One model then
+    denoises them all."""
 
 
 def variant(name):
@@ -165,7 +170,11 @@ def corruption(fields, layer=1, info=None):
         if fields.corruption != "masking":
             raise InputError(f"corruption: {fields.corruption} is of values, not of tokens; leave it out, for masking")
         return kerasae.layers.TokenCorruption(len(info.columns), level)
-    return getattr(kerasae.layers, cls)(**{argument: level})
+    if fields.corruption_least is None:
+        return getattr(kerasae.layers, cls)(**{argument: level})
+    if fields.corruption != "gaussian":
+        raise InputError(f"corruption_least: has no effect on {fields.corruption} corruption; leave it out")
+    return kerasae.layers.GaussianCorruption(level, fields.corruption_least)
 
 
 def anneal(model, recipe, steps):

@@ -53,6 +53,7 @@ COMMANDS = {
     "recommend": "pipelines.recommend",
     "sample": "pipelines.sample",
     "edit": "pipelines.edit",
+    "restore": "pipelines.restore",
     "sentences": "pipelines.sentences",
     "export": "pipelines.export",
     "serve": "pipelines.serve",

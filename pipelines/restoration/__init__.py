@@ -1,0 +1,1 @@
+"""Image files that `kerasae restore` reads and writes, and the table beside classical filters."""
