@@ -64,7 +64,7 @@ def load_model(file, compiled=False):
             or infinity accepted.
 
     Returns:
-        An `Autoencoder` of any variant, a `Classifier`, or a `Detector`.
+        An `Autoencoder` of any variant, a `Classifier`, a `Segmenter`, or a `Detector`.
 
     Raises:
         InputError: the file is missing or damaged, holds no model of kerasae, or names other classes.
@@ -149,7 +149,7 @@ def build(config, most):
             raise InputError(f"its configuration asks for {size} bytes of weights, but it holds at most {most}")
 
     model = checked(lambda: keras.saving.deserialize_keras_object(config), check)
-    if not isinstance(model, Trainable | models.Classifier | Detector):
+    if not isinstance(model, Trainable | models.Classifier | models.Segmenter | Detector):
         raise InputError(f"it holds a {type(model).__name__}, which is no model of kerasae")
     return model
 

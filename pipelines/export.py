@@ -39,7 +39,7 @@ class Recipe(DerivedRecipe):
     """Largest allowed difference to the model in memory; relative for values above 1. 1e-5 for a SavedModel and 1e-4
     for ONNX and LiteRT when not given; 8 bits have none."""
 
-    of_detectors = True
+    of_detectors = of_segmenters = True
 
     @property
     def folder(self):
@@ -63,8 +63,9 @@ def run(recipe: Recipe, checker=None):
 
     with door.entered(recipe) as (recipe, source, begin):
         model = runs.load_model(recipe.run, source.info)
-        source = matched(recipe.run, model, source)  # the card names the outputs
-        content = card(recipe, source.info) | answered(model, source.info)
+        segments = isinstance(model, kerasae.models.Segmenter)
+        source = source if segments else matched(recipe.run, model, source)  # the card names the outputs
+        content = card(recipe, source.info) | answered(model, source.info, recipe.run)
         options = {"dtype": source.info.dtype, "card": content, "tolerance": recipe.tolerance, "checker": checker}
         options |= {"examples": examples(source), **measured(source, recipe.format)}
         figures = {}
@@ -143,8 +144,12 @@ def card(recipe, info):
     return {"data": info.as_dict(), "recipe": content, "pretraining": pretraining, "metrics": metrics}
 
 
-def answered(model, info):
-    """What a classifier's outputs mean, for the card; nothing of other models."""
+def answered(model, info, run):
+    """What a classifier's or a segmenter's outputs mean, for the card; nothing of other models."""
+    if isinstance(model, kerasae.models.Segmenter):
+        from kerasae import runs
+
+        return {"labels": {"kind": "pixels", "names": runs.label_kind(run)[1]}}
     if not isinstance(model, kerasae.models.Classifier):
         return {}
     return {"labels": {"kind": model.kind, "names": list(info.outputs)}}

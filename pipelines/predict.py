@@ -3,7 +3,7 @@
 A score says how unlike the training data an example is, in the unit of its model: higher = less like it. Of an export
 only TensorFlow and its card are used; an export is a program, so run only those of people you trust. Images are read as
 the run has read its own: they are resized if it resized them, or with --image-size. Files and folders are read as they
-come, in flat memory.
+come, in flat memory. A segmenter writes masks into the folder --to, each of its image's size.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 import kerasae
 from kerasae.errors import InputError
 from pipelines.command_line.ranges import check, within
+from pipelines.segmenting import pictures
 
 logger = logging.getLogger("kerasae.predict")
 
@@ -34,7 +35,8 @@ class Recipe:
     """Image files, folders, which are searched at any depth, .npz files with x_test, x_train or x, tables,
     and .txt files, of which each line is an example."""
     to: str | None = None
-    """File to write, which appears when it is whole; standard output when not given."""
+    """File to write, which appears when it is whole; standard output when not given. Of a segmenter the folder of the
+    masks, one PNG for each image, and of a sheet of them."""
     format: Literal["csv", "json"] = "csv"
     """CSV with a header, or an object of JSON per line."""
     image_size: tuple[int, ...] | None = field(default=None, metadata=within("side"))
@@ -56,20 +58,24 @@ class Predictor(NamedTuple):
     class_names: list[str] | None
     """Or names of the numbers; None for an autoencoder."""
     predict: Callable
-    """Examples [B, *shape] → probabilities or numbers [B, K], scores [B], or scores and anomalies [B, 2]."""
+    """Examples [B, *shape] → probabilities or numbers [B, K], scores [B], scores and anomalies [B, 2], or classes of
+    pixels [B, H, W]."""
     kind: str = "class"
-    """Of what is predicted: class, classes, numbers or anomaly."""
+    """Of what is predicted: class, classes, numbers, pixels or anomaly."""
 
 
 def run(recipe: Recipe) -> int:
     """Predict and write; return the number of images that could not be read."""
     refuse_missing(recipe.inputs)
+    predictor = load(recipe.model)
+    if recipe.image_size:
+        predictor = predictor._replace(intake=predictor.intake.resizing(recipe.image_size))
+    found = predictions(predictor, recipe)
+    if predictor.kind == "pixels":
+        return pictures.write(found, predictor, recipe)
     write = {"csv": kerasae.results.write_csv, "json": kerasae.results.write_json_lines}[recipe.format]
     with output(recipe.to) as file:
-        predictor = load(recipe.model)
-        if recipe.image_size:
-            predictor = predictor._replace(intake=predictor.intake.resizing(recipe.image_size))
-        broken = write(file, predictions(predictor, recipe), predictor.class_names, predictor.kind)
+        broken = write(file, found, predictor.class_names, predictor.kind)
     if broken:
         logger.warning("%s broken image%s; the column error says why", broken, "s"[: broken > 1])
     return broken
@@ -119,6 +125,9 @@ def of_run(path) -> Predictor:
     intake = runs.intake(path, model)
     if isinstance(model, kerasae.detectors.Detector):
         return detecting(model, intake)
+    if isinstance(model, kerasae.models.Segmenter):
+        names = runs.label_kind(path)[1] or range(model.classes)
+        return Predictor(intake, [*map(str, names)], compiled(model.segment, intake), "pixels")
     if not isinstance(model, kerasae.models.Classifier):
         if model.infers_labels:
             names = runs.class_names(path) or range(model.classes)
@@ -217,6 +226,8 @@ def said(name, answer, kind):
     """Make a prediction of a score, an anomaly, of the probabilities of classes, or of numbers."""
     if kind == "anomaly":
         return kerasae.results.Prediction(name, score=float(answer[0]), anomaly=bool(answer[1]))
+    if kind == "pixels":
+        return kerasae.results.Prediction(name, values=answer)
     if answer.ndim and kind == "numbers":
         return kerasae.results.Prediction(name, values=answer.tolist())
     if answer.ndim:

@@ -96,6 +96,7 @@ def stored(*shape, levels=16, seed=0):
 
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+MASKS = np.where(np.arange(256) % 7 == 6, 255, np.arange(256) // 3 % 3).reshape(8, 8, 4)
 FLAGS = np.stack([LABELS > 0, LABELS > 1, LABELS < 1], axis=1).astype("float32")
 
 
@@ -486,6 +487,23 @@ def estimator():
     return {**frozen_classifier(), "kind": "numbers", "shift": [1.0, -3.0, 0.0], "scale": [0.5, 2.0, 1.0]}
 
 
+def segmenter():
+    pair = networks.vit((8, 4, 1), (4, 2), width=8, depth=1, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2)
+    return {
+        "encoder": pair[0],
+        "classes": 3,
+        "head": "conv",
+        "head_width": 4,
+        "freeze": True,
+        "pixel_max": 15.0,
+        "name": "row",
+    }
+
+
+def by_pixels():
+    return {"optimizer": keras.optimizers.Adam(0.01), "loss": models.PixelCrossentropy([1.0, 2.0, 0.5])}
+
+
 def tuned_classifier():
     given = {**frozen_classifier(), "encoder": models.VariationalAutoencoder(**variational()).feature_encoder()}
     del given["freeze"]
@@ -576,6 +594,14 @@ MODELS = [
         deterministic=False,
         compiled=supervised,
     ),
+    Case(
+        models.Segmenter,
+        segmenter,
+        stored(8, 4, 1),
+        MASKS,
+        deterministic=False,
+        compiled=by_pixels,
+    ),
     Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
     Case(models.PredictiveSparseDecomposition, predictive_sparse, stored(3, 2), bounded=False),
     Case(models.SparseDictionary, dictionary, stored(3, 2), leaves=("activation",), bounded=False),
@@ -622,7 +648,8 @@ MODELS += [
     Case(models.AdversarialVariationalAutoencoder, vae_gan, stored(6), deterministic=False),
     Case(models.SemiSupervisedAdversarialAutoencoder, adversarial_classes, stored(6), LABELS, deterministic=False),
 ]
-AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
+SUPERVISED = (models.Classifier, models.Segmenter)
+AUTOENCODERS = [case for case in MODELS if case.target not in SUPERVISED]
 
 
 def tied_to_five(layer):
@@ -925,6 +952,7 @@ LOSSES = [
     Case(
         models.SigmoidCrossentropy, lambda: {"smoothing": 0.3, "weights": [1.0, 2.0, 0.5], "name": "row"}, None, FLAGS
     ),
+    Case(models.PixelCrossentropy, lambda: {"weights": [1.0, 2.0, 0.5], "name": "row"}, None, MASKS),
     Case(models.ScaledSquaredError, lambda: {"scale": [0.3, 5.0, 1.0], "name": "row"}, None, FLAGS),
     Case(models.ClassAccuracy, lambda: {"name": "row"}, None, LABELS),
 ]
@@ -1092,7 +1120,7 @@ MODELS += [
         fixed=("encoder", "decoder", "likelihood", "pixel_max"),
     ),
 ]
-AUTOENCODERS = [case for case in MODELS if case.target is not models.Classifier]
+AUTOENCODERS = [case for case in MODELS if case.target not in SUPERVISED]
 
 NETWORKS_OF_SEQUENCES = [
     Case(

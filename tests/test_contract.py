@@ -69,17 +69,18 @@ def values(tensors):
 def given(case, rows=slice(None), x=None):
     """Some examples of a row, as a model's own methods take them: (x,), or (x, y) where it is conditional."""
     x = case.x if x is None else x
-    condition = case.y is not None and case.target is not models.Classifier
+    condition = case.y is not None and case.target not in cases.SUPERVISED
     return (x[rows], case.y[rows]) if condition else (x[rows],)
 
 
 def outputs(model, examples):
     """What users get from a model for (x,) or (x, y), by name."""
-    classifier = isinstance(model, models.Classifier)
+    classifier = isinstance(model, cases.SUPERVISED)
     names = ("encode", "call") if classifier else ("encode", "reconstruct", "score")
     found = {name: getattr(model, name)(*examples) for name in names}
     found |= model.answer(*examples) if classifier else {}
-    found.pop("labels", None)  # they may all be the same
+    for discrete in ("labels", "classes"):  # they may all be the same
+        found.pop(discrete, None)
     return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -154,7 +155,7 @@ def test_the_step_is_traced_once(trained):
 
 def test_logs_are_the_loss_and_its_terms(trained):
     model, logs = trained.model, trained.logs
-    if isinstance(model, models.Classifier):
+    if isinstance(model, cases.SUPERVISED):
         pytest.skip("Keras's own loss")
     assert set(logs) == {"loss", *model.terms} and len(set(model.terms)) == len(model.terms)
     total = sum(weight * logs[name] for name, weight in minimised(model).items())
@@ -211,7 +212,7 @@ def test_jit_compile_trains_the_same(case):
     # others the means of some draws do about.
     means = (
         []
-        if case.deterministic or case.target is models.Classifier
+        if case.deterministic or case.target in cases.SUPERVISED
         else [mean_losses(model, case, jit) for model, jit in ((plain, False), (jitted, True))]
     )
     logs = [model.train_on_batch(case.x, case.y, return_dict=True) for model in (plain, jitted)]
@@ -236,7 +237,7 @@ def test_mixed_precision_trains_in_float32_losses(case, policy):
     before = values(model.trainable_weights)
     logs = model.train_on_batch(case.x, case.y, return_dict=True)
     for name in losses:  # dropout draws other numbers in half precision
-        tolerance = 0.5 if isinstance(model, models.Classifier) else 0.1
+        tolerance = 0.5 if isinstance(model, cases.SUPERVISED) else 0.1
         assert float(logs[name]) == pytest.approx(float(losses[name]), rel=tolerance, abs=0.02), name
 
     def moved():
@@ -250,7 +251,7 @@ def test_mixed_precision_trains_in_float32_losses(case, policy):
     assert model.compute_dtype == policy.removeprefix("mixed_")
     assert type(model).from_config(model.get_config()).dtype_policy.name == policy
     assert all(value.dtype == np.float32 for name, value in outputs(model, given(case)).items() if name != "encode")
-    if not isinstance(model, models.Classifier):
+    if not isinstance(model, cases.SUPERVISED):
         terms = found_terms(model, case, training=True)
         assert all(term.dtype == "float32" and np.isfinite(term).all() for term in terms.values())
 
@@ -259,7 +260,7 @@ def test_evaluate_averages_over_examples_not_over_batches(trained):
     case, model = trained.case, trained.model
     logs = model.evaluate(case.x, case.y, batch_size=3, verbose=0, return_dict=True)  # 3 + 3 + 2
     assert set(logs) == set(trained.logs) and all(np.isfinite(value) for value in logs.values())
-    if not isinstance(model, models.Classifier):
+    if not isinstance(model, cases.SUPERVISED):
         total = sum(weight * logs[name] for name, weight in minimised(model).items())
         assert logs["loss"] == pytest.approx(total, rel=1e-5)
         if (case.deterministic or case.evaluates_alike) and case.per_example:

@@ -12,6 +12,17 @@ from kerasae.data.intake import BrokenImage, Intake
 from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
 from kerasae.data.one_class import class_number, only_class
+from kerasae.data.pixel_masks import (
+    Masked,
+    fit_mask,
+    palette,
+    read_mask,
+    stored_size,
+    unfit_mask,
+    with_masks,
+    write_mask,
+)
+from kerasae.data.pixel_split import MirrorBoth, PixelSplit
 from kerasae.data.rand_augment import RandAugment
 from kerasae.data.splits import Split
 from kerasae.data.statistics import channel_statistics, spread_examples
@@ -25,8 +36,11 @@ __all__ = [
     "ElasticDistortion",
     "Info",
     "Intake",
+    "Masked",
+    "MirrorBoth",
     "MixUp",
     "Mixing",
+    "PixelSplit",
     "RandAugment",
     "RandomAffine",
     "RandomErasing",
@@ -40,6 +54,7 @@ __all__ = [
     "channel_statistics",
     "class_number",
     "cut_patches",
+    "fit_mask",
     "holdout",
     "holdout_in_time",
     "in_order",
@@ -48,6 +63,12 @@ __all__ = [
     "match_classes",
     "only_class",
     "oversampled",
+    "palette",
+    "read_mask",
     "spread_examples",
     "steps_per_epoch",
+    "stored_size",
+    "unfit_mask",
+    "with_masks",
+    "write_mask",
 ]

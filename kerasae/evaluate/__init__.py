@@ -49,6 +49,7 @@ from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.parzen import Parzen, parzen_window
 from kerasae.evaluate.placing import place, trust
+from kerasae.evaluate.pixel_baselines import PIXEL_BASELINES
 from kerasae.evaluate.plane import planar_maps
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe
@@ -57,6 +58,7 @@ from kerasae.evaluate.ranking import Ranking, ndcg, rank_items, top_items
 from kerasae.evaluate.rating_baselines import svd
 from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_figures, rmse
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
+from kerasae.evaluate.segmentation import Segmentation, iou_difference, measure_segmentation, segment
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.style import slant, stroke_width, style_kept
 from kerasae.evaluate.token_figures import bags_of_ids, token_error
@@ -81,9 +83,11 @@ __all__ = [
     "LabelKind",
     "LogZ",
     "Memorisation",
+    "PIXEL_BASELINES",
     "Parzen",
     "ProbeResult",
     "Ranking",
+    "Segmentation",
     "SeveralClasses",
     "Tokens",
     "TwoSampleTest",
@@ -122,6 +126,7 @@ __all__ = [
     "hidden_patch_error",
     "importance_nll",
     "interpolation_error",
+    "iou_difference",
     "knn_probe",
     "linear_probe",
     "mean_of_vectors",
@@ -129,6 +134,7 @@ __all__ = [
     "mean_value",
     "measure_classification",
     "measure_estimates",
+    "measure_segmentation",
     "measure_several_classes",
     "memorisation",
     "most_frequent_class",
@@ -153,6 +159,7 @@ __all__ = [
     "ridge_probe",
     "rmse",
     "score_field",
+    "segment",
     "several_probe",
     "sgd_probe",
     "slant",

@@ -60,7 +60,7 @@ def save(
     other formats are a file per endpoint, and leave out, in `card["left_out"]`, those that they cannot compute.
 
     Args:
-        model: an autoencoder, a `Classifier` or a `Detector`.
+        model: an autoencoder, a `Classifier`, a `Segmenter` or a `Detector`.
         dest: folder to write. An earlier export there is replaced; anything else is left alone.
         format: "saved_model", "onnx", "litert", "litert-dynamic" (weights in 8 bits) or "litert-int8" (activations
             too).

@@ -29,7 +29,8 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     """Build the endpoints of a model by name; the first is also a server's default.
 
     Autoencoders: reconstruct, encode, decode, score; those that infer a class also classify; those with a prior also
-    sample. Classifiers: classify, or estimate where labels are numbers, and encode. Detectors: detect, with the
+    sample. Classifiers: classify, or estimate where labels are numbers, and encode. Segmenters: segment, the
+    classes of pixels and their probabilities, and encode. Detectors: detect, with the
     threshold inside, and encode. They take examples as stored, so
     that scaling is part of the endpoint, named "images" [B, H, W, C] or, for any other shape, "inputs"; `decode` takes
     float32 "codes". A conditional model takes int32 "labels" [B] beside them. `sample` takes an int32 "seed", which
@@ -43,6 +44,8 @@ def endpoints(model, dtype="uint8") -> dict[str, Endpoint]:
     if isinstance(model, Detector):
         model.calibration  # noqa: B018  raises InputError without a threshold, before anything is traced
         return {"detect": Endpoint(model.detect, (stored,)), "encode": encode}
+    if isinstance(model, models.Segmenter):
+        return {"segment": Endpoint(model.answer, (stored,)), "encode": encode}
     if isinstance(model, models.Classifier):
         return {model.answers.endpoint: Endpoint(model.answer, (stored,)), "encode": encode}
     return of_autoencoder(model, stored)

@@ -10,19 +10,26 @@ from kerasae.data import Intake
 from kerasae.data.table_columns import from_description
 from kerasae.errors import InputError
 
-ANSWERS = {"classify": "probabilities", "estimate": "values", "detect": "scores", "score": "scores"}
+ANSWERS = {
+    "classify": "probabilities",
+    "estimate": "values",
+    "detect": "scores",
+    "score": "scores",
+    "segment": "classes",
+}
 """Endpoint → its output that is predicted, the first that an export has."""
 
 
 class ServedModel:
-    """Predict by an export: probabilities or numbers of a classifier [B, K], scores [B] of an autoencoder or detector.
+    """Predict by an export: probabilities or numbers of a classifier [B, K], scores [B] of an autoencoder or detector,
+    or classes of pixels [B, H, W] of a segmenter.
 
     A SavedModel is a program that TensorFlow runs: load only those of people you trust.
 
     Attributes:
         intake: `kerasae.data.Intake` of the examples, as the run of the export has read them.
         class_names: names of the classes or numbers, by the card; 0, 1 … where it has none; None for an autoencoder.
-        kind: of what is predicted: "class", "classes", "numbers", or "anomaly" of a detector.
+        kind: of what is predicted: "class", "classes", "numbers", "pixels", or "anomaly" of a detector.
 
     Args:
         path: folder of the export, with its `card.json`.
@@ -54,7 +61,7 @@ class ServedModel:
         self._endpoint = self._model.signatures[endpoint]
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Predict examples [B, *shape] as `intake` gives them: float32 [B, K] or [B].
+        """Predict examples [B, *shape] as `intake` gives them: float32 [B, K] or [B], or classes uint8 [B, H, W].
 
         Of a detector it is float32 [B, 2]: the score, and 1 for an anomaly.
         """
@@ -93,6 +100,9 @@ def _labels(card: dict, endpoint: str) -> tuple[str, list[str] | None]:
     """Kind of what is predicted, and the names of the classes or numbers."""
     if endpoint in ("score", "detect"):
         return ("class" if endpoint == "score" else "anomaly"), None
+    if endpoint == "segment":
+        shape = card["endpoints"][endpoint]["outputs"]["probabilities"]["shape"]
+        return "pixels", _names(card["labels"]["names"], shape[-1])
     labels = card.get("labels") or {"kind": "class", "names": (card.get("data") or {}).get("class_names")}
     if labels["kind"] not in (("numbers",) if endpoint == "estimate" else ("class", "classes")):
         raise ValueError(f"labels of the kind {labels['kind']}")

@@ -14,6 +14,7 @@ HOMES = {
         "kerasae.models.label_losses",
     ),
     "MixturePrior": "kerasae.models.mixture_prior",
+    "PixelCrossentropy": "kerasae.models.pixel_losses",
     "VampPrior": "kerasae.models.vamp_prior",
 }
 """Public name → its module."""
@@ -40,11 +41,13 @@ __all__ = [
     "KSparseAutoencoder",
     "MaskedAutoencoder",
     "MixturePrior",
+    "PixelCrossentropy",
     "PredictiveSparseDecomposition",
     "Recirculation",
     "RecurrentAutoencoder",
     "RestrictedBoltzmannMachine",
     "ScaledSquaredError",
+    "Segmenter",
     "SemiSupervisedAdversarialAutoencoder",
     "SemiSupervisedVariationalAutoencoder",
     "SigmoidCrossentropy",

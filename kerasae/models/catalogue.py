@@ -407,6 +407,16 @@ ROWS = (
         networks=(),
         example="kerasae finetune runs/plain --labels 100 --label-smoothing 0.1",
     ),
+    Row(
+        command="segment",
+        target="kerasae.models.segmenter:Segmenter",
+        family="supervised",
+        paper="He et al., arXiv 2111.06377, section 4.4 (a head for every pixel on pretrained tokens)",
+        equation="−Σ w_y log softmax(head(tokens(x)))_y over the labelled pixels",
+        units="nats per pixel",
+        networks=(),
+        example="kerasae segment runs/mae --data folder:photos --masks masks --labels 100",
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import gru, lstm
 from kerasae.networks.residual_pair import residual, resize_residual
+from kerasae.networks.places import patches_of, unpool
 from kerasae.networks.shared_variance import share_variance
 from kerasae.networks.transformer_pair import transformer
 from kerasae.networks.vgg_pair import vgg
@@ -25,6 +26,7 @@ __all__ = [
     "gru",
     "index_transformer",
     "lstm",
+    "patches_of",
     "pool_vit",
     "residual",
     "resize_convnext",
@@ -33,6 +35,7 @@ __all__ = [
     "shape_code",
     "share_variance",
     "transformer",
+    "unpool",
     "vgg",
     "vit",
     "vit_base",

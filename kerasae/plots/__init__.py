@@ -15,6 +15,7 @@ from kerasae.plots.moving import animation
 from kerasae.plots.placed import colours_of, square, thumbnails
 from kerasae.plots.plane import field, manifold, maps
 from kerasae.plots.scores import bars, confusion, estimates
+from kerasae.plots.segments import coloured, overlay
 from kerasae.plots.style import COLOURS, FAINT, GREYS, INK, png_base64
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "bars",
     "colours_of",
     "confusion",
+    "coloured",
     "curves",
     "estimates",
     "field",
@@ -37,6 +39,7 @@ __all__ = [
     "manifold",
     "maps",
     "mosaic",
+    "overlay",
     "png_base64",
     "reconstructions",
     "rows",

@@ -30,7 +30,7 @@ class ServedExport(ServedModel):
     Attributes:
         name, version: of the folder: `saved_models/mnist` is version 1 of mnist, `saved_models/mnist/3` is version 3.
         endpoints: signature → `Endpoint`.
-        predicts: the endpoint that images are sent to: classify, estimate or score.
+        predicts: the endpoint that images are sent to: classify, estimate, segment or score.
         signature_def: the signatures, as TensorFlow Serving's metadata gives them.
 
     Raises:
@@ -51,6 +51,8 @@ class ServedExport(ServedModel):
 
     def said(self, answers: np.ndarray) -> list[dict]:
         """Word the output of `predicts` [B, K] or [B] as `kerasae predict --format json` does, without names."""
+        if self.kind == "pixels":
+            return [{"classes": rows} for rows in answers.tolist()]
         field = {"classify": "probabilities", "estimate": "values", "score": "score"}[self.predicts]
         found = [Prediction("", **{field: row}) for row in answers.tolist()]
         entries = [as_json(one, self.class_names, self.kind) for one in found]

@@ -170,7 +170,7 @@ class StartedRecipe(DataRecipe):
     data: str | None = None
     """Data set; that of the run when not given."""
 
-    of_detectors = False
+    of_detectors = of_segmenters = False
 
     def resolved(self):
         """Fill in the data of the run."""
@@ -190,6 +190,9 @@ class StartedRecipe(DataRecipe):
         if recorded["command"] == "detect" and not self.of_detectors:
             of = recorded["recipe"].get("run")
             raise InputError(f"run: {self.run} holds a detector; give the run that it was made from, {of}")
+        if recorded["command"] == "segment" and not self.of_segmenters:
+            of = recorded["recipe"].get("run")
+            raise InputError(f"run: {self.run} holds a segmenter; give the run that it was made from, {of}")
         origin = recorded["recipe"]
         if self.data is not None:
             return self  # the run's settings apply to its own data only

@@ -44,6 +44,7 @@ COMMANDS = {
     "plan": "pipelines.planner.plan",
     "probe": "pipelines.probe",
     "finetune": "pipelines.finetune",
+    "segment": "pipelines.segment",
     "detect": "pipelines.detect",
     "evaluate": "pipelines.evaluate",
     "latent": "pipelines.latent",

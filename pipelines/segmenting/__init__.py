@@ -1,0 +1,1 @@
+"""Parts of the segmentation of images: training, figures and pictures."""
