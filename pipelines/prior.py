@@ -57,7 +57,7 @@ def run(recipe: Recipe):
         result = precision.float32_model(model, lambda: build(first, source.info, recipe))
         directory.save_model(result)
         figures = {"epochs": progress.epoch, "training_seconds": progress.seconds}
-        return finish(directory, figures | measure(result, source), meanings())
+        return finish(directory, figures | measure(result, source), kerasae.evaluate.MEANINGS)
 
 
 def told(first, recipe):
@@ -102,10 +102,3 @@ def compile_model(model, steps, recipe):
 def measure(model, source):
     """Measure the prior on the test examples, beside a uniform and an independent one."""
     return kerasae.evaluate.index_bits(model, source.train, source.test) if source.has_test else {}
-
-
-def meanings():
-    """Say what each figure of the prior means."""
-    from pipelines.judging.meanings import MEANINGS
-
-    return MEANINGS

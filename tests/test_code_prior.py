@@ -58,7 +58,7 @@ def test_drawn_maps_are_as_frequent_as_they_are_likely(condition):
     observed = np.bincount(found @ [27, 9, 3, 1], minlength=81)
     often = p * count > 5  # the others are taken together
     seen, expected = (np.append(v[often], v[~often].sum()) for v in (observed, p / p.sum() * count))
-    assert often.sum() > 40 and scipy.stats.chisquare(seen, expected).pvalue > 0.01
+    assert often.sum() > 40 and scipy.stats.chisquare(seen[expected > 0], expected[expected > 0]).pvalue > 0.01
     assert scipy.stats.chisquare(observed).pvalue < 1e-6  # they are not uniform
 
 
@@ -87,7 +87,7 @@ def test_training_changes_the_prior_alone():
     one = model()
     before = [np.array(weight) for weight in one.autoencoder.weights]
     one.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
-    losses = [float(one.train_on_batch(X, return_dict=True)["indices"]) for _ in range(12)]
+    losses = [float(one.train_on_batch(X, return_dict=True)["indices"]) for _ in range(24)]
     assert losses[-1] < 0.8 * losses[0]
     for old, new in zip(before, one.autoencoder.weights, strict=True):
         np.testing.assert_array_equal(old, new)

@@ -48,8 +48,8 @@ from kerasae.evaluate.meanings import MEANINGS
 from kerasae.evaluate.neighbour_counts import mean_of_vectors, word_vectors
 from kerasae.evaluate.partition import LogZ, annealed_log_z, exact_log_z, reverse_log_likelihood, reverse_log_z
 from kerasae.evaluate.parzen import Parzen, parzen_window
-from kerasae.evaluate.placing import place, trust
 from kerasae.evaluate.pixel_baselines import PIXEL_BASELINES
+from kerasae.evaluate.placing import place, trust
 from kerasae.evaluate.plane import planar_maps
 from kerasae.evaluate.probe import ProbeResult, features, linear_probe
 from kerasae.evaluate.probe_by_attention import attentive_probe

@@ -76,10 +76,11 @@ class StepBlock(TransformerBlock):
         (2, 7, 8)
     """
 
+    attention_type = StepAttention
+
     def __init__(self, heads, mlp_ratio=4.0, drop_path=0.0, layer_scale=None, causal=False, **kwargs):
         super().__init__(heads, mlp_ratio, drop_path, layer_scale, **kwargs)
-        self.causal = bool(causal)
-        self.attention = StepAttention(self.heads, self.causal, name="attention", dtype=self.dtype_policy)
+        self.causal = self.attention.causal = bool(causal)
 
     def build(self, input_shape):
         self._build(input_shape[0], input_shape)
