@@ -65,6 +65,12 @@ def test_samples_are_rounded_as_the_data_are_stored():
     assert {*np.unique(drawn)} == {0, 1} and drawn.mean() == pytest.approx(0.3, abs=0.02)
 
 
+def test_samples_of_binarised_grey_values_are_black_or_white():
+    grey = kerasae.data.binarized(kerasae.data.load("digits")).info
+    drawn = samples.as_stored(np.full(10_000, 0.3), grey, 0)
+    assert set(np.unique(drawn)) == {0, 16} and drawn.mean() == pytest.approx(0.3 * 16, abs=0.3)
+
+
 def test_training_warns_of_a_collapsed_code(tmp_path, capsys):
     own = {**SMALL, "epochs": 12, "options": {"beta": 500.0}, "learning_rate": 5e-3}
     heavy = train.Recipe(variant="variational", out=str(tmp_path / "heavy"), **own)

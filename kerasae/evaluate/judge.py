@@ -74,8 +74,8 @@ def trained_judge(source, seed: int = 0, steps: int = STEPS) -> Judge:
 
     from kerasae import __version__
 
-    parts = ["judge", __version__, info.fingerprint, info.label_fingerprint, info.shape, maximum, LABELS, steps, seed]
-    found = kept(fingerprint(map(str, parts)), weights)
+    examples = (info.fingerprint, info.label_fingerprint, info.shape, info.binarized, maximum)
+    found = kept(fingerprint(map(str, ["judge", __version__, *examples, LABELS, steps, seed])), weights)
     network = small_convnet(info.shape, info.classes, maximum, seed)
     network.set_weights([found[str(i)] for i in range(len(found) - 1)])
     return Judge(network, str(found["about"]))

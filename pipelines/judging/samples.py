@@ -45,10 +45,11 @@ def asked_classes(model, source, count, seed):
 
 def as_stored(samples, info, seed):
     """Round samples in 0…1 to the integers that the data hold; draw binary values by their means."""
+    if info.binarized or ("int" in info.dtype and info.max_value == 1):
+        ones = np.random.default_rng(seed).random(samples.shape) < samples
+        return (ones * info.max_value).astype(info.dtype)
     if "int" not in info.dtype:
         return samples
-    if info.max_value == 1:
-        return (np.random.default_rng(seed).random(samples.shape) < samples).astype(info.dtype)
     return np.rint(np.clip(samples, 0, 1) * info.max_value).astype(info.dtype)
 
 
