@@ -119,6 +119,17 @@ def test_linear_head_puts_each_logit_at_its_pixel(patch):
     np.testing.assert_allclose(model(np.zeros((1, 8, 8, 1)))[0], expected, rtol=1e-6)
 
 
+def test_tokens_are_those_before_the_pooling():
+    pooled, _ = networks.vit((8, 8, 1), 4, width=4, depth=1, heads=1, pooling="mean")
+    x = np.random.default_rng(0).random((2, 8, 8, 1), "float32")
+    tokens = networks.unpool(pooled)(x)
+    assert tokens.shape[1] - 1 == 4 and networks.patches_of(pooled).patch == (4, 4)
+    np.testing.assert_allclose(np.mean(tokens[:, 1:], axis=1), pooled(x), atol=1e-5)
+    dense, _ = networks.dense((8, 8, 1), 4)
+    with pytest.raises(InputError, match="in patches"):
+        networks.unpool(dense)
+
+
 @pytest.mark.parametrize(("build", "head"), [(networks.vit, "conv"), (networks.convnext, "linear")])
 def test_a_segmenter_learns_what_can_be_seen(build, head):
     keras.utils.set_random_seed(0)

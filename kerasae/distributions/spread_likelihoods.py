@@ -87,7 +87,8 @@ class LogisticMixture(Likelihood):
 
     def mean(self, parameters):
         logits, means, _ = self._parts(parameters)
-        return ops.cast(ops.sum(ops.softmax(logits, axis=-1) * ops.clip(means, 0.0, 1.0), axis=-1), parameters.dtype)
+        mean = ops.sum(ops.softmax(logits, axis=-1) * ops.clip(means, 0.0, 1.0), axis=-1)
+        return ops.cast(ops.minimum(mean, 1.0), parameters.dtype)  # rounded shares may sum to more than 1
 
     def draw(self, parameters, random):
         logits, means, log_scales = self._parts(parameters)
