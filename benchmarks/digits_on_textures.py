@@ -1,11 +1,11 @@
 """Make a set for `kerasae segment`: digits of MNIST in random colours on striped textures, and their masks.
 
-    python benchmarks/digits_on_textures.py DIR --data-dir TFDS
+    python benchmarks/digits_on_textures.py DIR --data-dir TFDS [--plain]
 
 TFDS holds MNIST as TensorFlow Datasets prepares it. Writes DIR/unlabelled, DIR/photos and DIR/masks, PNGs of 48 × 48;
 photos and masks have the parts train and test. A mask says 0 for the background, 1 + the digit, and 255, ignored, for
-the grey edge of a stroke. Digits of the test part are from MNIST's test part. The same seed makes the same files.
-docs/segmenting.md has the commands that follow, and what they gave.
+the grey edge of a stroke. With --plain digits are white on black. Digits of the test part are from MNIST's test part.
+The same seed makes the same files. docs/segmenting.md has the commands that follow, and what they gave.
 """
 
 import argparse
@@ -29,11 +29,14 @@ def arguments():
     parser.add_argument("--train", type=int, default=200)
     parser.add_argument("--test", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="white on black")
     return parser.parse_args()
 
 
-def background(rng):
-    """Draw a texture: two colours, mixed by a wave of random direction and length, and some noise."""
+def background(rng, plain):
+    """Draw black, or a texture: two colours, mixed by a wave of random direction and length, and some noise."""
+    if plain:
+        return np.zeros((SIDE, SIDE, 3))
     rows, columns = np.mgrid[:SIDE, :SIDE]
     angle, length, phase = rng.uniform(0, np.pi), rng.uniform(8, 32), rng.uniform(0, 2 * np.pi)
     wave = np.sin(2 * np.pi * (np.cos(angle) * rows + np.sin(angle) * columns) / length + phase)
@@ -42,14 +45,14 @@ def background(rng):
     return np.clip(share * first + (1 - share) * second + rng.normal(0, 8, (SIDE, SIDE, 1)), 0, 255)
 
 
-def stamp(image, mask, digit, label, rng):
-    """Paint a digit [28, 28] of a random size, place and colour into an image and its mask."""
+def stamp(image, mask, digit, label, rng, plain):
+    """Paint a digit [28, 28] of a random size and place, and colour if not plain, into an image and its mask."""
     side = int(rng.integers(24, 33))
     ink = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR))
     top, left = rng.integers(0, SIDE - side + 1, 2)
     place = np.s_[top : top + side, left : left + side]
     opacity = ink[..., None] / 255
-    image[place] = (1 - opacity) * image[place] + opacity * colour(image[place], rng)
+    image[place] = (1 - opacity) * image[place] + opacity * (255 if plain else colour(image[place], rng))
     part = mask[place]
     part[ink >= EDGE] = 255
     part[ink >= INK] = 1 + label
@@ -63,13 +66,13 @@ def colour(ground, rng):
             return found
 
 
-def pictures(ink, labels, count, rng):
+def pictures(ink, labels, count, rng, plain):
     """Draw images uint8 [48, 48, 3] of one or two digits, of which one may cover a part of the other, and masks."""
     for _ in range(count):
-        image, mask = background(rng), np.zeros((SIDE, SIDE), np.uint8)
+        image, mask = background(rng, plain), np.zeros((SIDE, SIDE), np.uint8)
         for _ in range(rng.integers(1, 3)):
             chosen = rng.integers(len(ink))
-            stamp(image, mask, ink[chosen], labels[chosen], rng)
+            stamp(image, mask, ink[chosen], labels[chosen], rng, plain)
         yield np.rint(image).astype(np.uint8), mask
 
 
@@ -91,7 +94,7 @@ def main():
     for number, (part, split) in enumerate({"unlabelled": "train", "train": "train", "test": "test"}.items()):
         ink, labels = mnist.split(split).arrays()
         rng = np.random.default_rng([options.seed, number])
-        found = pictures(ink[..., 0], labels, getattr(options, part), rng)
+        found = pictures(ink[..., 0], labels, getattr(options, part), rng, options.plain)
         write(options.folder, part, found, masks=part != "unlabelled")
     names = ["background", *(str(digit) for digit in range(10))]
     (options.folder / "masks" / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
