@@ -612,9 +612,7 @@ MODELS = [
         deterministic=False,
         compiled=by_pixels,
     ),
-    Case(
-        models.SemanticHashingAutoencoder, semantic_hashing, stored(6), deterministic=False, evaluates_alike=True
-    ),
+    Case(models.SemanticHashingAutoencoder, semantic_hashing, stored(6), deterministic=False, evaluates_alike=True),
     Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
     Case(models.PredictiveSparseDecomposition, predictive_sparse, stored(3, 2), bounded=False),
     Case(models.SparseDictionary, dictionary, stored(3, 2), leaves=("activation",), bounded=False),
