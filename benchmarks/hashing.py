@@ -51,3 +51,69 @@ def train(data, bits, pairs, options):
     batches = kerasae.data.batches(split, 256, seed=options.seed, labels=pairs is not None, **how)
     model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False)
     return model
+
+
+def hashes(data, queries, bits, pairs, options):
+    """Measure mAP in percent of every way to hash to so many bits, and of as many principal components."""
+    (x, y), (q, asked) = data.arrays(), queries.arrays()
+    vectors = [raw_input(part, 255.0) for part in (data, queries)]
+
+    def score(queries, database, metric="hamming"):
+        return 100 * mean_average_precision(queries, database, asked, y, metric)
+
+    found = {}
+    for name, given in (("ours", pairs), ("plain semantic hashing", None)):
+        start = time.perf_counter()
+        model = train(data, bits, given, options)
+        print(f"{bits} bits, {name}: {time.perf_counter() - start:.0f} seconds of training", flush=True)
+        found[name] = score(np.asarray(model.hash(q)), np.asarray(model.hash(x)))
+    for name, method in (("PCA-ITQ", pca_itq), ("LSH", random_hyperplanes)):
+        database, queries = method(vectors[0], *vectors, bits=bits, seed=options.seed)
+        found[name] = score(queries, database)
+    components = principal_components(vectors[0], *vectors, count=bits, seed=options.seed)
+    return {**found, "PCA, floats": score(components[1], components[0], "euclidean")}
+
+
+def raw(data, queries):
+    """Measure mAP in percent of the raw pixels."""
+    vectors = [raw_input(part, 255.0) for part in (queries, data)]
+    return 100 * mean_average_precision(*vectors, queries.labels, data.labels, "euclidean")
+
+
+def milliseconds(data, queries, bits):
+    """Time a search for the 10 nearest of one query among all, and the share of the 10 nearest distances it finds."""
+    vectors = [raw_input(part, 255.0) for part in (data, queries)]
+    hashed = pca_itq(vectors[0], *vectors, bits=bits)
+    numbers = principal_components(vectors[0], *vectors, count=bits)
+    for name, metric, (database, asked) in (("bits", "hamming", hashed), ("floats", "euclidean", numbers)):
+        start = time.perf_counter()
+        index = kerasae.applications.SearchIndex(database, metric, range(len(database)))
+        built, times, right = time.perf_counter() - start, [], []
+        for query in asked[:200]:
+            start = time.perf_counter()
+            found = index.search(query[None], 10).distances[0]
+            times.append(1000 * (time.perf_counter() - start))
+            exact = np.sort(distances(query[None], database, metric)[0])[9]
+            right.append(np.mean(found <= (np.sqrt(exact) if metric == "euclidean" else exact) * (1 + 1e-4)))
+        print(
+            f"{bits} {name} among {len(database)}: median {np.median(times):.2f} ms, 99 % under "
+            f"{np.quantile(times, 0.99):.2f} ms, {100 * np.mean(right):.1f} % of the 10 nearest; built in {built:.0f} s"
+        )
+
+
+def main():
+    options = arguments()
+    data, queries = parts(kerasae.data.load("tfds:mnist", data_dir=options.data_dir), options)
+    if options.time:
+        return [milliseconds(data, queries, bits) for bits in options.bits]
+    pairs, rows = kerasae.data.NeighbourPairs(data, options.neighbours), {}
+    for bits in options.bits:
+        rows[bits] = hashes(data, queries, bits, pairs, options)
+    print(f"mAP in percent, {len(queries)} queries, {len(data)} images; raw pixels {raw(data, queries):.2f}")
+    print("bits" + "".join(f"{name:>24}" for name in rows[options.bits[0]]))
+    for bits, row in rows.items():
+        print(f"{bits:4}" + "".join(f"{value:24.2f}" for value in row.values()))
+
+
+if __name__ == "__main__":
+    main()

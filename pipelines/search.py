@@ -86,10 +86,23 @@ def opened(recipe):
     from kerasae import applications
     from kerasae.applications import index_files
 
-    place = Path(recipe.run or str(index_files.read_header(recipe.index)["about"].get("run")))
+    header = index_files.read_header(recipe.index)
+    refuse_odd(header, recipe.index)
+    place = Path(recipe.run or header["about"]["run"])
     if not Path(place, "model.keras").is_file():
         raise InputError(f"run: {place}, which made the index, holds no model.keras; say with --run where it is now")
     return place, applications.load_index(recipe.index, applications.file_hash(Path(place, "model.keras")))
+
+
+def refuse_odd(header, place):
+    """Raise InputError for a header that does not say what `kerasae index` writes."""
+    about = header["about"]
+    thresholds, data = about.get("thresholds"), about.get("data")
+    kinds = [float] * header["dimension"] if header["metric"] == "hamming" else None
+    numbers = thresholds if kinds is None else isinstance(thresholds, list) and [*map(type, thresholds)]
+    texts = [about.get("run"), about.get("split"), data.get("data") if isinstance(data, dict) else None]
+    if numbers != kinds or not all(type(text) is str and "\0" not in text for text in texts):
+        raise InputError(f"index: {place}/index.json does not say what kerasae index writes; make it again with that")
 
 
 def encoder(run, model, recipe, pictured):

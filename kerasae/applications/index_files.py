@@ -88,12 +88,12 @@ def load_index(place, model_sha256: str | None = None) -> SearchIndex:
     for name, expected in header["files"].items():
         if not Path(place, name).is_file() or file_hash(Path(place, name)) != expected:
             raise InputError(f"index: {place}/{name} is missing or damaged; make the index again with kerasae index")
-    rows = json.loads(Path(place, NAMES).read_text(encoding="utf-8"))
+    names, classes = _names(place)
     vectors, graph = _vectors(header, np.fromfile(Path(place, VECTORS), np.uint8)), None
     if GRAPH in header["files"]:
         graph = empty_graph(header["metric"], header["dimension"])
         graph.load(str(Path(place, GRAPH)))
-    return SearchIndex(vectors, header["metric"], rows["names"], rows["classes"], header["about"], graph)
+    return SearchIndex(vectors, header["metric"], names, classes, header["about"], graph)
 
 
 def read_header(place) -> dict:
@@ -112,6 +112,18 @@ def read_header(place) -> dict:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"index: {file} is damaged or of another version; make it again with kerasae index") from None
     return header
+
+
+def _names(place):
+    """Read the names of the rows and of their classes."""
+    try:
+        rows = json.loads(Path(place, NAMES).read_text(encoding="utf-8"))
+        names, classes = rows["names"], rows["classes"]
+        if not all(type(text) is str for text in [*names, *(classes or ())]):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"index: {place}/{NAMES} is damaged; make the index again with kerasae index") from None
+    return names, classes
 
 
 def _vectors(header, data: np.ndarray) -> np.ndarray:

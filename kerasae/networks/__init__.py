@@ -8,8 +8,8 @@ from kerasae.networks.convnext_pair import convnext, convnext_atto, convnext_min
 from kerasae.networks.convnext_resized import resize_convnext
 from kerasae.networks.dense_pair import dense
 from kerasae.networks.lstm_pair import gru, lstm
-from kerasae.networks.residual_pair import residual, resize_residual
 from kerasae.networks.places import patches_of, unpool
+from kerasae.networks.residual_pair import residual, resize_residual
 from kerasae.networks.shared_variance import share_variance
 from kerasae.networks.transformer_pair import transformer
 from kerasae.networks.vgg_pair import vgg

@@ -63,7 +63,7 @@ def stored_pictures(index, model, rows, data_dir):
         if sum(map(len, parts)) != len(index):
             raise InputError("the data have changed since the index was made")
         return as_pictures(model, gathered(parts, rows)), ""
-    except (InputError, OSError) as error:
+    except (InputError, OSError, TypeError, AttributeError) as error:  # of a header by hand
         return [], f"no thumbnails of what was found: {error}"
 
 
