@@ -4,10 +4,14 @@ python benchmarks/hashing.py --data-dir DIR           # DIR: where TensorFlow Da
 """
 
 import argparse
+import time
 
 import keras
+import numpy as np
 
 import kerasae
+from kerasae.evaluate import mean_average_precision, pca_itq, principal_components, random_hyperplanes, raw_input
+from kerasae.evaluate.retrieval import distances
 
 PER_CLASS = 100
 HELD = 5000
@@ -22,6 +26,8 @@ def arguments():
     parser.add_argument("--neighbours", type=int, default=10)
     parser.add_argument("--noise", type=float, default=4.0)
     parser.add_argument("--widths", type=int, nargs="+", default=[512, 256])
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--choose", action="store_true", help="queries held out of the training images, for settings")
     parser.add_argument("--time", action="store_true", help="print milliseconds of a search, and train nothing")
@@ -43,12 +49,14 @@ def train(data, bits, pairs, options):
     keras.utils.set_random_seed(options.seed)
     networks = kerasae.networks.dense((28, 28, 1), bits, options.widths)
     model = kerasae.models.SemanticHashingAutoencoder(*networks, "bernoulli", noise=options.noise)
-    steps = options.epochs * (len(data) // 256)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)), jit_compile=True)
+    steps = options.epochs * (len(data) // options.batch_size)
+    model.compile(
+        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)), jit_compile=True
+    )
     augment = kerasae.data.RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)
     how = {} if pairs is None else {"augment": augment, "mix": pairs}
     split = data if pairs is None else pairs.numbered
-    batches = kerasae.data.batches(split, 256, seed=options.seed, labels=pairs is not None, **how)
+    batches = kerasae.data.batches(split, options.batch_size, seed=options.seed, labels=pairs is not None, **how)
     model.fit(batches, epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False)
     return model
 
