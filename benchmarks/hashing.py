@@ -15,17 +15,17 @@ from kerasae.evaluate.retrieval import distances
 
 PER_CLASS = 100
 HELD = 5000
-"""Training images that are queries while settings are chosen; the rest is then trained on and searched."""
+"""Training images that nothing is trained on: while settings are chosen, queries are drawn from them."""
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", help="folder of prepared TensorFlow Datasets")
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--neighbours", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--neighbours", type=int, default=20)
     parser.add_argument("--noise", type=float, default=4.0)
-    parser.add_argument("--widths", type=int, nargs="+", default=[512, 256])
+    parser.add_argument("--widths", type=int, nargs="+", default=[1024, 512])
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -35,13 +35,11 @@ def arguments():
 
 
 def parts(source, options):
-    """Choose the images to learn from and to search, and 100 queries a class."""
-    database, queries = source.train, source.test
-    if options.choose:
-        kept, held = kerasae.data.holdout(source.train.labels, HELD / len(source.train), seed=1)
-        database, queries = source.train.subset(kept), source.train.subset(held)
+    """Choose the images to learn from, those to search, and 100 queries a class."""
+    kept, held = kerasae.data.holdout(source.train.labels, HELD / len(source.train), seed=1)
+    learned, queries = source.train.subset(kept), source.train.subset(held) if options.choose else source.test
     rows = kerasae.data.balanced_subset(queries.labels, 10 * PER_CLASS, seed=0)
-    return database, queries.subset(rows)
+    return learned, learned if options.choose else source.train, queries.subset(rows)
 
 
 def train(data, bits, pairs, options):
@@ -61,25 +59,23 @@ def train(data, bits, pairs, options):
     return model
 
 
-def hashes(data, queries, bits, pairs, options):
+def hashes(learned, data, queries, bits, pairs, options):
     """Measure mAP in percent of every way to hash to so many bits, and of as many principal components."""
-    (x, y), (q, asked) = data.arrays(), queries.arrays()
-    vectors = [raw_input(part, 255.0) for part in (data, queries)]
+    vectors = [raw_input(part, 255.0) for part in (learned, queries, data)]
 
-    def score(queries, database, metric="hamming"):
-        return 100 * mean_average_precision(queries, database, asked, y, metric)
+    def score(queries_and_data, metric="hamming"):
+        return 100 * mean_average_precision(*queries_and_data, queries.labels, data.labels, metric)
 
     found = {}
     for name, given in (("ours", pairs), ("plain semantic hashing", None)):
         start = time.perf_counter()
-        model = train(data, bits, given, options)
+        model = train(learned, bits, given, options)
         print(f"{bits} bits, {name}: {time.perf_counter() - start:.0f} seconds of training", flush=True)
-        found[name] = score(np.asarray(model.hash(q)), np.asarray(model.hash(x)))
+        found[name] = score([np.asarray(model.hash(part.arrays()[0])) for part in (queries, data)])
     for name, method in (("PCA-ITQ", pca_itq), ("LSH", random_hyperplanes)):
-        database, queries = method(vectors[0], *vectors, bits=bits, seed=options.seed)
-        found[name] = score(queries, database)
-    components = principal_components(vectors[0], *vectors, count=bits, seed=options.seed)
-    return {**found, "PCA, floats": score(components[1], components[0], "euclidean")}
+        found[name] = score(method(*vectors, bits=bits, seed=options.seed))
+    floats = principal_components(*vectors, count=bits, seed=options.seed)
+    return {**found, "PCA, floats": score(floats, "euclidean")}
 
 
 def raw(data, queries):
@@ -111,16 +107,16 @@ def milliseconds(data, queries, bits):
 
 def main():
     options = arguments()
-    data, queries = parts(kerasae.data.load("tfds:mnist", data_dir=options.data_dir), options)
+    learned, data, queries = parts(kerasae.data.load("tfds:mnist", data_dir=options.data_dir), options)
     if options.time:
         return [milliseconds(data, queries, bits) for bits in options.bits]
-    pairs, rows = kerasae.data.NeighbourPairs(data, options.neighbours), {}
+    print(
+        f"mAP in percent, {len(queries)} queries, {len(data)} images; raw pixels {raw(data, queries):.2f}", flush=True
+    )
+    pairs = kerasae.data.NeighbourPairs(learned, options.neighbours)
     for bits in options.bits:
-        rows[bits] = hashes(data, queries, bits, pairs, options)
-    print(f"mAP in percent, {len(queries)} queries, {len(data)} images; raw pixels {raw(data, queries):.2f}")
-    print("bits" + "".join(f"{name:>24}" for name in rows[options.bits[0]]))
-    for bits, row in rows.items():
-        print(f"{bits:4}" + "".join(f"{value:24.2f}" for value in row.values()))
+        row = hashes(learned, data, queries, bits, pairs, options)
+        print(f"{bits} bits: " + ", ".join(f"{name} {value:.2f}" for name, value in row.items()), flush=True)
 
 
 if __name__ == "__main__":
