@@ -41,8 +41,10 @@ class Recipe(StartedRecipe):
 
 def run(recipe: Recipe) -> Path:
     """Encode the data, compare the codes, write the page and the table, and print the counts."""
+    from kerasae.applications import searching
     from pipelines.finding import pages
 
+    searching.need_usearch()
     place = Path(recipe.to)
     if place.suffix.lower() != ".html":
         raise InputError(f"to: expected a file that ends in .html. Received: {recipe.to!r}")

@@ -41,6 +41,7 @@ def run(recipe: Recipe) -> Path:
 
     if recipe.bits and recipe.metric != "euclidean":
         raise InputError(f"metric: bits are compared by how many differ, not by {recipe.metric}; leave it out")
+    index_files.need_usearch()
     index_files.refuse_foreign(Path(recipe.to).absolute())
     with door.entered(recipe) as (recipe, source, _):
         model, source = encoding.opened(recipe, source)

@@ -232,6 +232,11 @@ def test_another_model_and_damaged_files_are_refused(tmp_path):
                 load_index(place, "ab")
         (place / name).write_bytes(good[name])
     assert len(load_index(place, "ab")) == 50
+    (place / "names.json").write_text("[]")  # with the hash that it should have
+    header["files"]["names.json"] = applications.file_hash(place / "names.json")
+    (place / "index.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match="names.json is damaged"):
+        load_index(place, "ab")
 
 
 def test_an_index_replaces_nothing_but_an_index(tmp_path):
@@ -391,6 +396,11 @@ def test_mistakes_are_one_line_and_leave_no_file(folder, mistake, tmp_path):
     assert "was made by another model" in mistake("search", folder / "bits", query, "--run", other)
     assert "holds no model.keras" in mistake("search", folder / "bits", query, "--run", tmp_path)
     assert "is no index" in mistake("search", run, query)
+    odd = shutil.copytree(folder / "bits", tmp_path / "odd")
+    header = json.loads((odd / "index.json").read_text())
+    for change in ({"run": 3}, {"data": []}, {"thresholds": None}, {"thresholds": [0.5]}):
+        (odd / "index.json").write_text(json.dumps({**header, "about": {**header["about"], **change}}))
+        assert "does not say what kerasae index writes" in mistake("search", odd, query)
     assert "does not exist" in mistake("search", folder / "bits", "nothing.png")
     assert "ends in .csv or .html" in mistake("search", folder / "bits", query, "--to", folder / "a.png")
     assert "is not free: it holds" in mistake("index", run, "--to", folder / "photos")
