@@ -1,6 +1,27 @@
 """Hash MNIST to 16, 32 and 64 bits, and find test images among the 60,000 training images, beside other hashes.
 
-python benchmarks/hashing.py --data-dir DIR           # DIR: where TensorFlow Datasets keeps MNIST
+    python -m benchmarks.hashing --data-dir DIR           # DIR: where TensorFlow Datasets keeps MNIST
+    python -m benchmarks.hashing --data-dir DIR --choose  # queries from training images that were held out
+    python -m benchmarks.hashing --data-dir DIR --time    # milliseconds of a search
+
+Queries are 100 test images of each class, the database is all 60,000 training images, and an image is relevant where
+its class is the query's; no method sees a class. Networks learn from 55,000 of the training images. The others chose
+noise, widths, batch, rate and neighbours, by mAP at 32 bits after 4 or 8 epochs of seven settings, from 38.5 to 54.8.
+
+"Ours" sees an image shifted, turned, scaled and sheared, and reconstructs one of its 20 nearest in pixels, undistorted.
+Plain semantic hashing is the same network with the same noise and steps on the images themselves. PCA-ITQ, LSH and PCA
+are fitted to the same 55,000.
+
+Measured, mAP in percent, seed 0, one seed, on two CPU cores that other work kept busy, 2.4 to 2.6 minutes of training
+for each network, and 3.5 minutes for the neighbours, once; the raw pixels reach 42.12:
+
+    bits    ours   plain semantic hashing   PCA-ITQ     LSH   PCA, floats
+      16   53.08                    39.83     42.62   23.56         44.51
+      32   56.83                    42.82     43.83   28.30         43.94
+64 bits were not measured to the end in the time there was.
+
+A search for the 10 nearest among 60,000: 0.51 ms in the median, under 0.79 ms for 99 %, for 32 bits by usearch's graph,
+which held 99.5 % of the 10 nearest and was built in 19 seconds.
 """
 
 import argparse
