@@ -12,7 +12,7 @@ noise, widths, batch, rate and neighbours, by mAP at 32 bits after 4 or 8 epochs
 Plain semantic hashing is the same network with the same noise and steps on the images themselves. PCA-ITQ, LSH and PCA
 are fitted to the same 55,000.
 
-Measured, mAP in percent, seed 0, one seed, on two CPU cores that other work kept busy, 1.5 to 4.2 minutes of training
+Measured, mAP in percent, seed 0, one seed, on two CPU cores that other work kept busy, 2.3 to 4.2 minutes of training
 for each network, and 3.5 minutes for the neighbours, once; the raw pixels reach 42.12:
 
     bits    ours   plain semantic hashing   PCA-ITQ     LSH   PCA, floats

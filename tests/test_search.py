@@ -174,7 +174,7 @@ def test_random_hyperplanes_part_vectors_as_often_as_their_angle_says():
     a, b = np.array([1.0, 0.0]), np.array([np.cos(1.0), np.sin(1.0)])
     vectors = np.stack([a, b, -a, -b])  # whose mean is 0
     bits = random_hyperplanes(vectors, vectors, bits=20_000)[0]
-    assert (bits[0] != bits[1]).mean() == pytest.approx(1.0 / np.pi, abs=0.01)  # Charikar 2002, eq. 2
+    assert (bits[0] != bits[1]).mean() == pytest.approx(1.0 / np.pi, abs=0.01)  # Charikar, STOC 2002
 
 
 # ---- the index

@@ -13,7 +13,7 @@ def pca_itq(train: np.ndarray, *parts: np.ndarray, bits: int, seed: int = 0) -> 
     """Hash vectors by iterative quantisation: signs of principal components in the rotation that loses least.
 
     B = sign(V R), V = (x − mean) W the first `bits` principal components, R the rotation that minimises ‖B − V R‖²_F by
-    turns: B for R, then R = Ŝ Sᵀ for B, from Bᵀ V = S Ω Ŝᵀ. Gong and Lazebnik, CVPR 2011, section 2.3, algorithm ITQ.
+    turns: B for R, then R = Ŝ Sᵀ for B, from Bᵀ V = S Ω Ŝᵀ. Gong and Lazebnik, CVPR 2011, algorithm ITQ.
 
     Args:
         train: float [M, F], to which components and rotation are fitted.
@@ -52,7 +52,7 @@ def quantising_rotation(projected: np.ndarray, seed: int = 0) -> np.ndarray:
 def random_hyperplanes(train: np.ndarray, *parts: np.ndarray, bits: int, seed: int = 0) -> list[np.ndarray]:
     """Hash vectors by the sides of random hyperplanes through the mean of the training vectors.
 
-    Bit j is w_jᵀ (x − mean) > 0, w_j ~ N(0, I): Charikar, STOC 2002, section 3, locality-sensitive hashing of angles.
+    Bit j is w_jᵀ (x − mean) > 0, w_j ~ N(0, I): Charikar, STOC 2002, locality-sensitive hashing of angles.
 
     Args and returns are those of `pca_itq`; any number of bits.
     """

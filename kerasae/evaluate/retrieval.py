@@ -52,7 +52,7 @@ def average_precisions(distances, relevant) -> np.ndarray:
         AP = (1/R) Σ_g (r_g / n_g) Σ_{i=1…n_g} (R_g + 1 + (i − 1) (r_g − 1) / (n_g − 1)) / (N_g + i),
 
     a group g of n_g examples, r_g of them relevant, after N_g examples, R_g of them relevant, of nearer groups; R of
-    all are relevant. McSherry and Najork, ECIR 2008, section 3. The place i of a group is relevant with chance
+    all are relevant. McSherry and Najork, ECIR 2008. The place i of a group is relevant with chance
     r_g / n_g, and then (i − 1) (r_g − 1) / (n_g − 1) of the places before it in the group are relevant too.
 
     Args:

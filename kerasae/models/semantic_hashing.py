@@ -12,7 +12,7 @@ from kerasae.models.contract.knobs import Knob
 class SemanticHashingAutoencoder(Autoencoder):
     """Minimise −log p(x | z), z = σ(a + ε), a = encoder(x), ε ~ N(0, noise²) in training: codes near 0 or 1.
 
-    Salakhutdinov and Hinton, Semantic Hashing, Int. J. Approximate Reasoning 50 (2009), section 3.1: a decoder reads
+    Salakhutdinov and Hinton, Semantic Hashing, Int. J. Approximate Reasoning 50 (2009): a decoder reads
     through the noise only where the logits a are large. So the probabilities σ(a) saturate, and little is lost when
     bit j is set to a_j > 0. Their noise has the variance 16, and each example keeps its own draw, for conjugate
     gradients; here it is drawn anew at every step. Outside training there is none.
