@@ -61,7 +61,7 @@ class Predictor(NamedTuple):
     """Examples [B, *shape] → probabilities or numbers [B, K], scores [B], scores and anomalies [B, 2], or classes of
     pixels [B, H, W]."""
     kind: str = "class"
-    """Of what is predicted: class, classes, numbers, pixels or anomaly."""
+    """Of what is predicted: class, classes, numbers, pixels, anomaly or codes."""
 
 
 def run(recipe: Recipe) -> int:
@@ -226,7 +226,7 @@ def said(name, answer, kind):
     """Make a prediction of a score, an anomaly, of the probabilities of classes, or of numbers."""
     if kind == "anomaly":
         return kerasae.results.Prediction(name, score=float(answer[0]), anomaly=bool(answer[1]))
-    if kind == "pixels":
+    if kind in ("pixels", "codes"):
         return kerasae.results.Prediction(name, values=answer)
     if answer.ndim and kind == "numbers":
         return kerasae.results.Prediction(name, values=answer.tolist())

@@ -6,9 +6,10 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, distributions, going_on, networks, variants
+from pipelines.building import budget, distributions, going_on, networks, pairs, variants
 from pipelines.building.distributions import DistributionFields
 from pipelines.building.networks import NetworkFields
+from pipelines.building.pairs import PairFields
 from pipelines.building.variants import CorruptionFields
 from pipelines.command_line import door
 from pipelines.command_line.fields import NumericsFields, RunRecipe, in_place_of
@@ -20,7 +21,7 @@ DECIDED = (*networks.DECIDED, *distributions.DECIDED, "options")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(NetworkFields, DistributionFields, CorruptionFields, NumericsFields, RunRecipe):
+class Recipe(NetworkFields, DistributionFields, CorruptionFields, PairFields, NumericsFields, RunRecipe):
     """Settings for training one autoencoder."""
 
     variant: str = field(default="plain", metadata={"positional": True, **variants.FIELD})
@@ -100,6 +101,7 @@ def check(recipe, source):
     """Raise InputError for a setting that would have no effect on this training."""
     cls = variants.variant(recipe.variant)
     networks.check(recipe, source, cls)
+    pairs.check(recipe, source, cls)
     unused = networks.unused(recipe, source.info, cls) | distributions.unused(recipe, cls)
     corrupts = "corruption" in variants.own_arguments(cls)
     unused |= dict.fromkeys(("corruption", "corruption_level", "corruption_least"), not corrupts)
@@ -128,9 +130,10 @@ def build(recipe, info):
 def fit(directory, model, source, recipe):
     """Train the model on the unlabelled examples; return its progress."""
     training, validation = examples(model, source, recipe)
+    training, changes = pairs.paired(training, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
-    options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start}
+    options = {"seed": recipe.seed, "validation": validation, "adapt": not recipe.start, **changes}
     options["callbacks"] = snapshots(directory, model, source, recipe)
     return directory.fit("train", model, training, settings, **options)
 
@@ -173,9 +176,10 @@ def cost(model, source, recipe):
     from kerasae import runs
 
     training, validation = examples(model, source, recipe)
+    training, changes = pairs.paired(training, recipe)
     settings = stage(recipe)
     compile_model(model, settings.steps(training), recipe)
-    options = {"seed": recipe.seed, "workers": recipe.data_workers, "validation": validation}
+    options = {"seed": recipe.seed, "workers": recipe.data_workers, "validation": validation, **changes}
     return runs.measure(model, training, settings, recipe.minutes, **options)
 
 

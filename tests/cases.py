@@ -234,6 +234,16 @@ def predictive_sparse():
     }
 
 
+def semantic_hashing():
+    return {
+        **named(networks.dense((6,), 4, (5,), activation="tanh")),
+        "likelihood": distributions.Gaussian(scale=0.7, squash=True),
+        "pixel_max": 15.0,
+        "noise": 1.5,
+        "name": "row",
+    }
+
+
 def k_sparse():
     return {
         **named(networks.dense((3, 2), 5, (), tied=True)),
@@ -602,6 +612,7 @@ MODELS = [
         deterministic=False,
         compiled=by_pixels,
     ),
+    Case(models.SemanticHashingAutoencoder, semantic_hashing, stored(6), deterministic=False, evaluates_alike=True),
     Case(models.KSparseAutoencoder, k_sparse, stored(3, 2)),
     Case(models.PredictiveSparseDecomposition, predictive_sparse, stored(3, 2), bounded=False),
     Case(models.SparseDictionary, dictionary, stored(3, 2), leaves=("activation",), bounded=False),

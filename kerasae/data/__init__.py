@@ -11,6 +11,7 @@ from kerasae.data.info import Info, Source
 from kerasae.data.intake import BrokenImage, Intake
 from kerasae.data.loading import load
 from kerasae.data.mixing import CutMix, Mixing, MixUp
+from kerasae.data.neighbour_pairs import NeighbourPairs
 from kerasae.data.one_class import class_number, only_class
 from kerasae.data.pixel_masks import (
     Masked,
@@ -40,6 +41,7 @@ __all__ = [
     "MirrorBoth",
     "MixUp",
     "Mixing",
+    "NeighbourPairs",
     "PixelSplit",
     "RandAugment",
     "RandomAffine",

@@ -38,6 +38,7 @@ from kerasae.evaluate.estimates import Estimates, mean_value, measure_estimates,
 from kerasae.evaluate.feature_distances import frechet_distance, precision_and_recall
 from kerasae.evaluate.folds import fold_accuracies
 from kerasae.evaluate.geometry import score_field, tangents
+from kerasae.evaluate.hashing_baselines import HASHING_BASELINES, pca_itq, random_hyperplanes
 from kerasae.evaluate.heads import HeadResult
 from kerasae.evaluate.information import Information, code_information, code_use, collapse, posterior_draws
 from kerasae.evaluate.interpolation import interpolation_error
@@ -58,6 +59,7 @@ from kerasae.evaluate.ranking import Ranking, ndcg, rank_items, top_items
 from kerasae.evaluate.rating_baselines import svd
 from kerasae.evaluate.ratings import predict_ratings, predicted_rows, rating_figures, rmse
 from kerasae.evaluate.reconstruction import hidden_patch_error, mean_score, reconstruction_error
+from kerasae.evaluate.retrieval import average_precisions, mean_average_precision
 from kerasae.evaluate.segmentation import Segmentation, iou_difference, measure_segmentation, segment
 from kerasae.evaluate.several_classes import SeveralClasses, class_frequencies, measure_several_classes, several_probe
 from kerasae.evaluate.style import slant, stroke_width, style_kept
@@ -74,6 +76,7 @@ __all__ = [
     "ClusterAgreement",
     "Dci",
     "Estimates",
+    "HASHING_BASELINES",
     "HeadResult",
     "Information",
     "Judge",
@@ -96,6 +99,7 @@ __all__ = [
     "annealed_log_z",
     "anomaly_figures",
     "attentive_probe",
+    "average_precisions",
     "bags_of_ids",
     "can_judge",
     "class_frequencies",
@@ -129,6 +133,7 @@ __all__ = [
     "iou_difference",
     "knn_probe",
     "linear_probe",
+    "mean_average_precision",
     "mean_of_vectors",
     "mean_score",
     "mean_value",
@@ -142,6 +147,7 @@ __all__ = [
     "ndcg",
     "nll_summary",
     "parzen_window",
+    "pca_itq",
     "place",
     "planar_maps",
     "posterior_draws",
@@ -150,6 +156,7 @@ __all__ = [
     "predicted_rows",
     "principal_components",
     "principal_reconstructions",
+    "random_hyperplanes",
     "rank_items",
     "rating_figures",
     "raw_input",

@@ -48,6 +48,7 @@ __all__ = [
     "RestrictedBoltzmannMachine",
     "ScaledSquaredError",
     "Segmenter",
+    "SemanticHashingAutoencoder",
     "SemiSupervisedAdversarialAutoencoder",
     "SemiSupervisedVariationalAutoencoder",
     "SigmoidCrossentropy",

@@ -86,6 +86,16 @@ ROWS = (
         example="kerasae train contractive --code 256 --widths --options.contraction-weight 0.1",
     ),
     Row(
+        command="train semantic-hashing",
+        target="kerasae.models.semantic_hashing:SemanticHashingAutoencoder",
+        family="deterministic",
+        paper="Salakhutdinov and Hinton, Int. J. Approximate Reasoning 50 (2009)",
+        equation="−log p(x given z), z = sigmoid(encode(x) + noise), which makes bits of z",
+        units="nats",
+        capabilities=("has_likelihood", "may_be_conditional"),
+        example="kerasae train semantic-hashing --code 32 --neighbours 10 --augment affine",
+    ),
+    Row(
         command="train autorec",
         target="kerasae.models.ratings:AutoRec",
         family="deterministic",

@@ -203,7 +203,7 @@ class Stage:
     def batches(self, model, split, *, seed, augment=None, mix=None, workers=()):
         """Build the function of the first step that gives the training loop its batches; see `kerasae.data.batches`."""
         options = {"seed": seed, "augment": augment, "mix": mix, "workers": workers}
-        options |= {"passes": model.micro_batches, "labels": model.takes_labels}
+        options |= {"passes": model.micro_batches, "labels": model.takes_labels or mix is not None}
         return lambda step, **parts: kerasae.data.batches(split, self.batch_size, start_step=step, **options, **parts)
 
     def plan(self, split, validated):

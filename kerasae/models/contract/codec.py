@@ -34,6 +34,8 @@ class Codec:
     """
 
     unstackable = None
+    bit_threshold = None
+    """Value above which a number of the code is a bit that is set, of models whose codes are made to become bits."""
     generative = has_likelihood = has_tokens = has_tangents = has_free_energy = has_posterior = encodes_class = False
     has_indices = False
     conditional_encoder, may_be_conditional, always_conditional = True, False, False

@@ -1,0 +1,1 @@
+"""The parts of `kerasae index`, `search` and `duplicates`: codes and bits, figures, pictures."""
