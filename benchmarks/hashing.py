@@ -1,8 +1,8 @@
 """Hash MNIST to 16, 32 and 64 bits, and find test images among the 60,000 training images, beside other hashes.
 
-    python -m benchmarks.hashing --data-dir DIR           # DIR: where TensorFlow Datasets keeps MNIST
-    python -m benchmarks.hashing --data-dir DIR --choose  # queries from training images that were held out
-    python -m benchmarks.hashing --data-dir DIR --time    # milliseconds of a search
+    python benchmarks/hashing.py --data-dir DIR           # DIR: where TensorFlow Datasets keeps MNIST
+    python benchmarks/hashing.py --data-dir DIR --choose  # queries from training images that were held out
+    python benchmarks/hashing.py --data-dir DIR --time    # milliseconds of a search
 
 Queries are 100 test images of each class, the database is all 60,000 training images, and an image is relevant where
 its class is the query's; no method sees a class. Networks learn from 55,000 of the training images. The others chose
