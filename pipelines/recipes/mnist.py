@@ -213,7 +213,8 @@ def hash_mnist() -> train.Recipe:
 
     Reproduces: no figure; the command prints mAP beside PCA-ITQ, random hyperplanes and raw pixels.
     Command: kerasae train --recipe hash-mnist, then kerasae index runs/hash-mnist --bits --split train --to mnist.index
-    Measured on two CPU cores: FIGURE
+    Measured on two CPU cores that other work shared: 3.2 minutes, and some for the neighbours; mAP of 1,000 test
+    images among 60,000 0.564, PCA-ITQ 0.435, random hyperplanes 0.280, raw pixels 0.421. One seed.
     """
     return train.Recipe(
         variant="semantic-hashing",
