@@ -171,7 +171,7 @@ def compare(expected, found, tolerance, units=None):
     for name, wanted in expected.items():
         if found[name].shape != wanted.shape or found[name].dtype != wanted.dtype:
             raise ParityError(f"endpoint {name}: {describe_array(found[name])} instead of {describe_array(wanted)}")
-        if name.split("/")[1] == "classes":
+        if "/classes/" in name:
             wanted = settled(wanted, found[name], expected[name.replace("/classes/", "/probabilities/")], tolerance)
         difference = np.abs(found[name].astype("float64") - wanted.astype("float64"))
         allowed = allowance(wanted, (units or {}).get(name.split("/")[0], 1.0), tolerance)

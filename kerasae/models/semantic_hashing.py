@@ -40,6 +40,7 @@ class SemanticHashingAutoencoder(Autoencoder):
 
     noise = Knob(minimum=0.0)
     bit_threshold = 0.5
+    code_activation = "linear"
 
     def __init__(self, encoder, decoder, likelihood="gaussian", pixel_max=255.0, noise=4.0, **kwargs):
         super().__init__(encoder, decoder, likelihood, pixel_max, **kwargs)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from kerasae.data import palette
 from kerasae.errors import InputError
 
 IGNORED = 255
@@ -28,6 +27,8 @@ def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.7) -> np.n
     Raises:
         InputError: the masks do not fit the images.
     """
+    from kerasae.data import palette  # here, as it brings TensorFlow and pyplot, which other plots do without
+
     if masks.shape != images.shape[:3]:
         raise InputError(f"masks: expected {list(images.shape[:3])}. Received: {list(masks.shape)}")
     grey = np.repeat(0.6 * images.mean(axis=-1, keepdims=True), 3, axis=-1)  # dark: a class may be grey
