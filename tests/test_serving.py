@@ -141,6 +141,7 @@ def test_a_number_comes_back_as_the_float32_that_it_was(client, vectors):
     (found,) = asked(client, "/vectors:predict", signature_name="decode", instances=code)["predictions"]
     expected = vectors.signatures["decode"](codes=tf.constant(code))["decoded"].numpy()[0]
     np.testing.assert_allclose(found, expected, rtol=3e-7)  # a batch of another size may round otherwise
+    assert found == [float(str(np.float32(value))) for value in found]
     assert max(len(repr(value)) for value in found) <= 13
 
 
