@@ -6,7 +6,7 @@ from typing import Literal
 
 import kerasae
 from kerasae.errors import InputError
-from pipelines.building import budget, starting
+from pipelines.building import budget, distortions, starting
 from pipelines.command_line import door
 from pipelines.command_line.fields import DerivedRecipe, NumericsFields, in_place_of
 from pipelines.command_line.figures import finish
@@ -269,8 +269,4 @@ def compile_classifier(classifier, recipe, steps, layer_decay, class_weights=Non
 
 def augmentation(recipe, info, encoder):
     """Build the augmentation that the recipe names, or None."""
-    from kerasae.data import ElasticDistortion, RandomAffine
-
-    affine = RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)
-    distortions = {"none": (), "affine": (affine,), "elastic": (affine, ElasticDistortion())}
-    return transformers.augmentation(recipe, info, encoder, distortions[recipe.augment])
+    return transformers.augmentation(recipe, info, encoder, distortions.named(recipe.augment))

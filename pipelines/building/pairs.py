@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kerasae.errors import InputError
+from pipelines.building import distortions
 from pipelines.command_line.ranges import within
 
 
@@ -40,17 +41,12 @@ def wanted(recipe):
 
 def paired(split, recipe):
     """Return the split to train on, and the arguments of its batches that make pairs; none without pairs."""
-    from kerasae.data import NeighbourPairs
+    from kerasae.data import Chain, NeighbourPairs
 
     if not (recipe.neighbours or wanted(recipe)):
         return split, {}
     pairs = NeighbourPairs(split, recipe.neighbours)
-    return pairs.numbered, {"mix": pairs, "augment": distortion(recipe.augment)}
-
-
-def distortion(name):
-    """Build the distortion of a name, those of fine-tuning; None for "none"."""
-    from kerasae.data import Chain, ElasticDistortion, RandomAffine
-
-    affine = RandomAffine(shift=0.1, rotate=15.0, scale=0.15, shear=10.0)
-    return {"none": None, "affine": affine, "elastic": Chain(affine, ElasticDistortion())}[name]
+    return pairs.numbered, {
+        "mix": pairs,
+        "augment": Chain(*distortions.named(recipe.augment)) if wanted(recipe) else None,
+    }
