@@ -39,7 +39,7 @@ class Recipe(DerivedRecipe):
     """Largest allowed difference to the model in memory; relative for values above 1. 1e-5 for a SavedModel and 1e-4
     for ONNX and LiteRT when not given; 8 bits have none."""
 
-    of_detectors = of_segmenters = True
+    takes_heads = True
 
     @property
     def folder(self):

@@ -161,6 +161,10 @@ class RunRecipe(DataRecipe):
         return replace(self, out=self.out or f"runs/{self.folder}")
 
 
+HEADS = {"detect": "detector", "segment": "segmenter"}
+"""Command → what it makes of a trained run, which most commands cannot start from."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StartedRecipe(DataRecipe):
     """A recipe that starts from a run, and reads that run's data unless it names others."""
@@ -170,7 +174,8 @@ class StartedRecipe(DataRecipe):
     data: str | None = None
     """Data set; that of the run when not given."""
 
-    of_detectors = of_segmenters = False
+    takes_heads = False
+    """Whether the run may hold what another command has made of a trained run."""
 
     def resolved(self):
         """Fill in the data of the run."""
@@ -187,12 +192,9 @@ class StartedRecipe(DataRecipe):
         from kerasae.runs import read_recipe
 
         recorded = read_recipe(self.run)
-        if recorded["command"] == "detect" and not self.of_detectors:
-            of = recorded["recipe"].get("run")
-            raise InputError(f"run: {self.run} holds a detector; give the run that it was made from, {of}")
-        if recorded["command"] == "segment" and not self.of_segmenters:
-            of = recorded["recipe"].get("run")
-            raise InputError(f"run: {self.run} holds a segmenter; give the run that it was made from, {of}")
+        if recorded["command"] in HEADS and not self.takes_heads:
+            what, of = HEADS[recorded["command"]], recorded["recipe"].get("run")
+            raise InputError(f"run: {self.run} holds a {what}; give the run that it was made from, {of}")
         origin = recorded["recipe"]
         if self.data is not None:
             return self  # the run's settings apply to its own data only
