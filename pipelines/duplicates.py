@@ -49,7 +49,7 @@ def run(recipe: Recipe) -> Path:
     if place.suffix.lower() != ".html":
         raise InputError(f"to: expected a file that ends in .html. Received: {recipe.to!r}")
     table_place = place.with_suffix(".csv")
-    refuse_other_table(table_place)
+    kerasae.results.refuse_other_table(table_place, ",".join(HEADER), "table of duplicates")
     with (
         kerasae.results.whole_file(place) as file,
         kerasae.results.whole_file(table_place) as table,
@@ -62,14 +62,6 @@ def run(recipe: Recipe) -> Path:
     return place
 
 
-def refuse_other_table(path: Path) -> None:
-    """Raise InputError where the table would take the place of a file that is no table of duplicates."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            if not file.readline(100).startswith(",".join(HEADER).encode()):
-                raise InputError(f"to: {path} is no table of duplicates, and would be lost; give another name")
-
-
 def looked_through(recipe, source):
     """Encode at most `examples`, and find near-duplicates and outliers among them."""
     from kerasae import applications
@@ -77,8 +69,9 @@ def looked_through(recipe, source):
 
     model, source = encoding.opened(recipe, source)
     found = encoding.encoded(model, source, recipe.split, recipe.examples, recipe.seed)
-    duplicates = applications.find_duplicates(found.codes, recipe.closeness, recipe.neighbours)
-    outliers = applications.find_outliers(found.codes, recipe.outliers, recipe.neighbours)
+    nearest = applications.nearest_others(found.codes, recipe.neighbours)
+    duplicates = applications.find_duplicates(found.codes, recipe.closeness, nearest=nearest)
+    outliers = applications.find_outliers(found.codes, recipe.outliers, nearest=nearest)
     return model, found, duplicates, outliers, said(recipe, duplicates, raw_pairs(recipe, source, found))
 
 

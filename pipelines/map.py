@@ -59,7 +59,7 @@ def run(recipe: Recipe) -> Path:
     if place.suffix.lower() not in KINDS:
         raise InputError(f"to: expected a file that ends in {' or '.join(KINDS)}. Received: {recipe.to!r}")
     table_place = place.with_suffix(".csv")
-    refuse_other_table(table_place)
+    kerasae.results.refuse_other_table(table_place, "name,x,y,cluster", "table of a map")
     with (
         kerasae.results.whole_file(place) as file,
         kerasae.results.whole_file(table_place) as table,
@@ -76,14 +76,6 @@ def run(recipe: Recipe) -> Path:
         table.write(rows(mapped).encode("utf-8", "replace"))
     print("\n".join([f"{place}: {len(mapped.names)} examples by {recipe.method}; the table is {table_place}", *lines]))
     return place
-
-
-def refuse_other_table(path: Path) -> None:
-    """Raise InputError where the table would take the place of a file that is no table of a map."""
-    if path.is_file():
-        with open(path, "rb") as file:
-            if not file.readline(100).startswith(b"name,x,y,cluster"):
-                raise InputError(f"to: {path} is no table of a map, and would be lost; give another name")
 
 
 # ---- examples, codes, clusters

@@ -96,12 +96,8 @@ def output(to):
     if to is None:
         yield sys.stdout
         return
-    import io
-
-    with kerasae.results.whole_file(to) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        yield text
-        text.detach()
+    with kerasae.results.whole_text(to) as file:
+        yield file
 
 
 # ---- the model

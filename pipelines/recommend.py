@@ -1,7 +1,6 @@
 """Recommend to users the items of highest predicted rating that they have not rated, by a run on ratings."""
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -38,10 +37,8 @@ def run(recipe: Recipe) -> None:
     new = ratings_of(recipe.rated or ())
     if recipe.to is None:
         return show(found(recipe, new))
-    with kerasae.results.whole_file(recipe.to) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        count = write(text, found(recipe, new))
-        text.detach()
+    with kerasae.results.whole_text(recipe.to) as file:
+        count = write(file, found(recipe, new))
     print(f"{recipe.to}: {count} items")
 
 

@@ -69,8 +69,8 @@ class Recipe(NumericsFields, DerivedRecipe):
         """Count the images of a step."""
         return self.batch_size
 
-    divisible = False
-    """A batch is computed as a whole."""
+    divisible = balanced_sampling = False
+    """A batch is computed as a whole, and every labelled image comes once an epoch."""
 
 
 def run(recipe: Recipe):
@@ -86,8 +86,8 @@ def run(recipe: Recipe):
         directory = begin("segment", origin=model, data=parts.info, labelled=True)
         found = training.trained(directory, model, parts, recipe)
         directory.save_model(found.segmenter)
-        figures = judging.judged(found, parts, recipe)
-        outputs.write(directory, found, parts)
+        figures, measured = judging.judged(found, parts, recipe)
+        outputs.write(directory, found, parts, measured)
         return finish(directory, figures)
 
 

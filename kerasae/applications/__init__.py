@@ -5,7 +5,7 @@ from kerasae.applications.directions import Direction, learn_direction, moved
 from kerasae.applications.generate import draw_examples, is_picture, pixels
 from kerasae.applications.index_files import file_hash, load_index, save_index
 from kerasae.applications.latent import between, conditions, on_sphere, plane, traversals
-from kerasae.applications.near_duplicates import Duplicates, find_duplicates, find_outliers
+from kerasae.applications.near_duplicates import Duplicates, find_duplicates, find_outliers, nearest_others
 from kerasae.applications.recommend import Recommendation, all_ratings, recommend_items, recommend_to_new
 from kerasae.applications.restoring import denoise, inpaint, superresolve
 from kerasae.applications.searching import EXACT, Found, SearchIndex
@@ -34,6 +34,7 @@ __all__ = [
     "learn_direction",
     "load_index",
     "moved",
+    "nearest_others",
     "on_sphere",
     "pixels",
     "plane",

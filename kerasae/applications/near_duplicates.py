@@ -22,7 +22,7 @@ class Duplicates(NamedTuple):
     """The greatest distance at which two examples were called duplicates."""
 
 
-def find_duplicates(codes, closeness: float = 0.25, neighbours: int = NEIGHBOURS) -> Duplicates:
+def find_duplicates(codes, closeness: float = 0.25, neighbours: int = NEIGHBOURS, nearest=None) -> Duplicates:
     """Pair examples that are each among the other's nearest, and far nearer than examples usually are.
 
     Two examples are near-duplicates where each is among the k nearest of the other, and their Euclidean distance is at
@@ -33,6 +33,7 @@ def find_duplicates(codes, closeness: float = 0.25, neighbours: int = NEIGHBOURS
         codes: float [N, Z], N ≥ 3.
         closeness: factor ≥ 0 of the median.
         neighbours: k.
+        nearest: `nearest_others` of the codes, which is computed where None is given.
 
     Raises:
         InputError: fewer than three codes, or codes that are not finite.
@@ -41,7 +42,7 @@ def find_duplicates(codes, closeness: float = 0.25, neighbours: int = NEIGHBOURS
         >>> find_duplicates(np.array([[0.0], [0.01], [1.0], [2.0], [3.1]])).pairs
         array([[0, 1]])
     """
-    rows, distances = nearest_others(codes, neighbours)
+    rows, distances = nearest_others(codes, neighbours) if nearest is None else nearest
     limit = closeness * float(np.median(distances[:, 0]))
     first, place = np.nonzero(distances <= limit)
     near = dict(
@@ -54,13 +55,13 @@ def find_duplicates(codes, closeness: float = 0.25, neighbours: int = NEIGHBOURS
     )
 
 
-def find_outliers(codes, count: int = 20, neighbours: int = NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+def find_outliers(codes, count: int = 20, neighbours: int = NEIGHBOURS, nearest=None) -> tuple[np.ndarray, np.ndarray]:
     """Find the examples whose mean distance to their k nearest others is largest: Ramaswamy et al., SIGMOD 2000.
 
     Args:
         codes: float [N, Z], N ≥ 3.
         count: most outliers.
-        neighbours: k.
+        neighbours, nearest: as for `find_duplicates`.
 
     Returns:
         Numbers int64 [n], the farthest first, and their mean distances [n].
@@ -72,13 +73,18 @@ def find_outliers(codes, count: int = 20, neighbours: int = NEIGHBOURS) -> tuple
         >>> find_outliers(np.array([[0.0], [0.1], [0.2], [9.0]]), count=1)[0]
         array([3])
     """
-    means = nearest_others(codes, neighbours)[1].mean(axis=1)
+    _, distances = nearest_others(codes, neighbours) if nearest is None else nearest
+    means = distances.mean(axis=1)
     order = np.argsort(-means, kind="stable")[:count]
     return order, means[order]
 
 
 def nearest_others(codes, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k nearest other examples of each: numbers int64 [N, k] and Euclidean distances [N, k]."""
+    """Find the k nearest other examples of each: numbers int64 [N, k] and Euclidean distances [N, k].
+
+    Raises:
+        InputError: as for `find_duplicates`.
+    """
     codes = np.asarray(codes)
     if codes.ndim != 2 or len(codes) < 3:
         raise InputError(f"codes: expected at least 3, [N, Z]. Received: {codes.shape}")

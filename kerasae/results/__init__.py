@@ -3,7 +3,7 @@
 from kerasae.results.code_archive import CodeArchive
 from kerasae.results.code_table import CodeTable, need_arrow
 from kerasae.results.prediction_lines import Prediction, as_json, encodable, write_csv, write_json_lines
-from kerasae.results.whole_files import whole_file
+from kerasae.results.whole_files import refuse_other_table, whole_file, whole_text
 
 __all__ = [
     "CodeArchive",
@@ -12,7 +12,9 @@ __all__ = [
     "as_json",
     "encodable",
     "need_arrow",
+    "refuse_other_table",
     "whole_file",
+    "whole_text",
     "write_csv",
     "write_json_lines",
 ]

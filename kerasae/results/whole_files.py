@@ -1,11 +1,12 @@
 """Files that stand under their names only when they are whole."""
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from kerasae.errors import InputError
 
@@ -36,6 +37,28 @@ def whole_file(path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def whole_text(path) -> Iterator[TextIO]:
+    """Write a text file in UTF-8 as `whole_file` does, lines as they are given.
+
+    Example:
+        >>> with whole_text("codes.csv") as file:
+        ...     csv.writer(file, lineterminator="\\n").writerow(["name", "class"])
+    """
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        yield text
+        text.detach()
+
+
+def refuse_other_table(path: Path, header: str, what: str) -> None:
+    """Raise InputError where a file at `path` does not begin with `header`, and is therefore no `what`."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            if not file.readline(100).startswith(header.encode()):
+                raise InputError(f"to: {path} is no {what}, and would be lost; give another name")
 
 
 def refuse_place(path: Path) -> None:

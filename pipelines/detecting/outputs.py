@@ -57,14 +57,10 @@ def points(detector, test, x, scores):
 
 def write_table(path, columns):
     """Write columns by name as CSV, whole or not at all."""
-    with kerasae.results.whole_file(path) as file:
-        import io
-
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
+    with kerasae.results.whole_text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*(map(spelled, values) for values in columns.values()), strict=True))
-        text.detach()
 
 
 def spelled(value):

@@ -9,12 +9,16 @@ WIDTH = 30
 
 
 def judged(found, parts, recipe):
-    """Measure all, print the table, and return the figures; `found.named` gets what the baselines name."""
+    """Measure all, and print the table; `found.named` gets what the baselines name.
+
+    Returns the figures, and the `Segmentation` of everything in `found.named`.
+    """
     if recipe.baselines:
         count = len(parts.info.label_names)
         for name, baseline in kerasae.evaluate.PIXEL_BASELINES.items():
             found.named[name] = baseline(parts.labelled, parts.test, count, recipe.seed)
-    measured = {titled(kind): measured_of(named, parts) for kind, named in found.named.items()}
+    all_measured = {kind: measured_of(named, parts) for kind, named in found.named.items()}
+    measured = {titled(kind): value for kind, value in all_measured.items()}
     for line in table(measured, parts):
         print(printable(line))
     for kind, words in found.epochs.items():
@@ -22,7 +26,7 @@ def judged(found, parts, recipe):
     figures = {f"{key(name)}_mean_iou": value.mean_iou for name, value in measured.items()}
     figures["pretrained_pixel_accuracy"] = measured[OURS].pixel_accuracy
     others = {name: value for name, value in measured.items() if name != OURS}
-    return figures | ({"segment_verdict": verdict(measured[OURS], others)} if others else {})
+    return figures | ({"segment_verdict": verdict(measured[OURS], others)} if others else {}), all_measured
 
 
 def titled(kind):

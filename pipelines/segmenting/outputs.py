@@ -1,25 +1,21 @@
 """Write what a segmenter says of test images: figures by class, and a sheet of images with their classes."""
 
 import csv
-import io
 
 import kerasae
-from pipelines.segmenting.judging import measured_of
 
 SHEET = 8
 """Test images on the sheet."""
 
 
-def write(directory, found, parts):
+def write(directory, found, parts, measured):
     """Write `classes.csv` and `segments.png` into the run's directory."""
-    rows = {name: measured_of(named, parts).iou for name, named in found.named.items()}
-    with kerasae.results.whole_file(directory.path / "classes.csv") as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
+    rows = {kind: value.iou for kind, value in measured.items()}
+    with kerasae.results.whole_text(directory.path / "classes.csv") as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["class", *rows])
         for i, name in enumerate(parts.info.label_names):
             writer.writerow([name, *(f"{iou[i]:.6g}" for iou in rows.values())])
-        text.detach()
     sheet(directory.path / "segments.png", found, parts)
 
 

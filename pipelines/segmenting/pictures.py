@@ -1,7 +1,6 @@
 """Write the classes of pixels that a segmenter predicts: a PNG for each image, and a sheet of the first ones."""
 
 import csv
-import io
 import logging
 import os
 from pathlib import Path
@@ -71,12 +70,10 @@ def as_stored(mask, name, intake):
 def name_classes(path, names):
     """Write number, name and colour of each class."""
     colours = kerasae.data.palette()
-    with kerasae.results.whole_file(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
+    with kerasae.results.whole_text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["number", "class", "colour"])
         writer.writerows((i, name, f"#{colours[i].tobytes().hex()}") for i, name in enumerate(names))
-        text.detach()
 
 
 def sheet(path, first, intake):

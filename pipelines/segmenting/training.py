@@ -37,7 +37,7 @@ def parts(recipe, source) -> Parts:
     found = kerasae.data.with_masks(source, recipe.masks, recipe.center)
     labels = {"label_kind": "pixels", "label_names": found.class_names, "label_columns": ("masks",)}
     info = replace(source.info, **labels, label_fingerprint=found.fingerprint, class_names=None)
-    balance.check(_Weights(recipe.class_weights), info)
+    balance.check(recipe, info)
     if "train" not in found.splits or not {"test", "validation"} & found.splits.keys():
         raise InputError(f"masks: {recipe.masks} has no mask of the images of train, or none of test; add some")
     test = found.splits.get("test", found.splits.get("validation"))
@@ -46,14 +46,6 @@ def parts(recipe, source) -> Parts:
         return Parts(labelled, labelled, None, test, info, found.notes)
     kept, held = kerasae.data.holdout(len(labelled), recipe.holdout, recipe.seed)
     return Parts(labelled, labelled.subset(kept), labelled.subset(held), test, info, found.notes)
-
-
-@dataclass(frozen=True)
-class _Weights:
-    """The fields of a recipe that `balance` reads."""
-
-    class_weights: tuple[str, ...] | None
-    balanced_sampling: bool = False
 
 
 def drawn(train, count, seed):
