@@ -228,3 +228,12 @@ def test_codes_of_one_part_without_all_labels_are_unlabelled_training_examples(t
     np.savez(tmp_path / "a.npz", codes=np.eye(20), splits=np.full(20, "test"), labels=np.arange(20) - 1)
     source = load(f"npz:{tmp_path / 'a.npz'}")
     assert source.train.labels is None and len(source.train) + len(source.test) == 20
+
+
+def test_an_idle_number_of_a_code_stays_small(tmp_path):
+    codes = np.random.default_rng(0).normal(size=(200, 3)) * [3.0, 1.0, 0.01]
+    np.savez(tmp_path / "a.npz", codes=codes.astype("float32"))
+    np.savez(tmp_path / "b.npz", x_train=codes.astype("float32"))
+    info, train = (source := load(f"npz:{tmp_path / 'a.npz'}")).info, source.train.arrays()[0]
+    np.testing.assert_allclose(info.deviation, [np.sqrt(train.var(axis=0, dtype=np.float64).mean())] * 3, rtol=1e-5)
+    np.testing.assert_allclose(load(f"npz:{tmp_path / 'b.npz'}").info.deviation, train.std(axis=0), rtol=1e-4)

@@ -55,10 +55,11 @@ def _refuse_rounding(found: np.ndarray, x: np.ndarray, name: str) -> None:
         )
 
 
-def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def statistics(x: np.ndarray, shared: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation [C] along the last axis, over the numbers that are not missing (NaN).
 
-    A feature that never changes, or is always missing, has the deviation 1; the latter has the mean 0.
+    A feature that never changes, or is always missing, has the deviation 1; the latter has the mean 0. With `shared`
+    every deviation is the root of the features' mean variance, so that they keep their sizes beside each other.
 
     Example:
         >>> mean, deviation = statistics(np.array([[1.0, 5.0], [3.0, 5.0]]))
@@ -66,6 +67,8 @@ def statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ([2.0, 5.0], [1.0, 1.0])
     """
     mean, deviation, changes = _moments(x)
+    if shared and changes.any():
+        return mean, np.full_like(deviation, np.sqrt(np.mean((changes * deviation) ** 2)))
     return mean, np.where(changes & (deviation > 0), deviation, 1.0)
 
 

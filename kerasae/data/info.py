@@ -193,9 +193,9 @@ def make_source(spec: str, splits: dict[str, Split], max_value: float, class_nam
     return Source(Info(spec, first.shape, first.dtype, float(max_value), counts, names, **facts), splits)
 
 
-def standardizing(x: np.ndarray) -> dict[str, tuple[float, ...]]:
+def standardizing(x: np.ndarray, shared: bool = False) -> dict[str, tuple[float, ...]]:
     """Facts of training examples [N, ...] of any range: mean and deviation of the features along the last axis."""
-    mean, deviation = statistics(x)
+    mean, deviation = statistics(x, shared)
     return {"mean": tuple(mean.tolist()), "deviation": tuple(deviation.tolist())}
 
 

@@ -33,7 +33,7 @@ def load_npz(
     Raises:
         InputError: the file is missing, damaged, or holds something else.
     """
-    arrays = _read(file)
+    arrays, codes = _read(file)
     x = {part: _numbers(arrays[f"x_{part}"], f"x_{part} of {file}") for part in PARTS if f"x_{part}" in arrays}
     x = {part: _steps(array, f"x_{part} of {file}") for part, array in x.items()} if sequences else x
     y = {part: _labels(arrays.get(f"y_{part}"), len(x[part]), f"y_{part} of {file}") for part in x}
@@ -45,7 +45,7 @@ def load_npz(
     splits = with_test({part: Split(ArrayStore(stored[part]), y[part]) for part in x})
     facts = {"fingerprint": fingerprint_data(array for part in x for array in (part, stored[part], y[part]))}
     if standardized:
-        facts |= _standardizing(splits["train"], x["train"])
+        facts |= _standardizing(splits["train"], x["train"], codes)
         return make_source(f"npz:{file}", splits, 1, class_names, **facts)
     max_value, facts["value_range"] = _range(x, *value_range)
     return make_source(f"npz:{file}", splits, max_value, class_names, **facts)
@@ -64,11 +64,16 @@ def _of_any_range(x: dict[str, np.ndarray], file: str) -> dict[str, np.ndarray]:
     return {part: as_float32(array, f"x_{part} of {file}") for part, array in x.items()}
 
 
-def _standardizing(train: Split, x: np.ndarray) -> dict:
-    """Mean and deviation of the training rows that are not held out, along the last axis as stored, and a note."""
-    low, high = float(x.min()), float(x.max())
-    note = f"numbers from {low:.6g} to {high:.6g}, which models standardise by their training mean and deviation"
-    return {**standardizing(x[train.rows]), "notes": (note,)}
+def _standardizing(train: Split, x: np.ndarray, codes: bool) -> dict:
+    """Mean and deviation of the training rows that are not held out, along the last axis as stored, and a note.
+
+    Codes share one deviation: by its own, a number that the encoder leaves idle would become noise as loud as the rest.
+    """
+    low, high, shared = float(x.min()), float(x.max()), " that all share" if codes else ""
+    note = (
+        f"numbers from {low:.6g} to {high:.6g}, which models standardise by their training mean and deviation{shared}"
+    )
+    return {**standardizing(x[train.rows], shared=codes), "notes": (note,)}
 
 
 def _with_channel(x: np.ndarray) -> np.ndarray:
@@ -91,8 +96,8 @@ def _range(x: dict[str, np.ndarray], least: float | None, most: float | None):
     return 1 if max(part.max() for part in x.values()) == 1 else 255, None
 
 
-def _read(file: str) -> dict[str, np.ndarray]:
-    """The known arrays of the file, by name."""
+def _read(file: str) -> tuple[dict[str, np.ndarray], bool]:
+    """The known arrays of the file, by name, and whether they are codes."""
 
     def choose(names):
         if "codes" in names and "x_train" not in names:
@@ -101,7 +106,8 @@ def _read(file: str) -> dict[str, np.ndarray]:
         return [key for key in KEYS if key in names]
 
     found = read_arrays(file, "npz", choose, "write images as uint8, or as files in a folder: source")
-    return npz_codes.parts_of_codes(found, file) if "codes" in found else found
+    codes = "codes" in found
+    return npz_codes.parts_of_codes(found, file) if codes else found, codes
 
 
 def _check_names(names: list[str], file: str) -> None:
