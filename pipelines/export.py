@@ -176,11 +176,15 @@ def costs(content):
         values = [f"{scale * found[who]:.4g}{unit}" for who in ("export", "model")]
         measure = {"accuracy": "accuracy", "mae": "mean absolute error"}[found["measure"]]
         return [f"{measure} on {found['labelled']} test examples: {content['format']} {values[0]}, float {values[1]}"]
-    return [
-        f"{name} on {found['examples']} test examples: mean absolute difference {value['mean_abs_diff']:.2g} "
-        f"to floats, whose deviation is {value['deviation']:.2g}"
-        for name, value in found["outputs"].items()
-    ]
+    return [f"{name} on {found['examples']} test examples: {spell_cost(of)}" for name, of in found["outputs"].items()]
+
+
+def spell_cost(difference):
+    """Say how far an output in 8 bits is from the same in floats."""
+    if "same" in difference:
+        return f"{100 * difference['same']:.4g}% the same as in floats"
+    mean, deviation = difference["mean_abs_diff"], difference["deviation"]
+    return f"mean absolute difference {mean:.2g} to floats, whose deviation is {deviation:.2g}"
 
 
 def use_of_saved_model(dest, content):

@@ -40,11 +40,17 @@ def stacked_classifier():
     return models.Classifier(stack.feature_encoder(), 3, pixel_max=15.0)
 
 
+def segmenter():
+    sizes = {"patch": 2, "width": 4, "depth": 1, "heads": 2, "decoder_width": 4, "decoder_depth": 1, "decoder_heads": 2}
+    return models.Segmenter(networks.vit((4, 4, 1), **sizes)[0], 3, "conv", head_width=4, pixel_max=15.0)
+
+
 BUILDERS = {
     "dense": (dense_variational, VECTORS),
     "conv": (convolutional, IMAGES),
     "vit": (vit_classifier, IMAGES),
     "stacked": (stacked_classifier, VECTORS),
+    "segmenter": (segmenter, IMAGES),
 }
 
 
@@ -122,6 +128,16 @@ def test_eight_bits_are_measured_beside_floats(tmp_path, checkers):
     assert card["parity"]["tolerance"] is None and card["parity"]["max_abs_diff"] > 1e-5
     lines = pipeline.summary("there", card)
     assert "accuracy on 5 test examples: litert-int8" in lines and "float 80%" in lines
+
+
+def test_eight_bits_of_a_segmenter_are_measured_by_the_pixels_of_the_same_class(tmp_path, checkers):
+    keras.utils.set_random_seed(3)
+    card = exported(
+        segmenter(), IMAGES, "litert-int8", tmp_path, checkers, calibration=(IMAGES, None), test=(IMAGES, None)
+    )
+    same = card["quantized"]["outputs"]["segment/classes"]["same"]
+    assert 0.8 < same <= 1.0
+    assert f"segment/classes on 6 test examples: {100 * same:.4g}% the same" in pipeline.summary("there", card)
 
 
 class Moved:

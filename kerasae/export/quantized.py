@@ -21,8 +21,8 @@ def cost(model, path, test, checker, served):
 
     Returns:
         "examples", and by "endpoint/output" the mean absolute difference and, beside it, the standard deviation of the
-        model's own output. Of a classifier with labels also "measure", accuracy or mean absolute error, and its value
-        for "model" and "export".
+        model's own output; of whole numbers, such as classes of pixels, the share that is the same. Of a classifier
+        with labels also "measure", accuracy or mean absolute error, and its value for "model" and "export".
     """
     x, y = test
     wanted, found = {}, {}
@@ -32,7 +32,7 @@ def cost(model, path, test, checker, served):
             for name, values in some.items():
                 whole.setdefault(name, []).append(values)
     wanted, found = ({name: np.concatenate(parts) for name, parts in whole.items()} for whole in (wanted, found))
-    outputs = {name: difference(wanted[name], found[name]) for name in wanted if wanted[name].dtype.kind == "f"}
+    outputs = {name: difference(wanted[name], found[name]) for name in wanted}
     return {"examples": len(x), "outputs": outputs, **judged(model, y, wanted, found)}
 
 
@@ -51,7 +51,9 @@ def answers(model, path, x, y, checker, served):
 
 
 def difference(wanted, found):
-    """Return the mean absolute difference, and the standard deviation of what is wanted."""
+    """Return the mean absolute difference, and the standard deviation of what is wanted; of integers those the same."""
+    if wanted.dtype.kind != "f":
+        return {"same": float((found == wanted).mean())}
     return {"mean_abs_diff": float(np.abs(found - wanted).mean()), "deviation": float(wanted.std())}
 
 

@@ -88,7 +88,9 @@ class Segmenter(Supervised):
     def answer(self, x):
         """Compute by name what a user is told: classes uint8 [B, H, W], probabilities float32 [B, H, W, K]."""
         found = self.probabilities(x)
-        return {"classes": ops.cast(ops.argmax(found, axis=-1), "uint8"), "probabilities": found}
+        # Not ops.argmax, whose care for negative zeros ONNX and LiteRT have no operation for.
+        classes = ops.top_k(found, 1)[1][..., 0]
+        return {"classes": ops.cast(classes, "uint8"), "probabilities": found}
 
     def loss_of(self, weights=None):
         """Build the loss, with K weights of the classes."""
