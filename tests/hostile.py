@@ -134,9 +134,16 @@ STARTS += [
     ["embed", "run", "--to", "codes.npz"],
     ["predict", "run", "data.npz", "pictures"],
     ["sample", "run", "--to", "drawn"],
+    ["edit", "run", "--to", "drawn"],
+    ["map", "run", "--to", "drawn.html"],
+    ["duplicates", "run", "--to", "drawn.html"],
+    ["index", "run", "--to", "drawn"],
+    ["search", "drawn", "data.npz"],
+    ["restore", "run", "pictures", "--to", "drawn"],
+    ["segment", "run", "--masks", "pictures"],
 ]
-STARTS += [[command, "run"] for command in ("evaluate", "export", "recommend", "report")]
-STARTS += [[command, "run", "--no-baselines"] for command in ("probe", "finetune")]
+STARTS += [[command, "run"] for command in ("compare", "evaluate", "export", "latent", "prior", "recommend", "report")]
+STARTS += [[command, "run", "--no-baselines"] for command in ("detect", "probe", "finetune")]
 
 
 def specs():

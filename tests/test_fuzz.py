@@ -119,7 +119,8 @@ def test_what_is_damaged_below_was_whole(place, fresh, diverged):
 @given(tokens=hostile.command_lines())
 def test_command_lines(tokens, place, fresh):
     fresh({})
-    place.run("command lines", tokens, ["runs", "saved_models", "run", *tokens])
+    tables = [os.path.splitext(token)[0] + ".csv" for token in tokens]  # beside pages
+    place.run("command lines", tokens, ["runs", "saved_models", "run", *tokens, *tables])
 
 
 @fuzzed(0.06, 10)
@@ -195,8 +196,9 @@ def test_files_of_a_run(drawn, place, run, fresh):
     fresh({f"run/{name}": drawn.draw(made)})
     commands = [["report"], ["report"], ["evaluate"], ["probe"], ["finetune"], ["export"], ["weights", "export"]]
     commands += [["plan", "--gpus", "8"]]
-    tokens = drawn.draw(st.sampled_from([*([*command, "run"] for command in commands), AGAIN]))
-    place.run("files of a run", tokens, ["run", "saved_models"])
+    shown = [[command, "run", "--to", "drawn.html"] for command in ("map", "duplicates", "index", "edit")]
+    tokens = drawn.draw(st.sampled_from([*([*command, "run"] for command in commands), *shown, AGAIN]))
+    place.run("files of a run", tokens, ["run", "saved_models", "drawn.html", "drawn.csv"])
 
 
 @fuzzed(0.05, 10)
