@@ -85,6 +85,16 @@ def opened(recipe, source):
     return model, matched(recipe.run, model, source) if getattr(model, "conditional", False) else source
 
 
+def opened_autoencoder(recipe, source):
+    """Load the run's model and data; raises InputError for a classifier."""
+    model, source = opened(recipe, source)
+    if isinstance(model, kerasae.models.Classifier):
+        raise InputError(
+            f"run: expected an autoencoder. Received: {recipe.run}, a classifier; give the run it came from"
+        )
+    return model, source
+
+
 def chosen(source, split):
     """List the splits to encode, each with the names [N] of its examples' parts."""
     import numpy as np

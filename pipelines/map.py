@@ -83,16 +83,11 @@ def run(recipe: Recipe) -> Path:
 
 def opened(recipe, source):
     """Load the run's model, and its data with classes numbered as a conditional model numbers them."""
-    from pipelines.embed import opened
+    from pipelines.embed import opened_autoencoder
 
     if source.info.kind in ("ratings", "tokens"):
         raise InputError(f"data: expected images, signals or vectors. Received: {source.info.kind}")
-    model, source = opened(recipe, source)
-    if isinstance(model, kerasae.models.Classifier):
-        raise InputError(
-            f"run: expected an autoencoder. Received: {recipe.run}, a classifier; give the run it came from"
-        )
-    return model, source
+    return opened_autoencoder(recipe, source)
 
 
 def mapped_of(model, source, recipe) -> Mapped:
@@ -195,13 +190,9 @@ def trusted(mapped, recipe) -> list[str]:
 
 def pictures(model, split):
     """Read examples as images [N, H, W, C] in [0, 1]; None where they are none."""
-    import numpy as np
+    from pipelines.finding.pages import are_pictures, as_pictures
 
-    if len(model.example_shape) != 3 or model.standardization is not None:
-        return None
-    x, y = split.arrays()
-    prepared = model.prepare(x, y if getattr(model, "needs_condition", False) else None)
-    return np.asarray(model.restored(prepared.x), np.float32)
+    return as_pictures(model, *split.arrays()) if are_pictures(model) else None
 
 
 def drawn(mapped, images):

@@ -147,6 +147,7 @@ def test_labels_missing_where_needed(mistake, tmp_path):
         ("train plain --network conv --widths 8", ["widths", "no effect"]),
         ("train plain --kernel 3", ["kernel", "no effect"]),
         ("train plain --network conv --tied", ["tied", "no effect"]),
+        ("train plain --network conv --initializer fan_in", ["initializer", "no effect"]),
         ("train rbm --weight-decay-l1 0.1", ["weight_decay_l1", "no effect"]),
         ("train plain --network convnext --code-dropout 0.1", ["code_dropout", "no effect"]),
         ("train variational --anneal.bta 0", ["anneal", "bta", "beta"]),

@@ -117,6 +117,15 @@ def test_kernel_initializer_reaches_every_kernel():
         assert not any(np.any(weight) for weight in part.get_weights())
 
 
+def test_fan_in_bounds_first_weights_by_the_number_of_inputs_and_what_follows():
+    """Uniform with the variance 2 / F before a rectifier and 1 / F elsewhere, so that the bound is √(3 · variance)."""
+    for part in dense((50,), 4, (300,), kernel_initializer="fan_in"):
+        first, last = (layer for layer in part.layers if isinstance(layer, keras.layers.Dense))
+        for layer, variance in ((first, 2), (last, 1)):
+            bound = np.sqrt(3 * variance / layer.kernel.shape[0])
+            assert 0.98 * bound < np.abs(layer.kernel).max() <= bound
+
+
 @pytest.mark.parametrize("build", [dense, conv])
 def test_every_kernel_is_decayed_and_no_bias(build):
     sizes = ((4, 3, 1), 2, (5, 3))

@@ -259,6 +259,15 @@ def test_mistakes_in_a_recipe(changes, message, small_digits, tmp_path):
         stacked.run(stack(small_digits, tmp_path / "run", **changes))
 
 
+def test_the_initializer_of_a_recipe_reaches_the_network(small_digits):
+    """By the bound of uniform first weights, of 64 inputs and 50 units before a rectifier."""
+    info = kerasae.data.load(small_digits).info
+    shared = {"variant": "plain", "data": small_digits, "out": "none", "widths": (50,), "code": 5}
+    for initializer, bound in (("fan_in", np.sqrt(6 / 64)), ("glorot_uniform", np.sqrt(6 / 114))):
+        model = train.build(train.Recipe(**shared, initializer=initializer), info)
+        assert 0.98 * bound < np.abs(model.encoder.layers[2].kernel).max() <= bound
+
+
 def test_conv_on_vectors_says_why(tmp_path):
     np.savez(tmp_path / "vectors.npz", x_train=np.random.default_rng(0).random((40, 6), "float32"))
     recipe = train.Recipe(network="conv", data=f"npz:{tmp_path / 'vectors.npz'}", out=str(tmp_path / "run"))

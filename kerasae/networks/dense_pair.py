@@ -8,6 +8,8 @@ from kerasae.layers import TiedDense
 from kerasae.networks.inputs import drop_code, encoder_outputs, network, with_condition
 from kerasae.networks.shapes import check_positive, check_shape, size
 
+RECTIFIERS = ("relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "softplus", "mish")
+
 
 def dense(
     shape,
@@ -41,7 +43,9 @@ def dense(
         pixel_parameters: numbers per input value that the likelihood needs (`Likelihood.parameters`).
         condition: width K of a second input "condition" of both networks, [B, K], of a conditional model; or None.
         tied: the decoder uses the encoder's kernels transposed and owns biases only (Vincent et al. 2010).
-        kernel_initializer: of every dense layer.
+        kernel_initializer: of every dense layer; "fan_in" for He's uniform one before a rectifier such as relu, and
+            LeCun's before anything else. Their variance, 2 and 1 over the number of inputs, keeps the size of a short
+            code that the decoder widens, where Glorot's shrinks it: with a heavy prior fewer dimensions fall idle.
         kernel_regularizer: of every kernel, such as `keras.regularizers.L2(0.01)`, added to the loss; biases have none.
         code_dropout: share of the code, in [0, 1), that the decoder does not see in training (`layers.Dropout`).
         name: prefix of the layers' names.
@@ -78,7 +82,8 @@ def _encoder(shape, sizes, activations, condition, kernels, name):
         x = layers.Flatten(name=f"{name}_flatten")(x)
     x, others = with_condition(x, condition, f"{name}_encode_condition")
     for i in range(1, len(sizes)):
-        x = layers.Dense(sizes[i], activations[i], **kernels, name=f"{name}_encode_{i}")(x)
+        options = {"activation": activations[i], "name": f"{name}_encode_{i}"}
+        x = layers.Dense(sizes[i], **started(kernels, activations[i]), **options)(x)
     return network(inputs, others, x, f"{name}_encoder")
 
 
@@ -91,7 +96,15 @@ def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kerne
         if tied:
             x = TiedDense(units, f"{name}_encode_{i}", **options)(x)
         else:
-            x = layers.Dense(units, **kernels, **options)(x)
+            x = layers.Dense(units, **started(kernels, activations[i - 1]), **options)(x)
     if len(shape) > 1:
         x = layers.Reshape((*shape[:-1], shape[-1] * pixel_parameters), name=f"{name}_reshape")(x)
     return network(inputs, others, x, f"{name}_decoder")
+
+
+def started(kernels, activation):
+    """Return a layer's settings of its kernel, with the initializer that "fan_in" means before this activation."""
+    if kernels["kernel_initializer"] != "fan_in":
+        return kernels
+    rectifies = getattr(keras.activations.get(activation), "__name__", "") in RECTIFIERS
+    return {**kernels, "kernel_initializer": "he_uniform" if rectifies else "lecun_uniform"}

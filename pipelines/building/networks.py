@@ -52,6 +52,9 @@ class NetworkFields:
     that but one for each step, or for each place of the last map."""
     activation: Literal["relu", "elu", "gelu", "silu", "softplus", "tanh", "sigmoid", "linear"] = "relu"
     """Activation of the hidden layers."""
+    initializer: Literal["glorot_uniform", "fan_in"] = "glorot_uniform"
+    """First weights of a dense network: Glorot's, or fan_in, by the number of inputs alone: He's before a rectifier
+    and LeCun's elsewhere. fan_in leaves fewer dimensions of a code idle where the prior weighs much."""
     tied: bool = False
     """The decoder of a dense network uses the encoder's weights transposed."""
     weight_decay_l1: float = field(default=0.0, metadata=within("amount"))
@@ -66,7 +69,7 @@ class NetworkFields:
 
 
 DECIDED = (
-    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "tied"),
+    *("network", "code", "widths", "filters", "depths", "patch", "kernel", "activation", "initializer", "tied"),
     *("embedding", "blocks", "heads", "pooling", "conditional"),
 )
 """Fields that the weights decide which a recipe starts from."""
@@ -86,10 +89,11 @@ def unused(recipe, info, cls):
         found |= {"pooling": False, "blocks": recipe.pooling != "none"}
         found |= dict.fromkeys(("code_dropout", "conditional"), recipe.pooling == "none")
     found["embedding"] = recipe.network not in ("lstm", "gru") or info.kind != "tokens"
-    found["tied"] = recipe.network != "dense"
+    found |= dict.fromkeys(("tied", "initializer"), recipe.network != "dense")
     found["conditional"] |= not cls.may_be_conditional or cls.infers_labels or cls.always_conditional
     if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
-        names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", *REGULARISERS)
+        names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", "initializer")
+        names += REGULARISERS
         found |= dict.fromkeys(names, True)
     return found
 
@@ -133,7 +137,8 @@ def builder(recipe, info, cls):
         shared |= {"activation": recipe.activation, "code_dropout": recipe.code_dropout, **weight_decay(recipe)}
         if recipe.network == "conv":
             return kerasae.networks.conv(info.shape, code, recipe.filters, **shared)
-        return kerasae.networks.dense(info.shape, code, recipe.widths, tied=recipe.tied, **shared)
+        shared |= {"tied": recipe.tied, "kernel_initializer": recipe.initializer}
+        return kerasae.networks.dense(info.shape, code, recipe.widths, **shared)
 
     return networks
 

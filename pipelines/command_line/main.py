@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args, get_type_hints
@@ -121,6 +122,7 @@ def parse(tokens: Sequence[str]) -> Callable[[], Any]:
     return lambda: command(*bound.args, **bound.kwargs)
 
 
+@cache
 def summary(module: str) -> str:
     """Read the first line of a module's docstring without importing the module."""
     source = Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8")

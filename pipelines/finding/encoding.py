@@ -31,11 +31,7 @@ def opened(recipe, source):
 
     if source.info.kind == "ratings":
         raise InputError("data: expected images, signals, tables or text. Received: ratings; see kerasae recommend")
-    model, source = embed.opened(recipe, source)
-    if isinstance(model, kerasae.models.Classifier):
-        raise InputError(
-            f"run: expected an autoencoder. Received: {recipe.run}, a classifier; give the run it came from"
-        )
+    model, source = embed.opened_autoencoder(recipe, source)
     if model.needs_condition:
         raise InputError(
             f"run: {recipe.run} holds a conditional {type(model).__name__}, which needs the class of every example; "

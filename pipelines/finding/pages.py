@@ -47,9 +47,9 @@ def are_pictures(model) -> bool:
     return len(model.example_shape) == 3 and model.standardization is None
 
 
-def as_pictures(model, x) -> list:
-    """Turn stored images into pictures [H, W, C] in [0, 1]."""
-    return [*np.asarray(model.restored(model.prepare(x).x), np.float32)]
+def as_pictures(model, x, y=None):
+    """Turn stored images, of which a conditional model needs the classes y, into pictures [N, H, W, C] in [0, 1]."""
+    return np.asarray(model.restored(model.prepare(x, y if model.needs_condition else None).x), np.float32)
 
 
 def stored_pictures(index, model, rows, data_dir):
@@ -62,7 +62,7 @@ def stored_pictures(index, model, rows, data_dir):
         parts = [part for part, _ in embed.chosen(source, index.about["split"])]
         if sum(map(len, parts)) != len(index):
             raise InputError("the data have changed since the index was made")
-        return as_pictures(model, gathered(parts, rows)), ""
+        return [*as_pictures(model, gathered(parts, rows))], ""
     except (InputError, OSError, TypeError, AttributeError) as error:  # of a header by hand
         return [], f"no thumbnails of what was found: {error}"
 
@@ -81,7 +81,7 @@ def of_duplicates(recipe, found, duplicates, outliers, model, lines) -> bytes:
     """Write the page of near-duplicates and outliers."""
     (numbers, means), pairs = outliers, duplicates.pairs[:SHOWN]
     wanted = sorted({*pairs.ravel().tolist(), *numbers.tolist()})
-    pictures = as_pictures(model, gathered(found.splits, wanted)) if are_pictures(model) and wanted else []
+    pictures = [*as_pictures(model, gathered(found.splits, wanted))] if are_pictures(model) and wanted else []
     places = dict(zip(wanted, range(len(pictures)), strict=False))
 
     def cell(i, *further):
