@@ -242,6 +242,7 @@ def test_the_parameter_of_a_filter_is_the_best_on_the_images_that_choose():
     assert restoration.chosen(median, [PHOTO], [PHOTO]) == 1
 
 
+@pytest.mark.filterwarnings("error:Input image must be grayscale")
 @pytest.mark.parametrize("channels", [1, 3])
 def test_filters_keep_the_shape_of_grey_and_colour_and_reduce_noise(channels):
     pytest.importorskip("skimage")

@@ -108,6 +108,11 @@ def skimage(module):
 # ---- the methods
 
 
+def as_skimage(image):
+    """Return an image [H, W, C] as scikit-image takes it, a grey one as [H, W], and the axis of its channels."""
+    return (image[..., 0], None) if image.shape[-1] == 1 else (image, -1)
+
+
 def median(image, _, side):
     """Take the median of each square, of every channel by itself."""
     from scipy import ndimage
@@ -119,27 +124,30 @@ def bilateral(image, _, parameter):
     """Average neighbours of like colour: Tomasi and Manduchi, ICCV 1998."""
     color, spatial = parameter
     # Its table of colours starts at 0, which noise may fall below.
-    values = np.clip(image, 0, 1).astype(np.float64)
+    values, axis = as_skimage(np.clip(image, 0, 1).astype(np.float64))
     # Beyond the edge lies black unless it is said that the edge goes on.
-    options = {"sigma_color": color, "sigma_spatial": spatial, "mode": "edge", "channel_axis": -1}
+    options = {"sigma_color": color, "sigma_spatial": spatial, "mode": "edge", "channel_axis": axis}
     return skimage("restoration").denoise_bilateral(values, **options).reshape(image.shape)
 
 
 def non_local_means(image, _, parameter):
     """Average pixels with like surroundings: Buades, Coll and Morel, CVPR 2005."""
-    factor, sigma = parameter
-    options = {"h": factor * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "channel_axis": -1}
-    return skimage("restoration").denoise_nl_means(image, fast_mode=True, **options).reshape(image.shape)
+    (factor, sigma), (values, axis) = parameter, as_skimage(image)
+    options = {"h": factor * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "channel_axis": axis}
+    return skimage("restoration").denoise_nl_means(values, fast_mode=True, **options).reshape(image.shape)
 
 
 def total_variation(image, _, weight):
     """Penalise the length of the gradient: Rudin, Osher and Fatemi, Physica D 60 (1992), by Chambolle's algorithm."""
-    return skimage("restoration").denoise_tv_chambolle(image, weight, channel_axis=-1)
+    values, axis = as_skimage(image)
+    return skimage("restoration").denoise_tv_chambolle(values, weight, channel_axis=axis).reshape(image.shape)
 
 
 def wavelets(image, _, sigma):
     """Shrink wavelet coefficients: Chang, Yu and Vetterli, IEEE Trans. Image Processing 9 (2000)."""
-    return skimage("restoration").denoise_wavelet(image, sigma, channel_axis=-1, rescale_sigma=True)
+    values, axis = as_skimage(image)
+    options = {"channel_axis": axis, "rescale_sigma": True}
+    return skimage("restoration").denoise_wavelet(values, sigma, **options).reshape(image.shape)
 
 
 def bm3d(image, _, sigma):
