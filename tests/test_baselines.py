@@ -155,8 +155,9 @@ def test_the_cause_is_named_with_the_command_to_try(losses, facts, trained, says
         mae.Recipe(data="folder:my photos", network="vgg", patch=(8,), flip=False, minutes=16.5, mean=(0.25, 0.5, 0.5)),
         stacked.Recipe(widths=(8, 4), variant="sparse", tied=False, pretrain_epochs=3, out="runs/a b"),
         train.Recipe(variant="variational", options={"beta": 4.0}, network="conv", filters=(8, 16), epochs=7),
+        train.Recipe(variant="sparse", options={"penalty": "l1", "sparsity_weight": 0.5}),
     ],
-    ids=["mae", "stacked", "train"],
+    ids=["mae", "stacked", "train", "words"],
 )
 def test_the_command_of_a_run_gives_its_recipe(recipe, monkeypatch):
     recorded = {"command": type(recipe).__module__.rpartition(".")[2], "recipe": json.loads(json.dumps(asdict(recipe)))}

@@ -120,6 +120,10 @@ def flags(flag, value):
     if isinstance(value, bool):
         return [flag if value else f"--no-{flag[2:]}"]
     if isinstance(value, dict):
-        return [f"{flag}.{name} {number:g}" for name, number in value.items()]
-    values = value if isinstance(value, list | tuple) else [value]
-    return [flag, *(f"{v:g}" if isinstance(v, float) else shlex.quote(str(v)) for v in values)]
+        return [f"{flag}.{name} {spell(one)}" for name, one in value.items()]
+    return [flag, *map(spell, value if isinstance(value, list | tuple) else [value])]
+
+
+def spell(value):
+    """Spell one value of a setting."""
+    return f"{value:g}" if isinstance(value, float) else shlex.quote(str(value))
