@@ -41,7 +41,8 @@ def stacked_classifier():
 
 
 def segmenter():
-    sizes = {"patch": 2, "width": 4, "depth": 1, "heads": 2, "decoder_width": 4, "decoder_depth": 1, "decoder_heads": 2}
+    """Its head enlarges in two steps."""
+    sizes = {"patch": 4, "width": 4, "depth": 1, "heads": 2, "decoder_width": 4, "decoder_depth": 1, "decoder_heads": 2}
     return models.Segmenter(networks.vit((4, 4, 1), **sizes)[0], 3, "conv", head_width=4, pixel_max=15.0)
 
 
