@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from kerasae.data import checks, load
+from kerasae.data import checks, load, only_class
 from kerasae.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -237,3 +237,11 @@ def test_an_idle_number_of_a_code_stays_small(tmp_path):
     info, train = (source := load(f"npz:{tmp_path / 'a.npz'}")).info, source.train.arrays()[0]
     np.testing.assert_allclose(info.deviation, [np.sqrt(train.var(axis=0, dtype=np.float64).mean())] * 3, rtol=1e-5)
     np.testing.assert_allclose(load(f"npz:{tmp_path / 'b.npz'}").info.deviation, train.std(axis=0), rtol=1e-4)
+
+
+def test_codes_of_one_class_share_a_deviation_too(tmp_path):
+    codes = np.random.default_rng(0).normal(size=(90, 3)) * [3.0, 1.0, 0.01]
+    np.savez(tmp_path / "a.npz", codes=codes.astype("float32"), labels=np.arange(90) % 2)
+    source = only_class(load(f"npz:{tmp_path / 'a.npz'}"), "1")
+    variance = source.train.arrays()[0].var(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(source.info.deviation, [np.sqrt(variance.mean())] * 3, rtol=1e-5)

@@ -64,10 +64,10 @@ def _without(splits: dict, name: str) -> dict:
 
 
 def _moments(info, train) -> dict:
-    """Mean and deviation of the normal training examples; categories of a table stay unscaled."""
+    """Mean and deviation of the normal training examples; categories of a table stay unscaled, codes share one."""
     if not info.standardized:
         return {}
-    facts = standardizing(train.arrays()[0])
+    facts = standardizing(train.arrays()[0], shared=not info.columns and len({*info.deviation}) == 1)
     coded = np.repeat([c.categories is not None for c in info.columns], [c.width for c in info.columns])
     if len(coded):
         facts["deviation"] = tuple(np.where(coded, 1.0, facts["deviation"]).tolist())

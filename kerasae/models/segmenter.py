@@ -120,7 +120,8 @@ def convolutional_head(tokens_shape, grid, patch, classes, width):
     for i, factors in enumerate(steps(*patch)):
         channels = max(min(LEAST_WIDTH, width), width // 2**i)
         x = layers.UpSampling2D(factors, interpolation="nearest", name=f"enlarge_{i}")(x)
-        x = layers.Reshape(x.shape[1:], name=f"map_{i}")(x)  # LiteRT loses the height above, and convolves none unknown
+        # LiteRT convolves no map of unknown height, and does not see it through the layer above.
+        x = layers.Reshape(x.shape[1:], name=f"map_{i}")(x)
         x = layers.Conv2D(channels, 3, padding="same", activation="relu", name=f"convolution_{i}")(x)
     logits = layers.Conv2D(classes, 1, name="logits", dtype="float32")
     return keras.Model(inputs, logits(x), name="head")

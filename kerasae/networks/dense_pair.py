@@ -83,7 +83,7 @@ def _encoder(shape, sizes, activations, condition, kernels, name):
     x, others = with_condition(x, condition, f"{name}_encode_condition")
     for i in range(1, len(sizes)):
         options = {"activation": activations[i], "name": f"{name}_encode_{i}"}
-        x = layers.Dense(sizes[i], **started(kernels, activations[i]), **options)(x)
+        x = layers.Dense(sizes[i], **kernel_options(kernels, activations[i]), **options)(x)
     return network(inputs, others, x, f"{name}_encoder")
 
 
@@ -96,14 +96,14 @@ def _decoder(shape, sizes, activations, pixel_parameters, tied, condition, kerne
         if tied:
             x = TiedDense(units, f"{name}_encode_{i}", **options)(x)
         else:
-            x = layers.Dense(units, **started(kernels, activations[i - 1]), **options)(x)
+            x = layers.Dense(units, **kernel_options(kernels, activations[i - 1]), **options)(x)
     if len(shape) > 1:
         x = layers.Reshape((*shape[:-1], shape[-1] * pixel_parameters), name=f"{name}_reshape")(x)
     return network(inputs, others, x, f"{name}_decoder")
 
 
-def started(kernels, activation):
-    """Return a layer's settings of its kernel, with the initializer that "fan_in" means before this activation."""
+def kernel_options(kernels, activation):
+    """Return the settings of a kernel, with "fan_in" replaced by the initializer that fits the activation after it."""
     if kernels["kernel_initializer"] != "fan_in":
         return kernels
     rectifies = getattr(keras.activations.get(activation), "__name__", "") in RECTIFIERS

@@ -93,8 +93,7 @@ def unused(recipe, info, cls):
     found["conditional"] |= not cls.may_be_conditional or cls.infers_labels or cls.always_conditional
     if not issubclass(cls, kerasae.models.Autoencoder):  # such as a Boltzmann machine
         names = ("network", "widths", "filters", "depths", "patch", "kernel", "conditional", "initializer")
-        names += REGULARISERS
-        found |= dict.fromkeys(names, True)
+        found |= dict.fromkeys((*names, *REGULARISERS), True)
     return found
 
 
